@@ -1,0 +1,1 @@
+"""Compiled modules: bytes and arrays. They know no time, no file and no configuration."""

@@ -1,0 +1,1 @@
+"""Generated protobuf classes: slow paths and test oracles only."""

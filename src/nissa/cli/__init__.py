@@ -1,0 +1,1 @@
+"""The commands nissa and nissa-ingest."""

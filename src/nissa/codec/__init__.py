@@ -1,0 +1,1 @@
+"""Wire languages: bytes to columns and back, one file each. No sockets."""

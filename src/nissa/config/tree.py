@@ -1,0 +1,84 @@
+"""The tree of settings: what an operator may write in nissa.yaml, with the defaults in force when nothing is written.
+
+Precedence: defaults < file < environment (``NISSA_`` and ``__`` between levels) < command line. Unknown keys and absurd
+values refuse to start, naming the path (``config/load.py``). The reference page ``docs/config.md`` is checked against this
+file.
+"""
+
+import msgspec
+
+from nissa.model.units import HOUR_MS, KIB, MIB, MINUTE_MS, SECOND_MS
+
+
+class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The hot endpoint."""
+
+    listen: str = "127.0.0.1:9470"
+    connections_max: int = 10_000
+    header_bytes_max: int = 16 * KIB
+    body_bytes_max: int = 32 * MIB
+    decompressed_bytes_max: int = 32 * MIB
+    header_timeout_ms: int = 10 * SECOND_MS
+    body_timeout_ms: int = 30 * SECOND_MS
+    idle_timeout_ms: int = 5 * MINUTE_MS
+    queue_bytes_max: int = 128 * MIB
+    queue_frames_max: int = 4_096
+    drain_timeout_ms: int = 10 * SECOND_MS
+
+
+class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The control API."""
+
+    listen: str = "127.0.0.1:9471"
+    query_timeout_ms: int = 30 * SECOND_MS
+    query_series_max: int = 40_000
+    query_samples_max: int = 50_000_000
+    concurrent_queries_max: int = 4
+
+
+class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Journal and blocks. durability: ``fsync``, ``interval:<ms>`` or ``os``."""
+
+    data_dir: str = "./nissa-data"
+    durability: str = "fsync"
+    segment_bytes: int = 64 * MIB
+    commit_linger_ms: int = 0
+    seal_samples: int = 4_000_000
+    seal_interval_ms: int = 2 * MINUTE_MS
+    head_samples_max: int = 24_000_000
+    compaction_fan_in: int = 8
+    free_bytes_min: int = 256 * MIB
+
+
+class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Identity and its limits."""
+
+    active_max: int = 1_000_000
+    idle_ttl_ms: int = 2 * HOUR_MS
+    labels_per_series_max: int = 64
+    label_name_bytes_max: int = 1_024
+    label_value_bytes_max: int = 64 * KIB - 1
+
+
+class Acceptance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which timestamps are taken: [now - past_ms, now + future_ms]."""
+
+    past_ms: int = 6 * HOUR_MS
+    future_ms: int = 10 * MINUTE_MS
+
+
+class Telemetry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Nissa's telemetry about itself, ingested like anybody's. interval_ms 0 turns it off."""
+
+    interval_ms: int = SECOND_MS
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings."""
+
+    ingest: Ingest = Ingest()
+    api: Api = Api()
+    storage: Storage = Storage()
+    series: Series = Series()
+    acceptance: Acceptance = Acceptance()
+    telemetry: Telemetry = Telemetry()

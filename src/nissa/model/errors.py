@@ -1,0 +1,86 @@
+"""Every error a caller can meet, by who is to blame.
+
+=====================  ==========================================  =====================
+error                  who is to blame                             does a retry help?
+=====================  ==========================================  =====================
+Malformed, TooLarge    the sender of the bytes                     no
+UnsupportedMedia       the sender of the headers                   with other headers
+BadQuery               the author of the query                     no
+ConfigInvalid          the operator                                after an edit
+Unavailable            this machine, for now (disk, load)          yes, after retry_after_s
+DirectoryLocked        another process holds the directory         after it ends
+UnknownFormat          a newer Nissa wrote the directory           with that version
+Damaged                the disk                                    no; the rest is served
+InvariantBroken        Nissa itself                                no; please report it
+=====================  ==========================================  =====================
+
+A *refusal* is not an error: it is a value with a reason inside a Receipt, and is counted.
+"""
+
+
+class NissaError(Exception):
+    """Any error Nissa raises on purpose. Its message names what, where, expected and got."""
+
+
+class Malformed(NissaError):
+    """The bytes are not what their content type says. ``offset`` is the byte position in the decompressed body, or -1."""
+
+    def __init__(self, what: str, offset: int = -1) -> None:
+        super().__init__(what if offset < 0 else f"{what} at byte {offset}")
+        self.what = what
+        self.offset = offset
+
+
+class TooLarge(NissaError):
+    """A named limit was passed. ``setting`` is the path in the configuration that moves it."""
+
+    def __init__(self, what: str, *, got: int, limit: int, setting: str) -> None:
+        super().__init__(f"{what}: {got} is over the limit of {limit} ({setting})")
+        self.got = got
+        self.limit = limit
+        self.setting = setting
+
+
+class UnsupportedMedia(NissaError):
+    """Content type or content encoding that this endpoint does not read."""
+
+
+class BadQuery(NissaError):
+    """A selector, time or parameter of a query that cannot be read, or that passes a limit."""
+
+
+class ConfigInvalid(NissaError):
+    """A configuration value that Nissa will not start with. ``path`` is where it stands, like ``storage.durability``."""
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(f"{path}: {what}" if path else what)
+        self.path = path
+
+
+class Unavailable(NissaError):
+    """Not now: nothing was kept. ``retry_after_s`` is when to try again."""
+
+    def __init__(self, reason: str, retry_after_s: int = 1) -> None:
+        super().__init__(f"unavailable: {reason}; retry after {retry_after_s} s")
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+
+
+class DirectoryLocked(NissaError):
+    """Another process serves this data directory."""
+
+
+class UnknownFormat(NissaError):
+    """The directory, or a file in it, has a format newer than this version reads. Nothing was changed."""
+
+
+class Damaged(NissaError):
+    """Bytes on disk that fail their checksum. ``path`` names the file."""
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(f"{path}: {what}")
+        self.path = path
+
+
+class InvariantBroken(NissaError):
+    """Something Nissa itself guarantees does not hold. The writer concerned stops; health shows it."""

@@ -1,0 +1,10 @@
+"""Units, spelled out once."""
+
+SECOND_MS = 1_000
+MINUTE_MS = 60 * SECOND_MS
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB

@@ -1,0 +1,1 @@
+"""Questions to the store: selectors, reading a directory, export forms."""

@@ -1,0 +1,1 @@
+"""The catalogue of every metric Nissa exposes about itself."""

@@ -1,0 +1,1 @@
+"""Series: identity, limit, selection."""

@@ -1,0 +1,1 @@
+"""Wiring, daemon, clock: the only place where rooms are put together."""
