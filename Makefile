@@ -1,0 +1,93 @@
+# Two commands matter: `make run` and `make test`. Both set up everything they need in .venv and build/.
+#
+#   make run       set up, build, start nissa-ingest on ./nissa-data
+#   make test      house rules; the suite on the release, checked and sanitize builds; sdist; the suite on the wheel
+#   make quick     house rules and the suite on the release build only
+#   make bench     benchmarks against the saved baseline, then head to head with the peers
+#   make format    let ruff rewrite what it can
+#   make clean     remove everything that is generated, but no data
+#
+# Variables: PYTHON (python3.11), PYTEST (more arguments for every pytest run), RUN (arguments for nissa-ingest).
+
+PYTHON ?= python3.11
+PYTEST ?=
+RUN ?= --data-dir ./nissa-data
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find src proto -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' -o -name '*.h' -o -name '*.proto')
+COMPILED := $(wildcard src/nissa/_fast/*.pyx src/nissa/_fast/*.pxd src/nissa/_fast/*.h)
+STAGE := scripts/stage
+
+.PHONY: run test quick setup house suite checked sanitize sdist wheel peers bench format clean
+.DELETE_ON_ERROR:
+
+run: $(VENV)/stamp-built
+	exec $(BIN)/nissa-ingest $(RUN)
+
+test: house suite checked sanitize sdist wheel
+	@$(STAGE) --summary
+
+quick: house suite
+	@$(STAGE) --summary
+
+# --- set-up: each stamp is newer than everything it was made from -------------------------------------------------
+
+setup: $(VENV)/stamp-dev
+
+$(VENV)/stamp-venv: scripts/make-venv
+	scripts/make-venv $(PYTHON) $(VENV)
+	@touch $@
+
+$(VENV)/stamp-built: $(VENV)/stamp-venv setup.py pyproject.toml $(COMPILED)
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/stamp-dev: $(VENV)/stamp-built
+	$(BIN)/pip install --quiet --editable '.[dev,sql]'
+	@touch $@
+
+build/checked/stamp build/sanitize/stamp: build/%/stamp: $(VENV)/stamp-dev setup.py $(SOURCES)
+	NISSA_BUILD=$* $(BIN)/python setup.py --quiet build --build-base build/$* --build-lib build/$*/lib
+	@touch $@
+
+peers:
+	@scripts/install-debian-peers
+
+# --- the stages of `make test` ------------------------------------------------------------------------------------
+
+house: $(VENV)/stamp-dev
+	@$(STAGE) house/ruff $(BIN)/ruff check .
+	@$(STAGE) house/format $(BIN)/ruff format --check .
+	@$(STAGE) house/mypy $(BIN)/mypy
+	@$(STAGE) house/rules $(BIN)/pytest tests/house $(PYTEST)
+
+suite: $(VENV)/stamp-dev peers
+	@$(STAGE) suite/release $(BIN)/pytest tests --ignore=tests/house $(PYTEST)
+
+checked: build/checked/stamp peers
+	@$(STAGE) suite/checked scripts/run-suite checked $(PYTEST)
+
+sanitize: build/sanitize/stamp peers
+	@$(STAGE) suite/sanitize scripts/run-suite sanitize $(PYTEST)
+
+sdist: $(VENV)/stamp-dev
+	@$(STAGE) package/sdist scripts/make-package sdist
+
+wheel: sdist
+	@$(STAGE) package/wheel scripts/make-package wheel
+	@$(STAGE) package/installed scripts/run-suite wheel $(PYTEST)
+
+# --- the rest -----------------------------------------------------------------------------------------------------
+
+bench: $(VENV)/stamp-dev peers
+	$(BIN)/pytest bench --benchmark-only
+	$(BIN)/python bench/peers.py
+
+format: $(VENV)/stamp-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf build dist $(VENV) .mypy_cache .ruff_cache .hypothesis .benchmarks .asv src/*.egg-info
+	find src -name '*.so' -delete
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

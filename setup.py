@@ -1,0 +1,106 @@
+"""Builds the compiled modules: every ``src/nissa/_fast/*.pyx`` becomes one extension. The rest is in pyproject.toml.
+
+``NISSA_BUILD`` chooses the mode; each mode has its own directory for generated C and objects, so they never mix:
+
+    release   what users get: no bounds checks (the cursor makes its own), C division, -O3
+    checked   bounds, wraparound and overflow checked by Cython; released receive buffers are poisoned (NISSA_CHECKED)
+    sanitize  AddressSanitizer and UndefinedBehaviorSanitizer, bounds checked, -O1 -g
+    trace     line tracing and profiling hooks, for coverage and profilers
+    native    release for this machine's instruction set only
+
+A build into the source tree remembers its mode and rebuilds when the next one differs.
+"""
+
+import os
+from pathlib import Path
+
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+MODES = ("release", "checked", "sanitize", "trace", "native")
+MODE = os.environ.get("NISSA_BUILD") or "release"
+if MODE not in MODES:
+    raise SystemExit(f"NISSA_BUILD: expected one of {', '.join(MODES)}, got {MODE!r}")
+
+FAST = Path("src/nissa/_fast")
+BUILD = Path("build") / MODE
+INPLACE_MODE = Path("build/inplace-mode")
+
+RELEASE = {"boundscheck": False, "wraparound": False, "initializedcheck": False, "cdivision": True}
+CHECKED = {"boundscheck": True, "wraparound": True, "initializedcheck": True, "cdivision": True, "overflowcheck": True}
+DIRECTIVES = {
+    "release": RELEASE,
+    "native": RELEASE,
+    "checked": CHECKED,
+    "sanitize": {**CHECKED, "overflowcheck": False},  # UBSan reports the overflows C does not define
+    "trace": {**RELEASE, "linetrace": True, "profile": True},
+}
+MACROS: dict[str, list[tuple[str, str | None]]] = {
+    "checked": [("NISSA_CHECKED", "1")],
+    "sanitize": [("NISSA_CHECKED", "1")],
+    "trace": [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")],
+}
+# Generated C trips these three by construction: unused entry points, unused self arguments, method-table casts.
+WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-function", "-Wno-unused-parameter", "-Wno-cast-function-type"]
+WARNINGS += ["-Wno-missing-field-initializers", "-Wno-sign-compare"]  # the same: static type tables, tuple sizes
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+COMPILE = {
+    "release": ["-O3"],
+    "checked": ["-O2", "-g"],
+    "sanitize": ["-O1", "-g", *SANITIZERS],
+    "trace": ["-O2"],
+    "native": ["-O3", "-march=native"],
+}
+LINK = {"sanitize": SANITIZERS}
+
+
+class BuildModules(build_ext):
+    """build_ext that keeps the modes apart and notices when the source tree holds another mode's modules."""
+
+    def initialize_options(self) -> None:
+        super().initialize_options()
+        self.parallel = 2
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.build_temp = str(BUILD / "objects")
+
+    def run(self) -> None:
+        if not self.inplace:
+            super().run()
+            return
+        built = INPLACE_MODE.read_text() if INPLACE_MODE.exists() else ""
+        self.force = self.force or built != MODE
+        INPLACE_MODE.unlink(missing_ok=True)
+        super().run()
+        INPLACE_MODE.parent.mkdir(parents=True, exist_ok=True)
+        INPLACE_MODE.write_text(MODE)
+
+
+def compiled_modules() -> list[Extension]:
+    """One extension per .pyx; all of them depend on every header, which are few."""
+    headers = sorted(str(path) for pattern in ("*.pxd", "*.h") for path in FAST.glob(pattern))
+    extensions = [
+        Extension(
+            f"nissa._fast.{path.stem}",
+            [str(path)],
+            include_dirs=[str(FAST), numpy.get_include()],
+            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"), *MACROS.get(MODE, [])],
+            extra_compile_args=[*COMPILE[MODE], *WARNINGS],
+            extra_link_args=LINK.get(MODE, []),
+            depends=headers,
+        )
+        for path in sorted(FAST.glob("*.pyx"))
+    ]
+    if not extensions:
+        return []
+    directives = {"language_level": 3, "embedsignature": True, **DIRECTIVES[MODE]}
+    options = {"build_dir": str(BUILD / "cython"), "include_path": ["src"], "compiler_directives": directives}
+    modules: list[Extension] = cythonize(extensions, nthreads=2 if len(extensions) > 1 else 0, **options)
+    return modules
+
+
+if __name__ == "__main__":
+    setup(ext_modules=compiled_modules(), cmdclass={"build_ext": BuildModules})
