@@ -8,6 +8,7 @@ UnsupportedMedia       the sender of the headers                   with other he
 BadQuery               the author of the query                     no
 ConfigInvalid          the operator                                after an edit
 Unavailable            this machine, for now (disk, load)          yes, after retry_after_s
+JournalFailed          the disk under the journal                  yes, once it takes writes
 DirectoryLocked        another process holds the directory         after it ends
 UnknownFormat          a newer Nissa wrote the directory           with that version
 Damaged                the disk                                    no; the rest is served
@@ -64,6 +65,10 @@ class Unavailable(NissaError):
         super().__init__(f"unavailable: {reason}; retry after {retry_after_s} s")
         self.reason = reason
         self.retry_after_s = retry_after_s
+
+
+class JournalFailed(NissaError):
+    """The journal could not be made durable, on fresh files either. What was not acknowledged stays so."""
 
 
 class DirectoryLocked(NissaError):
