@@ -23,6 +23,8 @@ class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     idle_timeout_ms: int = 5 * MINUTE_MS
     queue_bytes_max: int = 128 * MIB
     queue_frames_max: int = 4_096
+    frame_samples_max: int = 4_000_000
+    frame_series_max: int = 1_000_000
     drain_timeout_ms: int = 10 * SECOND_MS
 
 

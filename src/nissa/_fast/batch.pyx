@@ -1,0 +1,273 @@
+"""A frame as columns: the memory decoders write into.
+
+    rows     series   ts_ms    value          records   key  origin  first_row  rows  series
+             ------   ------   -----                    ---  ------  ---------  ----  ------
+      0         7      …         …               0       …     …         0        2      7
+      1         7      …         …               1       …     …         2        1     12
+      2        12      …         …
+
+A decoder walks a frame once and pushes rows and records; ``SeriesIndex.resolve`` gives every record its series; ``settle`` writes
+the series into the rows and drops, in place, the rows of refused records and those outside the acceptance window. Until settle has
+run, nothing of the frame counts. A frame that ends in a Status other than OK leaves no trace but its error.
+
+This file knows no protocol and no series.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy, memset
+
+import numpy as np
+
+from nissa._fast.types cimport (ADMITTED, NO_MEMORY, OK, REFUSALS, SERIES_NONE, TOO_MANY_SAMPLES, TOO_MANY_SERIES, TOO_NEW, TOO_OLD,
+                                Fingerprint, Record, Status, Text)
+
+from nissa.model.columns import Metadata
+from nissa.model.errors import Malformed, TooLarge
+from nissa.model.refusal import Refusal as RefusalReason
+
+METRIC_TYPES = ("unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset")
+WORDS = {
+    1: "a field is longer than the message it stands in",
+    2: "a varint is longer than 64 bits",
+    3: "a field number is 0 or too large",
+    4: "a known field has the wrong wire type, or a group is used",
+    5: "a string is not UTF-8",
+    6: "a label refers to a symbol that does not exist",
+    7: "label references do not come in pairs",
+    8: "the first symbol is not the empty string",
+    9: "parallel columns have different lengths",
+    12: "out of memory",
+    13: "a timestamp does not fit 64 bits of milliseconds",
+    14: "run lengths do not add up to the samples",
+}
+
+
+# ---- Boundary ------------------------------------------------------------------------------------------------------------------------
+
+cdef class Batch:
+    """Reusable memory for one decoded frame. Not thread-safe: it belongs to one thread.
+
+    rows_max, records_max: how many samples and series one frame may bring (``ingest.frame_samples_max``, ``ingest.frame_series_max``).
+    """
+
+    def __cinit__(self, size_t rows_max=4_000_000, size_t records_max=1_000_000):
+        self.rows_max = rows_max
+        self.records_max = records_max
+
+    def __dealloc__(self):
+        free(self.series)
+        free(self.ts_ms)
+        free(self.value)
+        free(self.records)
+        free(self.notes)
+        free(self.symbols)
+        free(self.symbol_hashes)
+
+    def __len__(self):
+        return self.rows
+
+    @property
+    def refused(self):
+        """Reason word -> count, of the records this frame brought and lost."""
+        return counts_by_word(self.refused_counts)
+
+    @property
+    def refused_rows(self):
+        """The same in rows: a native histogram is two."""
+        return counts_by_word(self.refused_row_counts)
+
+    def columns(self):
+        """The accepted rows as three new arrays: series uint32 (n,), ts_ms int64 (n,), value float64 (n,)."""
+        series = np.empty(self.rows, np.uint32)
+        ts_ms = np.empty(self.rows, np.int64)
+        value = np.empty(self.rows, np.float64)
+        self.copy_rows(series, ts_ms, value, 0, 0, self.rows)
+        return series, ts_ms, value
+
+    def copy_rows(self, uint32_t[::1] series, int64_t[::1] ts_ms, double[::1] value, size_t at, size_t first, size_t count):
+        """Copy rows [first, first + count) into three arrays at position ``at``. Cost: 20 bytes per row."""
+        if first + count > self.rows or at + count > <size_t>series.shape[0]:
+            raise IndexError("rows do not fit")
+        if ts_ms.shape[0] != series.shape[0] or value.shape[0] != series.shape[0]:
+            raise ValueError("columns of different lengths")
+        if count:
+            memcpy(&series[at], self.series + first, count * sizeof(uint32_t))
+            memcpy(&ts_ms[at], self.ts_ms + first, count * sizeof(int64_t))
+            memcpy(&value[at], self.value + first, count * sizeof(double))
+
+    cdef fail(self, const uint8_t* body):
+        """Raise what stopped the decoder; ``body`` is where the frame began."""
+        cdef Py_ssize_t offset = self.stopped_at - body if self.stopped_at != NULL else -1
+        self.rows = 0
+        if self.status == TOO_MANY_SAMPLES:
+            raise TooLarge("samples in one frame", got=self.rows_max + 1, limit=self.rows_max, setting="ingest.frame_samples_max")
+        if self.status == TOO_MANY_SERIES:
+            raise TooLarge("series in one frame", got=self.records_max + 1, limit=self.records_max, setting="ingest.frame_series_max")
+        if self.status == NO_MEMORY:
+            raise MemoryError("decoding a frame")
+        raise Malformed(WORDS[self.status], offset)
+
+    cdef list take_notes(self):
+        """Notes as Metadata objects; text that is not UTF-8 has been refused before."""
+        cdef list out = []
+        cdef size_t index
+        cdef Note* note
+        for index in range(self.note_count):
+            note = &self.notes[index]
+            type_name = METRIC_TYPES[note.type] if note.type < 8 else "unknown"
+            out.append(Metadata(text_of(note.name), type_name, text_of(note.help), text_of(note.unit)))
+        return out
+
+    # ---- Loops -----------------------------------------------------------------------------------------------------------------------
+
+    cdef void begin(self) noexcept nogil:
+        self.rows = 0
+        self.record_count = 0
+        self.note_count = 0
+        self.symbol_count = 0
+        self.samples = 0
+        self.histograms = 0
+        self.exemplars = 0
+        self.events = 0
+        self.series_new = 0
+        self.missed = 0
+        self.rows_received = 0
+        memset(self.refused_counts, 0, sizeof(self.refused_counts))
+        memset(self.refused_row_counts, 0, sizeof(self.refused_row_counts))
+        self.status = OK
+        self.stopped_at = NULL
+
+    cdef void settle(self, int64_t oldest_ms, int64_t newest_ms) noexcept nogil:
+        """Keep the rows that are admitted and inside [oldest_ms, newest_ms]; count the others by reason."""
+        cdef size_t index, row, end, kept = 0
+        cdef Record* record
+        cdef uint32_t series
+        cdef int64_t ts_ms
+        cdef int reason
+        self.rows_received = self.rows
+        for index in range(self.record_count):
+            record = &self.records[index]
+            row = record.first_row
+            end = row + record.rows
+            series = record.series
+            if series == SERIES_NONE:
+                self.refused_row_counts[record.refusal & 15] += record.rows
+                if record.kind != 2:
+                    self.refused_counts[record.refusal & 15] += record.rows
+                continue
+            while row < end:
+                ts_ms = self.ts_ms[row]
+                if ts_ms < oldest_ms or ts_ms > newest_ms:
+                    reason = TOO_OLD if ts_ms < oldest_ms else TOO_NEW
+                    self.refused_row_counts[reason] += 1
+                    if record.kind != 2:
+                        self.refused_counts[reason] += 1
+                    row += 1
+                    continue
+                self.series[kept] = series
+                self.ts_ms[kept] = ts_ms
+                self.value[kept] = self.value[row]
+                if record.kind == 0:
+                    self.samples += 1
+                elif record.kind == 1:
+                    self.histograms += 1
+                kept += 1
+                row += 1
+        self.rows = kept
+
+    # ---- Steps -----------------------------------------------------------------------------------------------------------------------
+
+    cdef Status grow_rows(self, size_t more) noexcept nogil:
+        """Room for ``more`` further rows."""
+        cdef size_t need = self.rows + more
+        cdef size_t capacity = self.rows_capacity
+        cdef void* grown
+        if need > self.rows_max:
+            return TOO_MANY_SAMPLES
+        if need <= capacity:
+            return OK
+        capacity = need + need // 2 + 1024
+        grown = realloc(self.series, capacity * sizeof(uint32_t))
+        if grown == NULL:
+            return NO_MEMORY
+        self.series = <uint32_t*>grown
+        grown = realloc(self.ts_ms, capacity * sizeof(int64_t))
+        if grown == NULL:
+            return NO_MEMORY
+        self.ts_ms = <int64_t*>grown
+        grown = realloc(self.value, capacity * sizeof(double))
+        if grown == NULL:
+            return NO_MEMORY
+        self.value = <double*>grown
+        self.rows_capacity = capacity
+        return OK
+
+    cdef Status push_record(self, Record** out) noexcept nogil:
+        """One more record, its fields not yet set."""
+        cdef void* grown
+        cdef size_t capacity
+        if self.record_count == self.record_capacity:
+            if self.record_count >= self.records_max:
+                return TOO_MANY_SERIES
+            capacity = self.record_capacity * 2 + 1024
+            grown = realloc(self.records, capacity * sizeof(Record))
+            if grown == NULL:
+                return NO_MEMORY
+            self.records = <Record*>grown
+            self.record_capacity = capacity
+        out[0] = &self.records[self.record_count]
+        out[0].refusal = ADMITTED
+        out[0].kind = 0
+        out[0].missed = 0
+        self.record_count += 1
+        return OK
+
+    cdef Status push_note(self, Note** out) noexcept nogil:
+        """One more note, all empty."""
+        cdef void* grown
+        cdef size_t capacity
+        if self.note_count == self.note_capacity:
+            if self.note_count >= self.records_max:
+                return TOO_MANY_SERIES
+            capacity = self.note_capacity * 2 + 64
+            grown = realloc(self.notes, capacity * sizeof(Note))
+            if grown == NULL:
+                return NO_MEMORY
+            self.notes = <Note*>grown
+            self.note_capacity = capacity
+        out[0] = &self.notes[self.note_count]
+        memset(out[0], 0, sizeof(Note))
+        self.note_count += 1
+        return OK
+
+    cdef Status grow_symbols(self) noexcept nogil:
+        """Room for one further symbol and its hash."""
+        cdef void* grown
+        cdef size_t capacity
+        if self.symbol_count < self.symbol_capacity:
+            return OK
+        capacity = self.symbol_capacity * 2 + 1024
+        grown = realloc(self.symbols, capacity * sizeof(Text))
+        if grown == NULL:
+            return NO_MEMORY
+        self.symbols = <Text*>grown
+        grown = realloc(self.symbol_hashes, capacity * sizeof(Fingerprint))
+        if grown == NULL:
+            return NO_MEMORY
+        self.symbol_hashes = grown
+        self.symbol_capacity = capacity
+        return OK
+
+
+cdef str text_of(Text text):
+    return (<const char*>text.at)[:text.size].decode() if text.size else ""
+
+
+cdef dict counts_by_word(const uint64_t* counts):
+    cdef dict out = {}
+    cdef int reason
+    for reason in range(<int>REFUSALS):
+        if counts[reason]:
+            out[str(RefusalReason(reason))] = counts[reason]
+    return out

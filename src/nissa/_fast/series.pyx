@@ -1,0 +1,622 @@
+"""The index of series: which id has this label set, and which labels has this id.
+
+    raw form (as it stands on the wire) ──hash──► raw table ───────────────► id      the common case: no label is parsed
+                  │ miss                                                       ▲
+                  ▼                                                            │
+    labels parsed, sorted, checked ──hash──► identity table ──────────────────┤      another spelling of a known series
+                  │ miss                                                       │
+                  ▼                                                            │
+    symbols interned, pairs appended, id = series_total ───────────────────────┘      a new series
+
+Identity is the sorted set of labels with non-empty values, ``__name__`` included: the keyed 128-bit hash over
+``length name length value`` of each, lengths as 4 bytes little endian. A raw form is any byte string a codec answers labels for; its
+hash is only a shortcut and may be forgotten at any time.
+
+Memory per series of 11 labels: 16 fingerprint + 8 start + 88 pairs + 4 seen + about 2 x 32 in the probe tables = 180 bytes, and the
+text of symbols not seen before.
+
+Threads: one writer (the engine). Readers on other threads see series below ``series_count`` and symbols below ``symbol_count``,
+both published after what they count was written; regions never move. This file knows no clock: minutes are given.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcmp, memcpy, memset
+
+import numpy as np
+
+from nissa._fast.batch cimport Batch
+from nissa._fast.cursor cimport check_utf8
+from nissa._fast.hash cimport Secret, hash_bytes
+from nissa._fast.types cimport (ADMITTED, LABEL_DUPLICATE, LABEL_NAME_EMPTY, LABEL_TOO_LONG, LABELS_MAX, LABELS_TOO_MANY, NAME_MISSING,
+                                NO_MEMORY, OK, SERIES_LIMIT, SERIES_NONE, Fingerprint, Label, LabelList, LabelsOf, Record, Status, Text)
+
+from nissa.model.errors import InvariantBroken
+
+cdef extern from "<sys/mman.h>" nogil:
+    void* mmap(void* address, size_t length, int protection, int flags, int fd, int64_t offset)
+    int munmap(void* address, size_t length)
+    int PROT_READ, PROT_WRITE, MAP_PRIVATE, MAP_ANONYMOUS, MAP_NORESERVE
+    void* MAP_FAILED
+
+cdef extern from *:
+    """
+    #define nissa_publish(place, number) __atomic_store_n(place, number, __ATOMIC_RELEASE)
+    #define nissa_observe(place) __atomic_load_n(place, __ATOMIC_ACQUIRE)
+    #define NISSA_PAIRS_MAX (1ULL << 31)
+    #define NISSA_TEXT_MAX (1ULL << 35)
+    #define nissa_prefetch(place) __builtin_prefetch(place, 0, 3)
+    """
+    void nissa_publish(size_t* place, size_t number) nogil
+    size_t nissa_observe(size_t* place) nogil
+    void nissa_prefetch(const void* place) nogil
+    const uint64_t PAIR_CAPACITY "NISSA_PAIRS_MAX"
+    const uint64_t TEXT_CAPACITY "NISSA_TEXT_MAX"      # bytes
+
+cdef enum:
+    SERIES_CAPACITY = 1 << 27       # ids; 134 M
+    SYMBOL_CAPACITY = 1 << 28
+    PROBE_AHEAD = 12                # records between the prefetch of a slot and its probe
+    DOMAIN_IDENTITY = 1
+    DOMAIN_SYMBOL = 2
+    RAW_FORMS_PER_SERIES = 4        # raw forms remembered per series before all are forgotten and learned again
+
+
+# ---- Boundary ------------------------------------------------------------------------------------------------------------------------
+
+cdef class SeriesIndex:
+    """Series of one data directory.
+
+    secret: at least 32 random bytes, the same for the life of the directory.
+    active_max: how many series may be active; a further one is refused.
+    """
+
+    def __cinit__(self, bytes secret not None, size_t active_max=1_000_000, uint32_t labels_max=64, uint32_t name_bytes_max=1024,
+                  uint32_t value_bytes_max=65535):
+        cdef bytes stretched
+        import hashlib
+
+        if len(secret) < 32:
+            raise ValueError(f"secret: expected at least 32 bytes, got {len(secret)}")
+        stretched = hashlib.shake_256(secret).digest(sizeof(Secret))
+        memcpy(&self.secret, <const char*>stretched, sizeof(Secret))
+        self.active_max = active_max
+        self.labels_max = min(labels_max, LABELS_MAX)
+        self.name_bytes_max = name_bytes_max
+        self.value_bytes_max = value_bytes_max
+        reserve(&self.fingerprints, <size_t>SERIES_CAPACITY * sizeof(Fingerprint))
+        reserve(&self.pair_starts, <size_t>SERIES_CAPACITY * 8)
+        reserve(&self.pairs, <size_t>PAIR_CAPACITY * sizeof(Pair))
+        reserve(&self.seen_minutes, <size_t>SERIES_CAPACITY * 4)
+        reserve(&self.symbol_starts, <size_t>SYMBOL_CAPACITY * 8)
+        reserve(&self.symbol_text, <size_t>TEXT_CAPACITY)
+        self.canonical_capacity = 1 << 16
+        self.canonical = <uint8_t*>malloc(self.canonical_capacity)
+        if self.canonical == NULL or not (open_table(&self.raw, 1024) and open_table(&self.identities, 1024)
+                                          and open_table(&self.symbol_table, 1024)):
+            raise MemoryError("series index")
+
+    def __dealloc__(self):
+        release(&self.fingerprints)
+        release(&self.pair_starts)
+        release(&self.pairs)
+        release(&self.seen_minutes)
+        release(&self.symbol_starts)
+        release(&self.symbol_text)
+        free(self.raw.slots)
+        free(self.identities.slots)
+        free(self.symbol_table.slots)
+        free(self.canonical)
+
+    @property
+    def series_count(self):
+        """How many series have an id, active and idle."""
+        return nissa_observe(&self.series_total)
+
+    @property
+    def symbol_count(self):
+        """How many distinct label names and values are interned."""
+        return nissa_observe(&self.symbol_total)
+
+    @property
+    def memory_bytes(self):
+        """Bytes in use: tables as allocated, regions as filled."""
+        cdef size_t series = self.series_total
+        tables = (self.raw.mask + self.identities.mask + self.symbol_table.mask + 3) * sizeof(Slot)
+        return (tables + series * (sizeof(Fingerprint) + 8 + 4) + (<uint64_t*>self.pair_starts.start)[series] * sizeof(Pair)
+                + self.symbol_total * 8 + (<uint64_t*>self.symbol_starts.start)[self.symbol_total])
+
+    def labels(self, size_t series):
+        """Labels of a series as (name, value) pairs sorted by name. Any thread."""
+        cdef list out = []
+        cdef uint64_t index
+        cdef Pair pair
+        if series >= nissa_observe(&self.series_total):
+            raise IndexError(f"no series {series}")
+        cdef uint64_t* starts = <uint64_t*>self.pair_starts.start
+        for index in range(starts[series], starts[series + 1]):
+            pair = (<Pair*>self.pairs.start)[index]
+            out.append((self.symbol_text_of(pair.name), self.symbol_text_of(pair.value)))
+        return out
+
+    def symbol_text_of(self, size_t symbol):
+        """The text of a symbol. Any thread."""
+        cdef Text text
+        if symbol >= nissa_observe(&self.symbol_total):
+            raise IndexError(f"no symbol {symbol}")
+        text = self.text_of_symbol(symbol)
+        return (<const char*>text.at)[:text.size].decode()
+
+    def find_symbol(self, str text not None):
+        """The symbol of a text, or -1. Any thread. Cost: a scan of the lengths of all symbols."""
+        cdef bytes wanted = text.encode()
+        cdef const char* at = wanted
+        cdef size_t size = len(wanted), index, count = nissa_observe(&self.symbol_total)
+        cdef Py_ssize_t found = -1
+        cdef uint64_t* starts = <uint64_t*>self.symbol_starts.start
+        with nogil:
+            for index in range(count):
+                if starts[index + 1] - starts[index] == size and memcmp(self.symbol_text.start + starts[index], at, size) == 0:
+                    found = index
+                    break
+        return found
+
+    def fingerprints_of(self, size_t first, size_t count):
+        """Identities of series [first, first + count) as an array uint64 (count, 2): low, high."""
+        if first + count > nissa_observe(&self.series_total):
+            raise IndexError("no such series")
+        out = np.empty((count, 2), np.uint64)
+        cdef uint64_t[:, ::1] view = out
+        if count:
+            memcpy(&view[0, 0], self.fingerprints.start + first * sizeof(Fingerprint), count * sizeof(Fingerprint))
+        return out
+
+    def pairs_of(self, size_t first, size_t count):
+        """Labels of series [first, first + count): (starts uint64 (count + 1,), pairs uint32 (n, 2) of name and value symbols)."""
+        if first + count > nissa_observe(&self.series_total):
+            raise IndexError("no such series")
+        cdef uint64_t* starts = <uint64_t*>self.pair_starts.start
+        out_starts = np.empty(count + 1, np.uint64)
+        cdef uint64_t[::1] starts_view = out_starts
+        memcpy(&starts_view[0], starts + first, (count + 1) * 8)
+        cdef size_t total = starts[first + count] - starts[first]
+        out_pairs = np.empty((total, 2), np.uint32)
+        cdef uint32_t[:, ::1] pairs_view = out_pairs
+        if total:
+            memcpy(&pairs_view[0, 0], self.pairs.start + starts[first] * sizeof(Pair), total * sizeof(Pair))
+        return out_starts - out_starts[0], out_pairs
+
+    def symbols_of(self, size_t first, size_t count):
+        """Texts of symbols [first, first + count) as Arrow lays them out: (offsets int64 (count + 1,), data bytes)."""
+        if first + count > nissa_observe(&self.symbol_total):
+            raise IndexError("no such symbols")
+        cdef uint64_t* starts = <uint64_t*>self.symbol_starts.start
+        offsets = np.empty(count + 1, np.int64)
+        cdef int64_t[::1] view = offsets
+        memcpy(&view[0], starts + first, (count + 1) * 8)
+        data = (<const char*>(self.symbol_text.start + starts[first]))[:starts[first + count] - starts[first]]
+        return offsets - offsets[0], data
+
+    def names(self):
+        """Symbols that are label names, as uint32, ascending. Any thread."""
+        return np.flatnonzero(self.marked(-1)).astype(np.uint32)
+
+    def values_of(self, size_t name):
+        """Symbols that are values of the label ``name`` (a symbol), as uint32, ascending. Any thread."""
+        return np.flatnonzero(self.marked(<Py_ssize_t>name)).astype(np.uint32)
+
+    def marked(self, Py_ssize_t name):
+        """uint8 by symbol: 1 for values of the label ``name``, or for all label names where it is -1. GIL: released."""
+        cdef size_t series = nissa_observe(&self.series_total), index
+        out = np.zeros(nissa_observe(&self.symbol_total), np.uint8)
+        cdef uint8_t[::1] view = out
+        cdef uint64_t total = (<uint64_t*>self.pair_starts.start)[series]
+        cdef Pair* pairs = <Pair*>self.pairs.start
+        with nogil:
+            for index in range(total):
+                if name < 0:
+                    view[pairs[index].name] = 1
+                elif pairs[index].name == <uint32_t>name:
+                    view[pairs[index].value] = 1
+        return out
+
+    def filter(self, list conditions not None):
+        """Series for which every condition holds, as uint32, ascending.
+
+        conditions: (name symbol or -1, accept uint8 by symbol, absent_ok). A series passes one if its value of that label is
+        accepted, or if it lacks the label and absent_ok is true. Any thread. GIL: released. Cost: about 10 ns per label and series.
+        """
+        cdef size_t series = nissa_observe(&self.series_total)
+        keep = np.ones(series, np.uint8)
+        for name, accept, absent_ok in conditions:
+            self.filter_one(keep, name, np.ascontiguousarray(accept, np.uint8), absent_ok)
+        return np.flatnonzero(keep).astype(np.uint32)
+
+    def filter_one(self, uint8_t[::1] keep, Py_ssize_t name, uint8_t[::1] accept, bint absent_ok):
+        cdef size_t series, count = keep.shape[0]
+        cdef uint64_t index
+        cdef uint64_t* starts = <uint64_t*>self.pair_starts.start
+        cdef Pair* pairs = <Pair*>self.pairs.start
+        cdef bint passed
+        cdef size_t known = accept.shape[0]
+        with nogil:
+            for series in range(count):
+                if not keep[series]:
+                    continue
+                passed = absent_ok
+                for index in range(starts[series], starts[series + 1]):
+                    if pairs[index].name == <uint32_t>name and name >= 0:
+                        passed = pairs[index].value < known and accept[pairs[index].value]
+                        break
+                keep[series] = passed
+
+    def restore(self, uint64_t[:, ::1] fingerprints not None, int64_t[::1] starts not None, int64_t[::1] name_offsets not None,
+                const uint8_t[::1] names, int64_t[::1] value_offsets not None, const uint8_t[::1] values, uint32_t minute):
+        """Register series read back from disk, in the order of their ids, as idle or (minute > 0) active.
+
+        fingerprints: (n, 2). starts: (n + 1,), series i owns labels [starts[i], starts[i + 1]). Labels are Arrow text, sorted by
+        name within a series. Raises InvariantBroken where a fingerprint does not belong to its labels.
+        """
+        cdef size_t count = fingerprints.shape[0], index, label
+        cdef LabelList labels
+        cdef Fingerprint identity
+        cdef uint32_t series
+        cdef Status status = OK
+        for index in range(count):
+            labels.count = 0
+            for label in range(starts[index], starts[index + 1]):
+                if labels.count == LABELS_MAX:
+                    raise InvariantBroken(f"series {self.series_total} on disk has more than {LABELS_MAX} labels")
+                labels.label[labels.count].name = text_at(name_offsets, names, label)
+                labels.label[labels.count].value = text_at(value_offsets, values, label)
+                labels.count += 1
+            with nogil:
+                status = self.identity_of(&labels, &identity)
+                if status == OK:
+                    status = self.register(&identity, &labels, minute, &series)
+            if status != OK:
+                raise MemoryError("series index")
+            if identity.low != fingerprints[index, 0] or identity.high != fingerprints[index, 1]:
+                raise InvariantBroken(f"series {series} on disk: its fingerprint is not that of its labels")
+
+    def touch(self, uint32_t[::1] series not None, uint32_t minute):
+        """Mark series as seen at ``minute``; used where samples come from elsewhere than a frame."""
+        cdef size_t index
+        cdef uint32_t* seen = <uint32_t*>self.seen_minutes.start
+        for index in range(series.shape[0]):
+            if series[index] < self.series_total:
+                if seen[series[index]] == 0 and minute:
+                    self.active_count += 1
+                if minute > seen[series[index]]:
+                    seen[series[index]] = minute
+
+    def sweep(self, uint32_t oldest_minute):
+        """Make series last seen before ``oldest_minute`` idle. Returns how many. Cost: about 1 ns per series."""
+        cdef size_t index, swept = 0
+        cdef uint32_t* seen = <uint32_t*>self.seen_minutes.start
+        with nogil:
+            for index in range(self.series_total):
+                if seen[index] != 0 and seen[index] < oldest_minute:
+                    seen[index] = 0
+                    swept += 1
+            if swept:
+                # A raw form answers without a look at the limit, so those of idle series must go; active ones are learned again.
+                clear_table(&self.raw)
+        self.active_count -= swept
+        return swept
+
+    def active_mask(self):
+        """uint8 by series id: 1 where active."""
+        cdef size_t count = nissa_observe(&self.series_total)
+        if count == 0:
+            return np.zeros(0, np.uint8)
+        return (np.asarray(<uint32_t[:count]>(<uint32_t*>self.seen_minutes.start)) != 0).astype(np.uint8)
+
+    # ---- Loops -----------------------------------------------------------------------------------------------------------------------
+
+    cdef Status resolve(self, Batch batch, LabelsOf labels_of, void* codec, uint32_t minute, size_t admit_max) noexcept nogil:
+        """Set ``series`` (or ``refusal``) of every record. Registers at most admit_max new series, and only if every record is sound."""
+        cdef size_t index, ahead, count = batch.record_count
+        cdef size_t first_missing = count
+        cdef Record* record
+        cdef uint32_t* seen = <uint32_t*>self.seen_minutes.start
+        for index in range(min(count, <size_t>PROBE_AHEAD)):
+            nissa_prefetch(&self.raw.slots[batch.records[index].key.low & self.raw.mask])
+        for index in range(count):
+            ahead = index + PROBE_AHEAD
+            if ahead < count:
+                nissa_prefetch(&self.raw.slots[batch.records[ahead].key.low & self.raw.mask])
+            record = &batch.records[index]
+            if record.refusal != ADMITTED:
+                record.series = SERIES_NONE
+                continue
+            record.series = find(&self.raw, record.key.low, <uint32_t>record.key.high)
+            if record.series == SERIES_NONE:
+                if first_missing == count:
+                    first_missing = index
+            else:
+                seen[record.series] = minute
+        if first_missing < count:
+            return self.resolve_missing(batch, labels_of, codec, minute, admit_max, first_missing)
+        return OK
+
+    cdef Status resolve_missing(self, Batch batch, LabelsOf labels_of, void* codec, uint32_t minute, size_t admit_max,
+                                size_t first) noexcept nogil:
+        """Two passes over the records the raw table does not know: all are checked before the first is registered."""
+        cdef LabelList labels
+        cdef size_t index
+        cdef Record* record
+        cdef Status status
+        cdef int refusal
+        for index in range(first, batch.record_count):
+            record = &batch.records[index]
+            if record.series != SERIES_NONE or record.refusal != ADMITTED:
+                continue
+            record.missed = 1
+            batch.missed += 1
+            status = checked_labels(labels_of, codec, record, &labels)
+            if status != OK:
+                batch.stopped_at = record.origin
+                return status
+            refusal = self.arrange(&labels)
+            if refusal != ADMITTED:
+                record.refusal = <uint8_t>refusal
+        for index in range(first, batch.record_count):
+            record = &batch.records[index]
+            if record.series != SERIES_NONE or record.refusal != ADMITTED or record.rows == 0:
+                continue
+            record.series = find(&self.raw, record.key.low, <uint32_t>record.key.high)
+            if record.series != SERIES_NONE:
+                continue
+            labels.count = 0
+            labels.scratch_used = 0
+            labels_of(codec, record, &labels)
+            self.arrange(&labels)
+            status = self.resolve_record(batch, record, &labels, minute, admit_max)
+            if status != OK:
+                return status
+        return OK
+
+    # ---- Steps -----------------------------------------------------------------------------------------------------------------------
+
+    cdef Status resolve_record(self, Batch batch, Record* record, LabelList* labels, uint32_t minute, size_t admit_max) noexcept nogil:
+        """Identity of one sound record: known, new, or over the limit."""
+        cdef Fingerprint identity
+        cdef uint32_t* seen = <uint32_t*>self.seen_minutes.start
+        cdef Status status = self.identity_of(labels, &identity)
+        if status != OK:
+            return status
+        record.series = self.find_identity(&identity)
+        if record.series == SERIES_NONE or seen[record.series] == 0:
+            if batch.series_new >= admit_max:
+                record.series = SERIES_NONE
+                record.refusal = SERIES_LIMIT
+                self.refused_total += 1
+                return OK
+            batch.series_new += 1
+            if record.series == SERIES_NONE:
+                status = self.register(&identity, labels, minute, &record.series)
+                if status != OK:
+                    return status
+            else:
+                self.active_count += 1
+        seen[record.series] = minute
+        if self.raw.used > RAW_FORMS_PER_SERIES * self.series_total + 65536:
+            clear_table(&self.raw)
+        if not insert(&self.raw, record.key.low, <uint32_t>record.key.high, record.series):
+            return NO_MEMORY
+        return OK
+
+    cdef int arrange(self, LabelList* labels) noexcept nogil:
+        """Drop labels with an empty value, sort by name, and check the rules of a label set. Returns ADMITTED or a Refusal."""
+        cdef uint32_t index, kept = 0, place
+        cdef Label label
+        cdef bint named = False
+        if labels.count > LABELS_MAX:
+            return LABELS_TOO_MANY
+        for index in range(labels.count):
+            label = labels.label[index]
+            if label.name.size == 0:
+                return LABEL_NAME_EMPTY
+            if label.value.size == 0:
+                continue
+            if label.name.size > self.name_bytes_max or label.value.size > self.value_bytes_max:
+                return LABEL_TOO_LONG
+            if label.name.size == 8 and memcmp(label.name.at, b"__name__", 8) == 0:
+                named = True
+            place = kept
+            while place > 0 and compare_text(labels.label[place - 1].name, label.name) > 0:
+                labels.label[place] = labels.label[place - 1]
+                place -= 1
+            if place > 0 and compare_text(labels.label[place - 1].name, label.name) == 0:
+                return LABEL_DUPLICATE
+            labels.label[place] = label
+            kept += 1
+        labels.count = kept
+        if not named:
+            return NAME_MISSING
+        return LABELS_TOO_MANY if kept > self.labels_max else ADMITTED
+
+    cdef Status identity_of(self, const LabelList* labels, Fingerprint* out) noexcept nogil:
+        """The fingerprint of arranged labels, over length-prefixed names and values."""
+        cdef size_t size = 0, need = 0
+        cdef uint32_t index
+        cdef uint8_t* grown
+        for index in range(labels.count):
+            need += 8 + <size_t>labels.label[index].name.size + labels.label[index].value.size
+        if need > self.canonical_capacity:
+            grown = <uint8_t*>realloc(self.canonical, need)
+            if grown == NULL:
+                return NO_MEMORY
+            self.canonical = grown
+            self.canonical_capacity = need
+        for index in range(labels.count):
+            size = append_text(self.canonical, size, labels.label[index].name)
+            size = append_text(self.canonical, size, labels.label[index].value)
+        out[0] = hash_bytes(&self.secret, self.canonical, size, DOMAIN_IDENTITY)
+        return OK
+
+    cdef uint32_t find_identity(self, const Fingerprint* identity) noexcept nogil:
+        return find(&self.identities, identity.low, <uint32_t>identity.high)
+
+    cdef Status register(self, const Fingerprint* identity, const LabelList* labels, uint32_t minute, uint32_t* out) noexcept nogil:
+        """Give arranged labels the next id. They must not have one yet."""
+        cdef size_t series = self.series_total
+        cdef uint64_t* starts = <uint64_t*>self.pair_starts.start
+        cdef uint64_t at = starts[series]
+        cdef uint32_t index
+        cdef Pair pair
+        if series + 2 >= SERIES_CAPACITY or at + labels.count >= <uint64_t>PAIR_CAPACITY:
+            return NO_MEMORY
+        for index in range(labels.count):
+            if self.symbol_of(labels.label[index].name, &pair.name) != OK or self.symbol_of(labels.label[index].value, &pair.value) != OK:
+                return NO_MEMORY
+            (<Pair*>self.pairs.start)[at + index] = pair
+        if not insert(&self.identities, identity.low, <uint32_t>identity.high, <uint32_t>series):
+            return NO_MEMORY
+        (<Fingerprint*>self.fingerprints.start)[series] = identity[0]
+        starts[series + 1] = at + labels.count
+        (<uint32_t*>self.seen_minutes.start)[series] = minute
+        if minute:
+            self.active_count += 1
+        out[0] = <uint32_t>series
+        nissa_publish(&self.series_total, series + 1)
+        return OK
+
+    cdef Status symbol_of(self, Text text, uint32_t* out) noexcept nogil:
+        """The symbol of a text, interned if it is new."""
+        cdef Fingerprint hashed = hash_bytes(&self.secret, text.at, text.size, DOMAIN_SYMBOL)
+        cdef uint64_t* starts = <uint64_t*>self.symbol_starts.start
+        cdef size_t symbol = find(&self.symbol_table, hashed.low, <uint32_t>hashed.high)
+        cdef uint64_t at
+        if symbol != SERIES_NONE:
+            out[0] = <uint32_t>symbol
+            return OK
+        symbol = self.symbol_total
+        at = starts[symbol]
+        if symbol + 2 >= SYMBOL_CAPACITY or at + text.size >= <uint64_t>TEXT_CAPACITY:
+            return NO_MEMORY
+        if not insert(&self.symbol_table, hashed.low, <uint32_t>hashed.high, <uint32_t>symbol):
+            return NO_MEMORY
+        memcpy(self.symbol_text.start + at, text.at, text.size)
+        starts[symbol + 1] = at + text.size
+        out[0] = <uint32_t>symbol
+        nissa_publish(&self.symbol_total, symbol + 1)
+        return OK
+
+    cdef Text text_of_symbol(self, size_t symbol) noexcept nogil:
+        cdef uint64_t* starts = <uint64_t*>self.symbol_starts.start
+        cdef Text text
+        text.at = self.symbol_text.start + starts[symbol]
+        text.size = <uint32_t>(starts[symbol + 1] - starts[symbol])
+        return text
+
+
+cdef inline Status checked_labels(LabelsOf labels_of, void* codec, const Record* record, LabelList* labels) noexcept nogil:
+    """Labels of a record, every one of them UTF-8."""
+    cdef uint32_t index
+    cdef Status status
+    labels.count = 0
+    labels.scratch_used = 0
+    status = labels_of(codec, record, labels)
+    if status != OK:
+        return status
+    for index in range(min(labels.count, <uint32_t>LABELS_MAX)):
+        status = check_utf8(labels.label[index].name)
+        if status != OK:
+            return status
+        status = check_utf8(labels.label[index].value)
+        if status != OK:
+            return status
+    return OK
+
+
+cdef inline int compare_text(Text left, Text right) noexcept nogil:
+    cdef int order = memcmp(left.at, right.at, min(left.size, right.size))
+    if order != 0:
+        return order
+    return (left.size > right.size) - (left.size < right.size)
+
+
+cdef inline size_t append_text(uint8_t* out, size_t at, Text text) noexcept nogil:
+    memcpy(out + at, &text.size, 4)
+    memcpy(out + at + 4, text.at, text.size)
+    return at + 4 + text.size
+
+
+cdef inline Text text_at(int64_t[::1] offsets, const uint8_t[::1] data, size_t index) noexcept:
+    cdef Text text
+    text.size = <uint32_t>(offsets[index + 1] - offsets[index])
+    text.at = &data[offsets[index]] if text.size else NULL
+    return text
+
+
+cdef inline uint32_t find(const Table* table, uint64_t low, uint32_t high) noexcept nogil:
+    cdef size_t place = low & table.mask
+    cdef const Slot* slot = &table.slots[place]
+    while slot.series != SERIES_NONE:
+        if slot.low == low and slot.high == high:
+            return slot.series
+        place = (place + 1) & table.mask
+        slot = &table.slots[place]
+    return SERIES_NONE
+
+
+cdef bint open_table(Table* table, size_t size) noexcept nogil:
+    table.slots = <Slot*>malloc(size * sizeof(Slot))
+    table.mask = size - 1
+    table.used = 0
+    if table.slots == NULL:
+        return False
+    memset(table.slots, 0xFF, size * sizeof(Slot))
+    return True
+
+
+cdef void clear_table(Table* table) noexcept nogil:
+    memset(table.slots, 0xFF, (table.mask + 1) * sizeof(Slot))
+    table.used = 0
+
+
+cdef inline void place_slot(Table* table, Slot slot) noexcept nogil:
+    cdef size_t place = slot.low & table.mask
+    while table.slots[place].series != SERIES_NONE:
+        place = (place + 1) & table.mask
+    table.slots[place] = slot
+
+
+cdef bint insert(Table* table, uint64_t low, uint32_t high, uint32_t series) noexcept nogil:
+    """Add an entry that is not there; the table is kept at most 5/8 full."""
+    cdef Table grown
+    cdef size_t index
+    cdef Slot slot
+    if (table.used + 1) * 8 > (table.mask + 1) * 5:
+        if not open_table(&grown, (table.mask + 1) * 2):
+            return False
+        for index in range(table.mask + 1):
+            if table.slots[index].series != SERIES_NONE:
+                place_slot(&grown, table.slots[index])
+        grown.used = table.used
+        free(table.slots)
+        table[0] = grown
+    slot.low = low
+    slot.high = high
+    slot.series = series
+    place_slot(table, slot)
+    table.used += 1
+    return True
+
+
+cdef int reserve(Region* region, size_t size) except -1:
+    """Address space without memory behind it; pages come, zeroed, as they are touched."""
+    cdef void* start = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+    if start == MAP_FAILED:
+        raise MemoryError(f"reserving {size} bytes of address space for the series index")
+    region.start = <uint8_t*>start
+    region.reserved = size
+    return 0
+
+
+cdef void release(Region* region) noexcept:
+    if region.start != NULL:
+        munmap(region.start, region.reserved)
+        region.start = NULL

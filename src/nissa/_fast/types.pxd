@@ -1,0 +1,79 @@
+# Words shared by the compiled modules: verdicts on bytes, reasons of refusal, and what a frame is walked into.
+#
+#   Status    what a step says of the bytes it read. Anything but OK ends the frame: nothing of it is kept.
+#   Refusal   why one record is left out while the rest of its frame is kept. Numbers as in model/refusal.py.
+#   Text      a run of bytes that somebody else owns. It never outlives the frame it points into.
+#   Record    one appearance of a series in a frame.
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+cdef enum Status:
+    OK = 0
+    TRUNCATED = 1           # a field ends behind its message
+    VARINT_TOO_LONG = 2     # more than 64 bits
+    TAG_INVALID = 3         # field number 0, or a tag of more than 32 bits
+    WIRE_TYPE_WRONG = 4     # a known field with another wire type than its own, or a group
+    UTF8_INVALID = 5
+    SYMBOL_OUT_OF_RANGE = 6
+    SYMBOLS_ODD = 7         # label references come in pairs
+    SYMBOL_FIRST = 8        # symbols[0] is the empty string
+    COLUMNS_UNEVEN = 9      # parallel columns of different lengths
+    TOO_MANY_SAMPLES = 10
+    TOO_MANY_SERIES = 11
+    NO_MEMORY = 12
+    TIME_OVERFLOW = 13      # a timestamp that does not fit 64 bits of milliseconds
+    RUNS_WRONG = 14         # run lengths of a columnar frame do not add up to its samples
+
+cdef enum Refusal:
+    NAME_MISSING = 0
+    LABEL_NAME_EMPTY = 1
+    LABEL_DUPLICATE = 2
+    LABELS_TOO_MANY = 3
+    LABEL_TOO_LONG = 4
+    SERIES_LIMIT = 5
+    TOO_OLD = 6
+    TOO_NEW = 7
+    HISTOGRAM_INVALID = 8
+    MIXED_SERIES = 9
+    REFUSALS = 10           # how many there are
+    ADMITTED = 255
+
+cdef enum:
+    LABELS_MAX = 256        # labels one series may bring on the wire, before the configured limit is looked at
+    SCRATCH_BYTES = 4096    # room for a metric name that has to be rewritten
+
+cdef enum: SERIES_NONE = 0xFFFFFFFF
+
+cdef struct Text:
+    const uint8_t* at
+    uint32_t size
+
+cdef struct Label:
+    Text name
+    Text value
+
+# The labels of one series, as a codec reads them out of a frame. Any order; not yet checked.
+cdef struct LabelList:
+    uint32_t count
+    Label label[LABELS_MAX]
+    uint32_t scratch_used
+    uint8_t scratch[SCRATCH_BYTES]
+
+cdef struct Fingerprint:
+    uint64_t low
+    uint64_t high
+
+# One appearance of a series in a frame: rows [first_row, first_row + rows) of the batch are its samples.
+cdef struct Record:
+    Fingerprint key         # keyed hash of the labels as they stand on the wire: the name of a raw form, not an identity
+    const uint8_t* origin   # where the codec finds the labels again
+    uint32_t origin_size
+    uint32_t kind           # the codec's own; remote write: 0 floats, 1 histogram count, 2 histogram sum
+    uint32_t first_row
+    uint32_t rows
+    uint32_t series         # set by SeriesIndex.resolve: a series id, or SERIES_NONE
+    uint8_t refusal         # set where series is SERIES_NONE and rows > 0
+    uint8_t missed          # its raw form was not known: its labels have been read
+
+# Reads the labels of a record again. Returns OK, or what is wrong with the bytes; LabelList.count is LABELS_MAX + 1 for too many.
+ctypedef Status (*LabelsOf)(void* codec, const Record* record, LabelList* out) noexcept nogil
