@@ -14,7 +14,7 @@ A build into the source tree remembers its mode and rebuilds when the next one d
 import os
 from pathlib import Path
 
-import numpy
+import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -86,7 +86,7 @@ def compiled_modules() -> list[Extension]:
         Extension(
             f"nissa._fast.{path.stem}",
             [str(path)],
-            include_dirs=[str(FAST), numpy.get_include()],
+            include_dirs=[str(FAST), np.get_include()],
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"), *MACROS.get(MODE, [])],
             extra_compile_args=[*COMPILE[MODE], *WARNINGS],
             extra_link_args=LINK.get(MODE, []),

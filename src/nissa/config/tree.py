@@ -1,8 +1,8 @@
 """The tree of settings: what an operator may write in nissa.yaml, with the defaults in force when nothing is written.
 
 Precedence: defaults < file < environment (``NISSA_`` and ``__`` between levels) < command line. Unknown keys and absurd
-values refuse to start, naming the path (``config/load.py``). The reference page ``docs/config.md`` is checked against this
-file.
+values refuse to start, naming the path (``config/load.py``). The reference page ``docs/config.md`` is checked against
+this file.
 """
 
 import msgspec
