@@ -43,7 +43,7 @@ cdef class SeriesIndex:
     cdef Region seen_minutes    # uint32: minute of the last sample; 0 where idle
     # by symbol id
     cdef Region symbol_starts   # uint64
-    cdef Region symbol_text
+    cdef Region texts
     cdef size_t series_total
     cdef size_t symbol_total
     cdef readonly size_t active_count

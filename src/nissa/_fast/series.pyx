@@ -89,7 +89,7 @@ cdef class SeriesIndex:
         reserve(&self.pairs, <size_t>PAIR_CAPACITY * sizeof(Pair))
         reserve(&self.seen_minutes, <size_t>SERIES_CAPACITY * 4)
         reserve(&self.symbol_starts, <size_t>SYMBOL_CAPACITY * 8)
-        reserve(&self.symbol_text, <size_t>TEXT_CAPACITY)
+        reserve(&self.texts, <size_t>TEXT_CAPACITY)
         self.canonical_capacity = 1 << 16
         self.canonical = <uint8_t*>malloc(self.canonical_capacity)
         if self.canonical == NULL or not (open_table(&self.raw, 1024) and open_table(&self.identities, 1024)
@@ -102,7 +102,7 @@ cdef class SeriesIndex:
         release(&self.pairs)
         release(&self.seen_minutes)
         release(&self.symbol_starts)
-        release(&self.symbol_text)
+        release(&self.texts)
         free(self.raw.slots)
         free(self.identities.slots)
         free(self.symbol_table.slots)
@@ -136,10 +136,10 @@ cdef class SeriesIndex:
         cdef uint64_t* starts = <uint64_t*>self.pair_starts.start
         for index in range(starts[series], starts[series + 1]):
             pair = (<Pair*>self.pairs.start)[index]
-            out.append((self.symbol_text_of(pair.name), self.symbol_text_of(pair.value)))
+            out.append((self.symbol_text(pair.name), self.symbol_text(pair.value)))
         return out
 
-    def symbol_text_of(self, size_t symbol):
+    def symbol_text(self, size_t symbol):
         """The text of a symbol. Any thread."""
         cdef Text text
         if symbol >= nissa_observe(&self.symbol_total):
@@ -147,7 +147,7 @@ cdef class SeriesIndex:
         text = self.text_of_symbol(symbol)
         return (<const char*>text.at)[:text.size].decode()
 
-    def find_symbol(self, str text not None):
+    def symbol(self, str text not None):
         """The symbol of a text, or -1. Any thread. Cost: a scan of the lengths of all symbols."""
         cdef bytes wanted = text.encode()
         cdef const char* at = wanted
@@ -156,7 +156,7 @@ cdef class SeriesIndex:
         cdef uint64_t* starts = <uint64_t*>self.symbol_starts.start
         with nogil:
             for index in range(count):
-                if starts[index + 1] - starts[index] == size and memcmp(self.symbol_text.start + starts[index], at, size) == 0:
+                if starts[index + 1] - starts[index] == size and memcmp(self.texts.start + starts[index], at, size) == 0:
                     found = index
                     break
         return found
@@ -194,7 +194,7 @@ cdef class SeriesIndex:
         offsets = np.empty(count + 1, np.int64)
         cdef int64_t[::1] view = offsets
         memcpy(&view[0], starts + first, (count + 1) * 8)
-        data = (<const char*>(self.symbol_text.start + starts[first]))[:starts[first + count] - starts[first]]
+        data = (<const char*>(self.texts.start + starts[first]))[:starts[first + count] - starts[first]]
         return offsets - offsets[0], data
 
     def names(self):
@@ -207,18 +207,33 @@ cdef class SeriesIndex:
 
     def marked(self, Py_ssize_t name):
         """uint8 by symbol: 1 for values of the label ``name``, or for all label names where it is -1. GIL: released."""
+        return (self.value_counts(name) != 0).astype(np.uint8)
+
+    def value_counts(self, Py_ssize_t name):
+        """uint32 by symbol: how many series have it as value of the label ``name`` (-1: as a label name). GIL: released."""
         cdef size_t series = nissa_observe(&self.series_total), index
-        out = np.zeros(nissa_observe(&self.symbol_total), np.uint8)
-        cdef uint8_t[::1] view = out
+        out = np.zeros(nissa_observe(&self.symbol_total), np.uint32)
+        cdef uint32_t[::1] view = out
         cdef uint64_t total = (<uint64_t*>self.pair_starts.start)[series]
         cdef Pair* pairs = <Pair*>self.pairs.start
         with nogil:
             for index in range(total):
                 if name < 0:
-                    view[pairs[index].name] = 1
+                    view[pairs[index].name] += 1
                 elif pairs[index].name == <uint32_t>name:
-                    view[pairs[index].value] = 1
+                    view[pairs[index].value] += 1
         return out
+
+    def pair_counts(self):
+        """Every distinct (label name symbol, value symbol) and how many series carry it: three uint32 arrays. GIL: released."""
+        names, values, counts = [np.empty(0, np.uint32)], [np.empty(0, np.uint32)], [np.empty(0, np.uint32)]
+        for name in self.names():
+            by_symbol = self.value_counts(name)
+            carried = np.flatnonzero(by_symbol).astype(np.uint32)
+            names.append(np.full(len(carried), name, np.uint32))
+            values.append(carried)
+            counts.append(by_symbol[carried])
+        return np.concatenate(names), np.concatenate(values), np.concatenate(counts)
 
     def filter(self, list conditions not None):
         """Series for which every condition holds, as uint32, ascending.
@@ -279,16 +294,25 @@ cdef class SeriesIndex:
             if identity.low != fingerprints[index, 0] or identity.high != fingerprints[index, 1]:
                 raise InvariantBroken(f"series {series} on disk: its fingerprint is not that of its labels")
 
-    def touch(self, uint32_t[::1] series not None, uint32_t minute):
-        """Mark series as seen at ``minute``; used where samples come from elsewhere than a frame."""
+    def seen_minutes_of(self):
+        """uint32 by series id: minute of the last sample, 0 where idle. What ``restore_seen`` takes."""
+        cdef size_t count = nissa_observe(&self.series_total)
+        out = np.zeros(count, np.uint32)
+        cdef uint32_t[::1] view = out
+        if count:
+            memcpy(&view[0], self.seen_minutes.start, count * sizeof(uint32_t))
+        return out
+
+    def restore_seen(self, const uint32_t[::1] minutes not None):
+        """Set when the first len(minutes) series were last seen; the others become idle. For a new index only."""
         cdef size_t index
         cdef uint32_t* seen = <uint32_t*>self.seen_minutes.start
-        for index in range(series.shape[0]):
-            if series[index] < self.series_total:
-                if seen[series[index]] == 0 and minute:
-                    self.active_count += 1
-                if minute > seen[series[index]]:
-                    seen[series[index]] = minute
+        if <size_t>minutes.shape[0] > self.series_total:
+            raise IndexError("more minutes than series")
+        self.active_count = 0
+        for index in range(self.series_total):
+            seen[index] = minutes[index] if index < <size_t>minutes.shape[0] else 0
+            self.active_count += seen[index] != 0
 
     def sweep(self, uint32_t oldest_minute):
         """Make series last seen before ``oldest_minute`` idle. Returns how many. Cost: about 1 ns per series."""
@@ -304,13 +328,6 @@ cdef class SeriesIndex:
                 clear_table(&self.raw)
         self.active_count -= swept
         return swept
-
-    def active_mask(self):
-        """uint8 by series id: 1 where active."""
-        cdef size_t count = nissa_observe(&self.series_total)
-        if count == 0:
-            return np.zeros(0, np.uint8)
-        return (np.asarray(<uint32_t[:count]>(<uint32_t*>self.seen_minutes.start)) != 0).astype(np.uint8)
 
     # ---- Loops -----------------------------------------------------------------------------------------------------------------------
 
@@ -498,7 +515,7 @@ cdef class SeriesIndex:
             return NO_MEMORY
         if not insert(&self.symbol_table, hashed.low, <uint32_t>hashed.high, <uint32_t>symbol):
             return NO_MEMORY
-        memcpy(self.symbol_text.start + at, text.at, text.size)
+        memcpy(self.texts.start + at, text.at, text.size)
         starts[symbol + 1] = at + text.size
         out[0] = <uint32_t>symbol
         nissa_publish(&self.symbol_total, symbol + 1)
@@ -507,7 +524,7 @@ cdef class SeriesIndex:
     cdef Text text_of_symbol(self, size_t symbol) noexcept nogil:
         cdef uint64_t* starts = <uint64_t*>self.symbol_starts.start
         cdef Text text
-        text.at = self.symbol_text.start + starts[symbol]
+        text.at = self.texts.start + starts[symbol]
         text.size = <uint32_t>(starts[symbol + 1] - starts[symbol])
         return text
 

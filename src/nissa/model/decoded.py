@@ -1,0 +1,32 @@
+"""What a codec is given beside the bytes, and what it gives back beside the rows."""
+
+import msgspec
+
+from nissa.model.columns import EventBatch, Metadata
+
+
+class Window(msgspec.Struct, frozen=True, gc=False):
+    """The terms under which one frame is decoded. They follow from the frame and the configuration alone, so that a replay repeats them.
+
+    minute: when the frame was received, minutes since 1970; > 0. admit_max: how many new series it may bring.
+    oldest_ms, newest_ms: timestamps accepted, both inclusive.
+    """
+
+    minute: int
+    admit_max: int
+    oldest_ms: int
+    newest_ms: int
+
+
+class Decoded(msgspec.Struct, gc=False):
+    """What a frame held beside samples, whose rows and counts are in the Batch.
+
+    ignored: messages that were sound and hold nothing Nissa keeps, such as bus messages of other types.
+    """
+
+    metadata: list[Metadata] = []
+    events: EventBatch | None = None
+    ignored: int = 0
+
+
+NOTHING_ELSE = Decoded()
