@@ -1,0 +1,411 @@
+"""The journal: frames become durable here, in the order they were admitted, before anybody is told.
+
+    engine thread                 commit thread                            sealer thread
+    append(frame) ──► pending ──► commit(): one pwritev + one fdatasync    trim(lsn)
+                                            │
+                     000…001.journal  000…413.journal  ◄ active            next.prepared
+
+* A commit is a group: all that was appended since the last one, in one vectored write and one fdatasync.
+* A segment is made ahead under another name (created, preallocated, synced). It takes its own name after its first
+  commit is synced, and the directory is synced before that commit is acknowledged: a named segment always has content.
+* A file descriptor that failed once is closed and never written or synced again. What it held without acknowledgement
+  is written to a fresh segment, whose header voids the rest of the failed one.
+* LSNs are never used twice, not even those of frames that were given up.
+
+Writing never touches a segment of an earlier run. What the bytes are is told in ``segment.py``, what counts of them
+after a crash in ``recovery.py``.
+"""
+
+import contextlib
+import errno
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from nissa.model.durability import Durability
+from nissa.model.errors import JournalFailed
+from nissa.model.frame import Frame
+from nissa.model.units import MIB
+from nissa.store.recovery import JournalTail, RecoveryReport, SegmentSummary, read_journal
+from nissa.store.segment import (
+    HEADER_BYTES,
+    PADDING,
+    PREPARED_NAME,
+    JournalFrame,
+    encode_frame_header,
+    encode_segment_header,
+    frame_bytes,
+    segment_name,
+)
+
+__all__ = ["Journal", "JournalFrame", "JournalTail", "RecoveryReport", "read_journal"]
+
+RETRIES_MAX = 3  # on fresh segments, after the first try
+UNSYNCED_BYTES_MAX = 16 * MIB  # with interval durability: what is kept in memory to be written again, at most
+_BUFFERS_MAX = min(os.sysconf("SC_IOV_MAX"), 1024)
+
+
+class _Entry(msgspec.Struct, frozen=True, gc=False):
+    lsn: int
+    new_series: int
+    frame: Frame
+
+
+class _ActiveSegment:
+    """The segment that is being written. offset: where the next frame goes. named: its first commit is durable."""
+
+    def __init__(self, fd: int, first_lsn: int, after_lsn: int, created_ms: int) -> None:
+        self.fd = fd
+        self.uuid = uuid.uuid4().bytes
+        self.first_lsn = self.next_lsn = first_lsn
+        self.header, self.crc = encode_segment_header(
+            self.uuid, first_lsn=first_lsn, after_lsn=after_lsn, created_ms=created_ms
+        )
+        self.offset = 0
+        self.named = False
+
+    def write(self, entries: Sequence[_Entry], durable_lsn: int) -> None:
+        """Write ``entries`` behind what stands there. Raises: OSError, after which the file must be abandoned."""
+        buffers = [self.header] if self.offset == 0 else []
+        crc = self.crc
+        for entry in entries:
+            frame = entry.frame
+            head, crc = encode_frame_header(
+                frame,
+                self.uuid,
+                lsn=entry.lsn,
+                durable_lsn=durable_lsn,
+                new_series=entry.new_series,
+                prev_crc=crc,
+            )
+            buffers += (head, frame.body, PADDING[-len(frame.body) % 8])
+        self.offset = write_buffers(self.fd, buffers, self.offset)
+        self.crc = crc
+        self.next_lsn = entries[-1].lsn + 1
+
+
+def write_buffers(fd: int, buffers: list[bytes], offset: int) -> int:
+    """Write all of ``buffers`` at ``offset``, however little the kernel takes at a time; returns where they end."""
+    first = 0
+    while first < len(buffers):
+        part: list[bytes | memoryview] = list(buffers[first : first + _BUFFERS_MAX])
+        first += len(part)
+        remaining = sum(map(len, part))
+        while remaining:
+            written = _write_once(fd, part, offset)
+            offset += written
+            remaining -= written
+            if remaining:
+                part = _behind(part, written)
+    return offset
+
+
+def _write_once(fd: int, part: Sequence[bytes | memoryview], offset: int) -> int:
+    while True:
+        try:
+            written = os.pwritev(fd, part, offset)
+        except InterruptedError:
+            continue
+        if written <= 0:
+            raise OSError(errno.EIO, "the file took no bytes")
+        return written
+
+
+def _behind(part: list[bytes | memoryview], written: int) -> list[bytes | memoryview]:
+    """What is left of ``part`` after its first ``written`` bytes."""
+    for index, buffer in enumerate(part):
+        if written < len(buffer):
+            return [memoryview(buffer)[written:], *part[index + 1 :]]
+        written -= len(buffer)
+    return []
+
+
+class Journal:
+    """The writer: ``append`` for one thread, ``commit`` and its family for another, trim and the properties for any."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        durability: Durability,
+        segment_bytes: int,
+        clock: Callable[[], int],
+        tail: JournalTail | None = None,
+    ) -> None:
+        """Write on behind ``tail`` (what ``read_journal`` found; None for a new directory), always into a new segment.
+
+        segment_bytes: preallocated per segment; one commit may outgrow it. clock: Unix milliseconds.
+        Raises: JournalFailed where the directory cannot be made.
+        """
+        tail = tail if tail is not None else JournalTail()
+        self._directory = directory
+        self._durability = durability
+        self._segment_bytes = max(segment_bytes, 2 * HEADER_BYTES)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._segments = {summary.path.name: summary for summary in tail.segments}
+        self._appended_lsn = tail.next_lsn - 1
+        self._durable_lsn = tail.last_lsn
+        self._appended_bytes = self._settled_bytes = 0
+        self._pending: list[_Entry] = []  # appended; shared by the two threads, under the lock
+        self._unwritten: list[_Entry] = []  # taken by commit, in no healthy file
+        self._unsynced: list[_Entry] = []  # in the active segment, not synced
+        self._unsynced_bytes = 0
+        self._synced_ms = 0
+        self._active: _ActiveSegment | None = None
+        self._prepared: int | None = None
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            for path in (*tail.debris, directory / PREPARED_NAME):
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise JournalFailed(f"{directory}: cannot be opened for writing: {error.strerror}") from error
+
+    @property
+    def durability(self) -> Durability:
+        """The mode in force."""
+        return self._durability
+
+    @property
+    def durable_lsn(self) -> int:
+        """The last LSN that may be acknowledged in the mode in force."""
+        return self._durable_lsn
+
+    @property
+    def appended_lsn(self) -> int:
+        """The last LSN given out."""
+        return self._appended_lsn
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes appended and not yet durable."""
+        return max(self._appended_bytes - self._settled_bytes, 0)
+
+    @property
+    def segment_count(self) -> int:
+        """Segments on disk, the active one included."""
+        with self._lock:
+            return len(self._segments) + (self._active is not None)
+
+    @property
+    def bytes_on_disk(self) -> int:
+        """Bytes of all segments, preallocated ones included."""
+        with self._lock:
+            kept, active = sum(summary.bytes for summary in self._segments.values()), self._active
+        return kept + (max(active.offset, self._segment_bytes) if active is not None else 0)
+
+    def append(self, frame: Frame, new_series: int) -> int:
+        """Take ``frame`` for the next commit and give it its LSN. No I/O. The body must not change afterwards."""
+        with self._lock:
+            lsn = self._appended_lsn + 1
+            self._pending.append(_Entry(lsn, new_series, frame))
+            self._appended_lsn = lsn
+            self._appended_bytes += frame_bytes(len(frame.body))
+        return lsn
+
+    def commit(self) -> int:
+        """Make everything appended durable in the mode in force; returns the durable LSN.
+
+        With nothing appended it still syncs what ``interval`` durability owes, so call it at least every interval.
+        Raises: JournalFailed after the last try; the frames stay until ``discard_pending``, or the next commit tries
+        again.
+        """
+        with self._lock:
+            self._unwritten += self._pending
+            self._pending = []
+            last_lsn, appended_bytes = self._appended_lsn, self._appended_bytes
+        failure: OSError | None = None
+        for _ in range(1 + RETRIES_MAX):
+            try:
+                self._write_out()
+                break
+            except OSError as error:
+                self._abandon()
+                failure = error
+        else:
+            raise JournalFailed(
+                f"{self._directory}: frames {self._durable_lsn + 1} to {last_lsn} could not be made durable in "
+                f"{1 + RETRIES_MAX} tries, each on a fresh segment: {failure}"
+            ) from failure
+        self._durable_lsn = max(self._durable_lsn, self._active.next_lsn - 1 if self._active is not None else 0)
+        self._settled_bytes = appended_bytes
+        return self._durable_lsn
+
+    def discard_pending(self) -> None:
+        """Give up every frame that is not durable, after JournalFailed. Their LSNs are not used again."""
+        with self._lock:
+            self._pending = []
+            self._settled_bytes = self._appended_bytes
+        # With interval durability acknowledged frames may stand here too: those are kept and written again.
+        self._unwritten = [entry for entry in self._unwritten if entry.lsn <= self._durable_lsn]
+
+    def prepare(self) -> bool:
+        """Make the next segment ahead, so that no commit waits for it; for the commit thread, between commits."""
+        try:
+            self._prepare()
+        except OSError:
+            return False  # commit meets the same error and reports it
+        return True
+
+    def probe(self) -> bool:
+        """Whether a new segment can be made, written and synced now; for coming back after JournalFailed."""
+        self._drop_prepared()
+        return self.prepare()
+
+    def trim(self, lsn: int) -> int:
+        """Delete the oldest segments that hold nothing above ``lsn``, never the active one; returns the bytes freed.
+
+        Raises: JournalFailed where the disk does not let go of one.
+        """
+        freed = 0
+        with self._lock:
+            summaries = sorted(self._segments.values(), key=lambda summary: summary.first_lsn)
+        try:
+            for summary in summaries:
+                if summary.last_lsn > lsn:
+                    break
+                summary.path.unlink(missing_ok=True)
+                with self._lock:
+                    self._segments.pop(summary.path.name, None)
+                freed += summary.bytes
+            if freed:
+                self._sync_directory()
+        except OSError as error:
+            raise JournalFailed(f"{self._directory}: cannot be trimmed: {error}") from error
+        return freed
+
+    def close(self) -> None:
+        """Commit what is pending, sync it (but for ``os``), and give the files back. Raises: JournalFailed."""
+        try:
+            self.commit()
+            if self._active is not None:
+                if self._unsynced:
+                    self._sync(self._active)
+                self._retire(self._active)
+        except OSError as error:
+            self._abandon()
+            raise JournalFailed(f"{self._directory}: the last frames could not be synced: {error}") from error
+        finally:
+            self._drop_prepared()
+
+    def _write_out(self) -> None:
+        """Bring all unwritten frames into the active segment, or a new one, and sync as the mode asks."""
+        for run in _runs(self._unwritten):
+            segment = self._segment_for(run)
+            segment.write(run, self._durable_lsn)
+            self._unsynced += run
+            self._unsynced_bytes += _run_bytes(run)
+            self._unwritten = self._unwritten[len(run) :]
+        if self._active is not None and self._unsynced and self._sync_due(self._active):
+            self._sync(self._active)
+
+    def _segment_for(self, run: Sequence[_Entry]) -> _ActiveSegment:
+        """The active segment where ``run`` continues it and fits, else a new one."""
+        active = self._active
+        if active is not None:
+            if run[0].lsn == active.next_lsn and active.offset + _run_bytes(run) <= self._segment_bytes:
+                return active
+            if self._unsynced:
+                self._sync(active)
+            self._retire(active)
+        self._prepare()
+        fd, self._prepared = self._prepared, None
+        if fd is None:
+            raise OSError(errno.EIO, "no segment was prepared")
+        self._active = _ActiveSegment(fd, run[0].lsn, self._durable_lsn, self._clock())
+        return self._active
+
+    def _sync_due(self, segment: _ActiveSegment) -> bool:
+        if self._durability.mode != "interval" or not segment.named or self._unsynced_bytes >= UNSYNCED_BYTES_MAX:
+            return True
+        elapsed_ms = self._clock() - self._synced_ms
+        return not 0 <= elapsed_ms < self._durability.interval_ms  # a clock set back syncs at once
+
+    def _sync(self, segment: _ActiveSegment) -> None:
+        """All that is written becomes durable; with ``os`` durability, that is left to the kernel."""
+        syncs = self._durability.mode != "os"
+        if syncs:
+            os.fdatasync(segment.fd)
+        if not segment.named:
+            # A file that has this name already holds nothing that counts: no frame of it was acknowledged.
+            (self._directory / PREPARED_NAME).rename(self._directory / segment_name(segment.first_lsn))
+            if syncs:
+                self._sync_directory()
+            segment.named = True
+        self._unsynced = []
+        self._unsynced_bytes = 0
+        self._synced_ms = self._clock()
+
+    def _prepare(self) -> None:
+        if self._prepared is not None:
+            return
+        path = self._directory / PREPARED_NAME
+        path.unlink(missing_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+        try:
+            os.posix_fallocate(fd, 0, self._segment_bytes)
+            write_buffers(fd, [bytes(HEADER_BYTES)], 0)
+            if self._durability.mode != "os":
+                os.fsync(fd)
+        except OSError:
+            os.close(fd)
+            with contextlib.suppress(OSError):
+                path.unlink()
+            raise
+        self._prepared = fd
+
+    def _drop_prepared(self) -> None:
+        fd, self._prepared = self._prepared, None
+        if fd is not None:
+            os.close(fd)
+            with contextlib.suppress(OSError):  # the next run deletes it
+                (self._directory / PREPARED_NAME).unlink()
+
+    def _retire(self, segment: _ActiveSegment) -> None:
+        """Close a healthy segment that takes no more frames, and give back what was preallocated behind them."""
+        with contextlib.suppress(OSError):  # costs space only; the zeros behind the last frame are harmless
+            os.ftruncate(segment.fd, segment.offset)
+        self._remember(segment, segment.next_lsn - 1, segment.offset)
+
+    def _abandon(self) -> None:
+        """Close a segment that failed, and take back every frame it was not durable for."""
+        segment = self._active
+        if segment is None:
+            return
+        self._unwritten = self._unsynced + self._unwritten
+        self._unsynced = []
+        self._unsynced_bytes = 0
+        self._remember(segment, self._durable_lsn, max(segment.offset, self._segment_bytes))
+
+    def _remember(self, segment: _ActiveSegment, last_lsn: int, size_bytes: int) -> None:
+        with contextlib.suppress(OSError):  # its bytes are synced already, or no longer relied on
+            os.close(segment.fd)
+        path = self._directory / segment_name(segment.first_lsn)
+        with self._lock:
+            self._active = None
+            if segment.named:
+                self._segments[path.name] = SegmentSummary(path, segment.first_lsn, last_lsn, size_bytes)
+
+    def _sync_directory(self) -> None:
+        fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def _runs(entries: Sequence[_Entry]) -> Iterator[list[_Entry]]:
+    """``entries`` cut wherever an LSN is missing (frames given up): inside a segment LSNs rise by one."""
+    first = 0
+    for index in range(1, len(entries) + 1):
+        if index == len(entries) or entries[index].lsn != entries[index - 1].lsn + 1:
+            yield list(entries[first:index])
+            first = index
+
+
+def _run_bytes(run: Sequence[_Entry]) -> int:
+    return sum(frame_bytes(len(entry.frame.body)) for entry in run)
