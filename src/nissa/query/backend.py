@@ -1,0 +1,42 @@
+"""What answers are made from. The engine of a running daemon offers it, and so does a Reader of a directory."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from nissa.model.columns import Metadata
+from nissa.model.tally import Tally
+from nissa.series.select import SeriesView, SymbolColumn
+from nissa.store.read import Snapshot
+
+
+class IndexView(SeriesView, Protocol):
+    """The series index as the query rooms see it: selection, and what stands behind ``/api/v1/status/tsdb``."""
+
+    def pair_counts(self) -> tuple[SymbolColumn, SymbolColumn, SymbolColumn]:
+        """Every distinct (name symbol, value symbol) and how many series carry it: three parallel arrays, by name."""
+
+    def symbols_of(self, first: int, count: int) -> tuple[npt.NDArray[np.int64], bytes]:
+        """Texts of symbols [first, first + count) as Arrow lays them out: offsets (count + 1,) and the bytes."""
+
+
+class Backend(Protocol):
+    """The seam between the query API and whoever holds the data. Every call is safe from any thread."""
+
+    @property
+    def index(self) -> IndexView: ...
+
+    def snapshot(self) -> Snapshot:
+        """A consistent view of all samples: blocks and head."""
+
+    def accounting(self) -> Mapping[str, Tally]:
+        """Source key -> tally."""
+
+    def status(self) -> dict[str, Any]:
+        """What ``/api/status`` shows. ``mode`` is ``ready`` or ``read_only``; ``series`` may hold ``active``, ``limit``,
+        ``refused`` and ``top_offenders``."""
+
+    def metadata(self) -> Sequence[Metadata]:
+        """What senders said about metric names."""

@@ -1,0 +1,59 @@
+"""The forms an export is given in: by name, with media type and file suffix."""
+
+from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
+
+from nissa.model.columns import SampleBatch
+from nissa.model.errors import BadQuery
+from nissa.query.json_lines import write_json_lines
+from nissa.query.tables import write_arrow, write_csv, write_parquet
+from nissa.series.select import SeriesView
+
+Writer = Callable[[SeriesView, Iterable[SampleBatch]], Iterator[bytes]]
+
+
+class ExportForm(Enum):
+    """A form; the value is the word of ``format=`` and ``--format``."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+    PARQUET = "parquet"
+    ARROW = "arrow"
+
+    @property
+    def media_type(self) -> str:
+        """The Content-Type of an answer in this form."""
+        return _MEDIA_TYPES[self]
+
+    @property
+    def compressible(self) -> bool:
+        """Whether gzip on the way makes sense: texts only."""
+        return self in (ExportForm.JSONL, ExportForm.CSV)
+
+
+_MEDIA_TYPES = {
+    ExportForm.JSONL: "application/x-ndjson",
+    ExportForm.CSV: "text/csv; charset=utf-8; header=present",
+    ExportForm.PARQUET: "application/vnd.apache.parquet",
+    ExportForm.ARROW: "application/vnd.apache.arrow.stream",
+}
+_WRITERS: dict[ExportForm, Writer] = {
+    ExportForm.JSONL: write_json_lines,
+    ExportForm.CSV: write_csv,
+    ExportForm.PARQUET: write_parquet,
+    ExportForm.ARROW: write_arrow,
+}
+
+
+def read_form(word: str) -> ExportForm:
+    """The form called ``word``. Raises BadQuery."""
+    try:
+        return ExportForm(word)
+    except ValueError:
+        known = ", ".join(form.value for form in ExportForm)
+        raise BadQuery(f"invalid parameter 'format': {word[:40]!r} is none of {known}") from None
+
+
+def write_form(form: ExportForm, index: SeriesView, batches: Iterable[SampleBatch]) -> Iterator[bytes]:
+    """The bytes of an export, in chunks. batches: sorted by series, then time; read as the chunks are asked for."""
+    return _WRITERS[form](index, batches)
