@@ -1,0 +1,187 @@
+# Steps shared by the codecs of packets: fields of a protobuf message, each one read or checked in the wire type of its definition.
+#
+# A message that is checked for form only is described by a string, one letter for each field number from 0:
+#
+#   s string (UTF-8)   b bytes   n varint   d double   e entry {1 name, 2 value: string}   m moment {1 seconds, 2 nanos}   - unknown
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy
+from nissa._fast.cursor cimport BYTES, FIXED64, VARINT, Cursor, check_utf8, cursor_in, read_bytes, read_tag, read_varint, skip_field
+from nissa._fast.types cimport LABELS_MAX, OK, SCRATCH_BYTES, TIME_OVERFLOW, WIRE_TYPE_WRONG, Label, LabelList, Status, Text
+
+
+cdef inline Text no_text() noexcept nogil:
+    cdef Text text
+    text.at = NULL
+    text.size = 0
+    return text
+
+
+cdef inline bint text_is(Text text, const char* wanted, uint32_t size) noexcept nogil:
+    return text.size == size and memcmp(text.at, wanted, size) == 0
+
+
+cdef inline Status read_text(Cursor* cursor, Text* out) noexcept nogil:
+    """A string field's value; other bytes than UTF-8 are refused."""
+    cdef Status status = read_bytes(cursor, out)
+    return check_utf8(out[0]) if status == OK else status
+
+
+cdef inline Status read_entry(Text message, Label* out) noexcept nogil:
+    """A map entry of Leyline or a Label of nissa.v2: both are {1 name, 2 value}. The last of a repeated field holds, absent is empty."""
+    cdef Cursor cursor = cursor_in(message)
+    cdef uint32_t tag = 0
+    cdef Status status
+    out.name = no_text()
+    out.value = no_text()
+    while cursor.at < cursor.end:
+        status = read_tag(&cursor, &tag)
+        if status != OK:
+            return status
+        if tag == (1 << 3 | 2):
+            status = read_text(&cursor, &out.name)
+        elif tag == (2 << 3 | 2):
+            status = read_text(&cursor, &out.value)
+        elif tag >> 3 <= 2:
+            return WIRE_TYPE_WRONG
+        else:
+            status = skip_field(&cursor, tag)
+        if status != OK:
+            return status
+    return OK
+
+
+cdef inline Status read_moment(Text message, int64_t* seconds, int32_t* nanos) noexcept nogil:
+    """A Timestamp or Duration. What it does not mention keeps its value, so that repeated ones merge as protobuf merges them."""
+    cdef Cursor cursor = cursor_in(message)
+    cdef uint32_t tag = 0
+    cdef uint64_t number = 0
+    cdef Status status
+    while cursor.at < cursor.end:
+        status = read_tag(&cursor, &tag)
+        if status != OK:
+            return status
+        if tag == (1 << 3 | 0) or tag == (2 << 3 | 0):
+            status = read_varint(&cursor, &number)
+            if tag == (1 << 3 | 0):
+                seconds[0] = <int64_t>number
+            else:
+                nanos[0] = <int32_t>(number & 0xFFFFFFFFU)
+        elif tag >> 3 <= 2:
+            return WIRE_TYPE_WRONG
+        else:
+            status = skip_field(&cursor, tag)
+        if status != OK:
+            return status
+    return OK
+
+
+cdef inline Status moment_ms(int64_t seconds, int32_t nanos, int64_t* out) noexcept nogil:
+    """Milliseconds, rounded down. The bound is a little inside 2^63."""
+    cdef int64_t seconds_max = 9_223_372_036_854_000LL
+    if seconds > seconds_max or seconds < -seconds_max:
+        return TIME_OVERFLOW
+    out[0] = seconds * 1000 + (nanos + 3_000_000_000LL) // 1_000_000 - 3_000  # shifted: a positive dividend
+    return OK
+
+
+cdef inline Status check_field(Cursor* cursor, uint32_t tag, char kind) noexcept nogil:
+    """Step over the value of one field whose kind is known."""
+    cdef Text field
+    cdef Label entry
+    cdef int64_t seconds = 0
+    cdef int32_t nanos = 0
+    cdef uint32_t wire = tag & 7
+    cdef Status status
+    if kind == c'-':
+        return skip_field(cursor, tag)
+    if kind == c'n' or kind == c'd':
+        return skip_field(cursor, tag) if wire == (VARINT if kind == c'n' else FIXED64) else WIRE_TYPE_WRONG
+    if wire != BYTES:
+        return WIRE_TYPE_WRONG
+    status = read_bytes(cursor, &field)
+    if status != OK:
+        return status
+    if kind == c's':
+        return check_utf8(field)
+    if kind == c'e':
+        return read_entry(field, &entry)
+    if kind == c'm':
+        return read_moment(field, &seconds, &nanos)
+    return OK
+
+
+cdef inline Status check_message(Text message, const char* kinds, uint32_t kind_count) noexcept nogil:
+    """A message that is checked for form only."""
+    cdef Cursor cursor = cursor_in(message)
+    cdef uint32_t tag = 0
+    cdef Status status
+    while cursor.at < cursor.end:
+        status = read_tag(&cursor, &tag)
+        if status == OK:
+            status = check_field(&cursor, tag, kinds[tag >> 3] if tag >> 3 < kind_count else <char>c'-')
+        if status != OK:
+            return status
+    return OK
+
+
+cdef inline void add_label(LabelList* out, Label label) noexcept nogil:
+    if out.count < LABELS_MAX:
+        out.label[out.count] = label
+        out.count += 1
+    else:
+        out.count = LABELS_MAX + 1
+
+
+cdef inline void put_label(LabelList* out, Label label) noexcept nogil:
+    """Add a label as a map takes an entry: the last of one name holds."""
+    cdef uint32_t index
+    for index in range(min(out.count, <uint32_t>LABELS_MAX)):
+        if out.label[index].name.size == label.name.size and memcmp(out.label[index].name.at, label.name.at, label.name.size) == 0:
+            out.label[index].value = label.value
+            return
+    add_label(out, label)
+
+
+cdef inline bint has_label(const LabelList* labels, const char* name, uint32_t size) noexcept nogil:
+    cdef uint32_t index
+    for index in range(min(labels.count, <uint32_t>LABELS_MAX)):
+        if text_is(labels.label[index].name, name, size):
+            return True
+    return False
+
+
+cdef inline void add_default(LabelList* labels, const char* name, uint32_t size, Text value) noexcept nogil:
+    """Add a label unless the sender gave one of that name, be it with an empty value."""
+    cdef Label label
+    if has_label(labels, name, size):
+        return
+    label.name.at = <const uint8_t*>name
+    label.name.size = size
+    label.value = value
+    add_label(labels, label)
+
+
+cdef inline void add_name(LabelList* labels, Text name) noexcept nogil:
+    """Add ``__name__``: the name with dots as underscores.
+
+    A sender's own ``__name__`` label makes the series refused: it stands beside this one, a duplicate, or is emptied with it.
+    """
+    cdef Label label
+    cdef uint32_t index
+    cdef uint8_t* rewritten = labels.scratch + labels.scratch_used
+    label.name.at = <const uint8_t*>b"__name__"
+    label.name.size = 8
+    label.value = name
+    if name.size == 0:
+        for index in range(min(labels.count, <uint32_t>LABELS_MAX)):
+            if text_is(labels.label[index].name, b"__name__", 8):
+                labels.label[index].value.size = 0
+    if name.size > SCRATCH_BYTES - labels.scratch_used:
+        labels.count = LABELS_MAX + 1
+        return
+    for index in range(name.size):
+        rewritten[index] = c'_' if name.at[index] == c'.' else name.at[index]
+    label.value.at = rewritten
+    labels.scratch_used += name.size
+    add_label(labels, label)

@@ -1,0 +1,62 @@
+# What a body of packets is walked into beside the batch: its packets, and its events.
+#
+# Everything here points into the body and is gone with it; take_all copies events out before that.
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from nissa._fast.batch cimport Batch
+from nissa._fast.hash cimport Secret
+from nissa._fast.types cimport Fingerprint, Label, Status, Text
+
+# One packet of a body. Packets stand in the order of their addresses, so a record finds its packet by its own.
+cdef struct Packet:
+    const uint8_t* end
+    Text source
+    Text packet_id
+    Fingerprint source_key  # hash of source: where the raw key of each of its series begins
+    int64_t time_ms
+    size_t first_symbol     # of batch.symbols
+
+cdef struct Event:
+    Text source
+    Text event_id
+    Text description
+    Text packet_id
+    int64_t time_ms
+    size_t first_attribute
+    uint32_t attribute_count
+    uint8_t level
+
+cdef struct Walk:
+    const Secret* secret
+    int64_t received_ms     # what stands for a time that is absent
+    size_t events_max
+    # packets
+    Packet* packets
+    size_t packet_count
+    size_t packet_capacity
+    # events and all their attributes
+    Event* events
+    size_t event_count
+    size_t event_capacity
+    Label* attributes
+    size_t attribute_count
+    size_t attribute_capacity
+    # messages that were accepted and not read
+    size_t ignored
+    # the content encoding of a payload inside a message, where it is one that is not undone
+    Text foreign_encoding
+    # symbols of the batch, for the codec's labels_of
+    const Text* symbols
+    # columns that came in pieces, joined
+    uint8_t* joined
+    size_t joined_capacity
+
+# phases: begin_walk → (push_*) → take_all → end_walk
+cdef void begin_walk(Walk* walk, const Secret* secret, int64_t received_ms, size_t events_max) noexcept nogil
+cdef Status push_packet(Walk* walk, Text message, Packet** out) noexcept nogil
+cdef Status push_event(Walk* walk, const Packet* packet, Event** out) noexcept nogil
+cdef Status push_attribute(Walk* walk, Label attribute) noexcept nogil
+cdef const Packet* packet_of(const Walk* walk, const uint8_t* at) noexcept nogil
+cdef void end_walk(Walk* walk) noexcept nogil
+cdef bint same_note(Batch batch, Text name, Text unit, uint32_t type) noexcept nogil
+cdef take_all(const Walk* walk, Batch batch, const uint8_t* body)

@@ -1,0 +1,195 @@
+"""What a body of packets is walked into beside the batch: its packets, and its events.
+
+    body       │ packet 0          │ packet 1     │ …            (one, unless the body is delimited)
+    packets    end source time …    end source …
+    events     packet 0: e0 e1       packet 1: e2
+    attributes e0: a0 a1             e2: a2
+
+Rows of samples go into the Batch; this holds what a batch has no columns for. Nothing is copied before the whole body is known to be
+sound. Memory grows with need and is given back with the body: events are rare beside samples. This file knows no wire language.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcmp, memcpy, memset
+
+import numpy as np
+
+from nissa._fast.batch cimport Batch, Note
+from nissa._fast.hash cimport Secret
+from nissa._fast.types cimport NO_MEMORY, OK, TOO_MANY_SERIES, Label, Status, Text
+
+from nissa.model.columns import EventBatch, Metadata, TextColumn
+from nissa.model.errors import TooLarge, UnsupportedMedia
+
+# Packet id and source are repeated for each event, so many small events of a packet with a huge id could fill the memory.
+COLUMN_BYTES_MAX = 32 << 20
+
+
+# ---- Boundary ------------------------------------------------------------------------------------------------------------------------
+
+cdef take_all(const Walk* walk, Batch batch, const uint8_t* body):
+    """What a decoder of packets returns: (list of Metadata, EventBatch or None, messages not read). Raises what stopped it."""
+    if walk.foreign_encoding.size:
+        raise UnsupportedMedia(f"content_encoding {as_text(walk.foreign_encoding)!r} inside a message: send the payload as it is and "
+                               "compress the body")
+    if batch.status == TOO_MANY_SERIES and walk.event_count >= walk.events_max:
+        raise TooLarge("events in one frame", got=walk.events_max + 1, limit=walk.events_max, setting="ingest.frame_series_max")
+    if batch.status != OK:
+        batch.fail(body)
+    notes = batch.take_notes() if batch.note_count else []
+    return [as_series_name(note) for note in notes], take_events(walk), walk.ignored
+
+
+cdef as_series_name(note):
+    """The note of a metric under its series' name, in which dots are underscores."""
+    return Metadata(note.name.replace(".", "_"), note.type, note.help, note.unit) if "." in note.name else note
+
+
+cdef str as_text(Text text):
+    return (<const char*>text.at)[:text.size].decode()
+
+
+cdef take_events(const Walk* walk):
+    """The events as an EventBatch, or None where there are none. Raises: TooLarge."""
+    cdef size_t count = walk.event_count, index
+    if count == 0:
+        return None
+    time_ms = np.empty(count, np.int64)
+    level = np.empty(count, np.uint8)
+    first = np.empty(count + 1, np.int32)
+    cdef int64_t[::1] time_view = time_ms
+    cdef uint8_t[::1] level_view = level
+    cdef int[::1] first_view = first
+    first_view[count] = <int>walk.attribute_count
+    for index in range(count):
+        time_view[index] = walk.events[index].time_ms
+        level_view[index] = walk.events[index].level
+        first_view[index] = <int>walk.events[index].first_attribute
+    return EventBatch(
+        time_ms,
+        level,
+        text_column(&walk.events.source, sizeof(Event), count),
+        text_column(&walk.events.event_id, sizeof(Event), count),
+        text_column(&walk.events.description, sizeof(Event), count),
+        text_column(&walk.events.packet_id, sizeof(Event), count),
+        first,
+        text_column(&walk.attributes.name, sizeof(Label), walk.attribute_count),
+        text_column(&walk.attributes.value, sizeof(Label), walk.attribute_count),
+    )
+
+
+cdef text_column(const Text* first, size_t stride, size_t count):
+    """The texts that stand ``stride`` bytes apart, from ``first`` on."""
+    offsets = np.zeros(count + 1, np.int32)
+    cdef int[::1] view = offsets
+    cdef size_t index, total = 0
+    cdef const Text* text
+    for index in range(count):
+        total += (<const Text*>(<const char*>first + index * stride)).size
+        if total > <size_t>COLUMN_BYTES_MAX:
+            raise TooLarge("bytes of one text column of events in one frame", got=total, limit=COLUMN_BYTES_MAX,
+                           setting="fixed: send fewer events in one frame, or shorter packet ids")
+        view[index + 1] = <int>total
+    data = bytearray(total)
+    cdef uint8_t[::1] out = data
+    total = 0
+    for index in range(count):
+        text = <const Text*>(<const char*>first + index * stride)
+        if text.size:
+            memcpy(&out[total], text.at, text.size)
+            total += text.size
+    return TextColumn(offsets, bytes(data))
+
+
+# ---- Steps ---------------------------------------------------------------------------------------------------------------------------
+
+cdef void begin_walk(Walk* walk, const Secret* secret, int64_t received_ms, size_t events_max) noexcept nogil:
+    memset(walk, 0, sizeof(Walk))
+    walk.secret = secret
+    walk.received_ms = received_ms
+    walk.events_max = events_max
+
+
+cdef void end_walk(Walk* walk) noexcept nogil:
+    free(walk.packets)
+    free(walk.events)
+    free(walk.attributes)
+    free(walk.joined)
+
+
+cdef Status push_packet(Walk* walk, Text message, Packet** out) noexcept nogil:
+    """One more packet, which begins as: no source, no id, received now."""
+    cdef Status status = room_for_one(<void**>&walk.packets, walk.packet_count, &walk.packet_capacity, sizeof(Packet))
+    if status != OK:
+        return status
+    out[0] = &walk.packets[walk.packet_count]
+    memset(out[0], 0, sizeof(Packet))
+    out[0].end = message.at + message.size
+    out[0].time_ms = walk.received_ms
+    walk.packet_count += 1
+    return OK
+
+
+cdef Status push_event(Walk* walk, const Packet* packet, Event** out) noexcept nogil:
+    """One more event of a packet, with the packet's source, id and time."""
+    cdef Status status
+    if walk.event_count >= walk.events_max:
+        return TOO_MANY_SERIES
+    status = room_for_one(<void**>&walk.events, walk.event_count, &walk.event_capacity, sizeof(Event))
+    if status != OK:
+        return status
+    out[0] = &walk.events[walk.event_count]
+    memset(out[0], 0, sizeof(Event))
+    out[0].source = packet.source
+    out[0].packet_id = packet.packet_id
+    out[0].time_ms = packet.time_ms
+    out[0].first_attribute = walk.attribute_count
+    walk.event_count += 1
+    return OK
+
+
+cdef Status push_attribute(Walk* walk, Label attribute) noexcept nogil:
+    """One more attribute of the event pushed last."""
+    cdef Status status = room_for_one(<void**>&walk.attributes, walk.attribute_count, &walk.attribute_capacity, sizeof(Label))
+    if status != OK:
+        return status
+    walk.attributes[walk.attribute_count] = attribute
+    walk.attribute_count += 1
+    return OK
+
+
+cdef const Packet* packet_of(const Walk* walk, const uint8_t* at) noexcept nogil:
+    """The packet in which address ``at`` lies: the first one that ends behind it. An empty message at a packet's end is its own."""
+    cdef size_t low = 0, high = walk.packet_count - 1, middle
+    while low < high:
+        middle = (low + high) >> 1
+        if walk.packets[middle].end >= at:
+            high = middle
+        else:
+            low = middle + 1
+    return &walk.packets[low]
+
+
+cdef bint same_note(Batch batch, Text name, Text unit, uint32_t type) noexcept nogil:
+    """Whether the note pushed last says the same: new series of one metric come in a row."""
+    cdef const Note* last
+    if batch.note_count == 0:
+        return False
+    last = &batch.notes[batch.note_count - 1]
+    return (last.type == type and last.name.size == name.size and last.unit.size == unit.size
+            and memcmp(last.name.at, name.at, name.size) == 0 and memcmp(last.unit.at, unit.at, unit.size) == 0)
+
+
+cdef Status room_for_one(void** items, size_t count, size_t* capacity, size_t item_bytes) noexcept nogil:
+    cdef void* grown
+    cdef size_t more
+    if count < capacity[0]:
+        return OK
+    more = capacity[0] * 2 + 16
+    grown = realloc(items[0], more * item_bytes)
+    if grown == NULL:
+        return NO_MEMORY
+    items[0] = grown
+    capacity[0] = more
+    return OK
