@@ -1,1 +1,1 @@
-"""The commands nissa and nissa-ingest."""
+"""The commands ``nissa`` and ``nissa-ingest``: text in, text out, one file per command."""
