@@ -214,26 +214,7 @@ class Journal:
         Raises: JournalFailed after the last try; the frames stay until ``discard_pending``, or the next commit tries
         again.
         """
-        with self._lock:
-            self._unwritten += self._pending
-            self._pending = []
-            last_lsn, appended_bytes = self._appended_lsn, self._appended_bytes
-        failure: OSError | None = None
-        for _ in range(1 + RETRIES_MAX):
-            try:
-                self._write_out()
-                break
-            except OSError as error:
-                self._abandon()
-                failure = error
-        else:
-            raise JournalFailed(
-                f"{self._directory}: frames {self._durable_lsn + 1} to {last_lsn} could not be made durable in "
-                f"{1 + RETRIES_MAX} tries, each on a fresh segment: {failure}"
-            ) from failure
-        self._durable_lsn = max(self._durable_lsn, self._active.next_lsn - 1 if self._active is not None else 0)
-        self._settled_bytes = appended_bytes
-        return self._durable_lsn
+        return self._commit(sync_now=False)
 
     def discard_pending(self) -> None:
         """Give up every frame that is not durable, after JournalFailed. Their LSNs are not used again."""
@@ -281,27 +262,45 @@ class Journal:
     def close(self) -> None:
         """Commit what is pending, sync it (but for ``os``), and give the files back. Raises: JournalFailed."""
         try:
-            self.commit()
+            self._commit(sync_now=True)
             if self._active is not None:
-                if self._unsynced:
-                    self._sync(self._active)
                 self._retire(self._active)
-        except OSError as error:
-            self._abandon()
-            raise JournalFailed(f"{self._directory}: the last frames could not be synced: {error}") from error
         finally:
             self._drop_prepared()
 
-    def _write_out(self) -> None:
-        """Bring all unwritten frames into the active segment, or a new one, and sync as the mode asks."""
+    def _commit(self, *, sync_now: bool) -> int:
+        with self._lock:
+            self._unwritten += self._pending
+            self._pending = []
+            last_lsn, appended_bytes = self._appended_lsn, self._appended_bytes
+        failure: OSError | None = None
+        for _ in range(1 + RETRIES_MAX):
+            try:
+                self._write_out(sync_now=sync_now)
+                break
+            except OSError as error:
+                self._abandon()
+                failure = error
+        else:
+            raise JournalFailed(
+                f"{self._directory}: frames {self._durable_lsn + 1} to {last_lsn} could not be made durable in "
+                f"{1 + RETRIES_MAX} tries, each on a fresh segment: {failure}"
+            ) from failure
+        self._durable_lsn = max(self._durable_lsn, self._active.next_lsn - 1 if self._active is not None else 0)
+        self._settled_bytes = appended_bytes
+        return self._durable_lsn
+
+    def _write_out(self, *, sync_now: bool) -> None:
+        """Bring all unwritten frames into the active segment, or a new one, and sync where the mode asks or is told to."""
         for run in _runs(self._unwritten):
             segment = self._segment_for(run)
             segment.write(run, self._durable_lsn)
             self._unsynced += run
             self._unsynced_bytes += _run_bytes(run)
             self._unwritten = self._unwritten[len(run) :]
-        if self._active is not None and self._unsynced and self._sync_due(self._active):
-            self._sync(self._active)
+        active = self._active
+        if active is not None and self._unsynced and (sync_now or self._sync_due(active)):
+            self._sync(active)
 
     def _segment_for(self, run: Sequence[_Entry]) -> _ActiveSegment:
         """The active segment where ``run`` continues it and fits, else a new one."""
