@@ -11,6 +11,7 @@ import random
 import stat
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 SECTOR_BYTES = 512
@@ -48,11 +49,10 @@ class PowerCutDisk:
     def forget(self) -> None:
         """What a power cut may do to everything that was not synced."""
         for source, target, replaced in reversed(self._renames):
-            if self.rng.random() < 0.5 and os.path.exists(target):
+            if self.rng.random() < 0.5 and Path(target).exists():
                 self._real["rename"](target, source)
                 if replaced is not None:
-                    with open(target, "wb") as file:
-                        file.write(replaced)
+                    Path(target).write_bytes(replaced)
         self._renames.clear()
         for handle, pieces in (*self._unsynced.values(), *self._closed_unsynced):
             size = os.fstat(handle).st_size
@@ -85,9 +85,8 @@ class PowerCutDisk:
 
     def _do(self, name: str, *args: Any, **kwargs: Any) -> Any:
         replaced = None
-        if name == "rename" and os.path.exists(args[1]):
-            with open(args[1], "rb") as file:
-                replaced = file.read()
+        if name == "rename" and Path(args[1]).exists():
+            replaced = Path(args[1]).read_bytes()
         result = self._real[name](*args, **kwargs)
         if name == "pwritev":
             self._note_write(args[0], args[2], result)

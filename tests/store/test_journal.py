@@ -1,5 +1,6 @@
 """The journal's writer on real files, over every fault a disk can answer with."""
 
+import contextlib
 import errno
 import os
 import random
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from nissa.model.durability import FSYNC, OS, Durability
 from nissa.model.errors import JournalFailed
 from nissa.model.frame import Codec, Encoding, Frame, Source
@@ -177,7 +179,7 @@ def test_lsns_go_on_behind_a_checkpoint_when_the_whole_journal_was_trimmed(tmp_p
 
 
 def test_interval_durability_syncs_when_due_and_os_never(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """interval syncs a new segment's first commit, then once per interval or when the clock is set back; os does not."""
+    """interval syncs a segment's first commit, then once per interval or when the clock is set back; os does not."""
     disk = PowerCutDisk(monkeypatch, random.Random(1))
     clock = Clock()
     journal = opened(tmp_path / "interval", INTERVAL, clock=clock)
@@ -238,7 +240,7 @@ CALLS = ["open", "posix_fallocate", "pwritev", "fsync", "fdatasync", "rename", "
 def test_one_error_at_any_call_costs_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, code: int, durability: Durability
 ) -> None:
-    """Fail the nth call of a kind, for every n: all is acknowledged, read back, and the failed descriptor never used."""
+    """Fail the nth call of a kind, for every n: all is acknowledged and read back, the failed descriptor never used."""
     for number in range(1, 40):
         with monkeypatch.context() as patch:
             disk = PowerCutDisk(patch, random.Random(number))
@@ -281,7 +283,7 @@ def test_a_disk_that_fails_for_ever_refuses_and_comes_back(
             assert journal.pending_bytes == 0
         else:
             expected[lsn] = frame(number).body
-    if call not in ("fdatasync",) or durability == FSYNC:
+    if call != "fdatasync" or durability == FSYNC:
         assert failures
     if call in ("open", "posix_fallocate", "pwritev", "fsync") and not (durability == OS and call == "fsync"):
         assert not journal.probe()
@@ -357,7 +359,7 @@ def run_until_cut(directory: Path, disk: PowerCutDisk, durability: Durability, r
 def test_a_kill_at_every_call_loses_nothing_acknowledged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durability: Durability
 ) -> None:
-    """Stop at each I/O call in turn, a write half done: every acknowledged frame is there, none is invented or altered."""
+    """Stop at each I/O call in turn, a write half done: every acknowledged frame is there, none invented or altered."""
     for cut_at in range(1, 500):
         directory = tmp_path / str(cut_at)
         with monkeypatch.context() as patch:
@@ -469,8 +471,6 @@ def crash(journal: Journal, written_bytes: int, monkeypatch: pytest.MonkeyPatch)
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwritev", killed)
-        try:
+        with contextlib.suppress(PowerCut):
             journal.commit()
-        except PowerCut:
-            pass
         abandon(journal)

@@ -5,12 +5,21 @@ import threading
 from pathlib import Path
 
 import pytest
+from google_crc32c import value
+
 from nissa.model.durability import FSYNC
 from nissa.model.errors import Damaged, UnknownFormat
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.store.journal import Journal
 from nissa.store.recovery import JournalTail, RecoveryReport, read_journal, read_segment
-from nissa.store.segment import HEADER_BYTES, JournalFrame, SegmentFile, frame_bytes, segment_name
+from nissa.store.segment import (
+    HEADER_BYTES,
+    JournalFrame,
+    SegmentFile,
+    encode_segment_header,
+    frame_bytes,
+    segment_name,
+)
 
 SEGMENT_BYTES = 16_384
 
@@ -129,7 +138,7 @@ def test_a_group_that_was_never_acknowledged_is_torn_even_with_whole_frames_behi
 
 
 def test_a_later_segment_is_the_witness_of_rot_at_the_end_of_an_earlier_one(tmp_path: Path) -> None:
-    """The last frame of an older segment, once recovered, is known to have counted: its loss is rot, not a torn tail."""
+    """The last frame of an older segment, once recovered, is known to have counted: its loss is rot, no torn tail."""
     path = journal_of(tmp_path, 5)
     frames, report = read(tmp_path)
     journal_of(tmp_path, 5, tail=report.tail)
@@ -294,9 +303,6 @@ def test_a_newer_version_is_refused_untouched(tmp_path: Path, newer_segment: byt
 @pytest.fixture
 def newer_segment() -> bytes:
     """A segment that says version 2, with a checksum that holds."""
-    from google_crc32c import value
-    from nissa.store.segment import encode_segment_header
-
     header = bytearray(encode_segment_header(bytes(16), first_lsn=3, after_lsn=2, created_ms=0)[0][:60])
     header[8] = 2
     return bytes(header) + value(bytes(header)).to_bytes(4, "little") + bytes(500)
@@ -333,7 +339,7 @@ def test_short_reads_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_an_outside_reader_follows_a_running_writer(tmp_path: Path) -> None:
-    """While frames are written and segments change, each reading is a prefix that only grows, and never speaks of rot."""
+    """While frames are written and segments change, each reading is a prefix that only grows, never told as rot."""
     total = 3_000
     journal = Journal(tmp_path, durability=FSYNC, segment_bytes=64 * 1024, clock=lambda: 7)
 

@@ -110,11 +110,11 @@ def _recorded(path: Path, report: RecoveryReport) -> Iterator[Frame]:
 
     offset = 0
     with path.open("rb") as raw, pa.CompressedInputStream(pa.PythonFile(raw, "r"), "zstd") as stream:
-        while head := _read_up_to(stream, _RECORD.size):
+        while head := _read_up_to(stream, _RECORD.size, path):
             length, received_ms = _RECORD.unpack(head) if len(head) == _RECORD.size else (-1, 0)
             if not 0 <= length <= RECORD_BYTES_MAX:
                 raise Malformed(f"{path}: a record header cut short, or of a length no record has ({length})", offset)
-            body = _read_up_to(stream, length)
+            body = _read_up_to(stream, length, path)
             if len(body) != length:
                 raise Malformed(f"{path}: a record of {length} bytes ends after {len(body)}", offset)
             offset += _RECORD.size + length
@@ -123,9 +123,14 @@ def _recorded(path: Path, report: RecoveryReport) -> Iterator[Frame]:
             yield Frame(Codec.REMOTE_WRITE_1, Encoding.SNAPPY, Source.REPLAY, received_ms, body)
 
 
-def _read_up_to(stream: Any, length: int) -> bytes:
-    """``length`` bytes, or fewer at the end."""
+def _read_up_to(stream: Any, length: int, path: Path) -> bytes:
+    """``length`` bytes of what ``stream`` decompresses, or fewer at the end. Raises: Malformed; OSError."""
     pieces = bytearray()
-    while len(pieces) < length and (piece := stream.read(length - len(pieces))):
-        pieces += piece
+    try:
+        while len(pieces) < length and (piece := stream.read(length - len(pieces))):
+            pieces += piece
+    except OSError as error:
+        if error.errno is not None:  # the disk; without a number it is the decompressor that speaks
+            raise
+        raise Malformed(f"{path}: {error}") from error
     return bytes(pieces)

@@ -291,7 +291,7 @@ class Journal:
         return self._durable_lsn
 
     def _write_out(self, *, sync_now: bool) -> None:
-        """Bring all unwritten frames into the active segment, or a new one, and sync where the mode asks or is told to."""
+        """Bring all unwritten frames into the active segment, or a new one, and sync where the mode asks or told to."""
         for run in _runs(self._unwritten):
             segment = self._segment_for(run)
             segment.write(run, self._durable_lsn)
