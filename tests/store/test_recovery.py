@@ -16,6 +16,7 @@ from nissa.store.segment import (
     HEADER_BYTES,
     JournalFrame,
     SegmentFile,
+    encode_frame_header,
     encode_segment_header,
     frame_bytes,
     segment_name,
@@ -182,23 +183,32 @@ def test_frames_at_or_below_the_checkpoint_are_neither_given_nor_missed(tmp_path
         assert report.tail.next_lsn == max(after_lsn, 6) + 1
 
 
-def test_frames_of_another_segment_are_not_taken(tmp_path: Path) -> None:
-    """A whole frame with another segment's uuid behind the last one is a torn tail, whatever its LSN."""
-    ours, theirs = journal_of(tmp_path / "ours", 3), journal_of(tmp_path / "theirs", 6)
-    with SegmentFile(theirs) as file:
-        header = file.header()
-        assert header is not None
-        strangers = list(file.frames_after(HEADER_BYTES, header.uuid))
-    data = bytearray(ours.read_bytes())
-    for stranger in strangers:
-        data[stranger.offset : stranger.end] = theirs.read_bytes()[stranger.offset : stranger.end]
-        if stranger.lsn > 3:
-            ours.write_bytes(data)
-            break
-        data = bytearray(ours.read_bytes())
-    frames, report = read(tmp_path / "ours")
-    assert lsns(frames) == [1, 2, 3]
-    assert report.torn_bytes > 0
+@pytest.mark.parametrize("wrong", ["uuid", "lsn below", "lsn above", "prev_crc", "nothing"])
+def test_a_whole_frame_that_does_not_belong_is_not_taken(tmp_path: Path, wrong: str) -> None:
+    """A stale frame behind the last one, its own checksum good, is a torn tail when any of its three ties is wrong."""
+    path = journal_of(tmp_path, 3)
+    last = read(tmp_path)[0][-1]
+    with SegmentFile(path) as file:
+        uuid = file.uuid_at(last.offset)
+    head, _ = encode_frame_header(
+        frame(4),
+        bytes(16) if wrong == "uuid" else uuid,
+        lsn={"lsn below": 3, "lsn above": 5}.get(wrong, 4),
+        durable_lsn=3,
+        new_series=0,
+        prev_crc=last.crc ^ (wrong == "prev_crc"),
+    )
+    data = path.read_bytes()
+    stale = head + frame(4).body
+    path.write_bytes(data[: last.end] + stale + data[last.end + len(stale) :])
+    report = RecoveryReport()
+    found = list(read_journal(tmp_path, 0, report))
+    if wrong == "nothing":
+        assert [entry.lsn for entry in found] == [1, 2, 3, 4]
+    else:
+        assert [entry.lsn for entry in found] == [1, 2, 3]
+        assert report.torn_bytes == len(stale)
+        assert report.rot_frames == 0
 
 
 def test_whole_frames_in_the_wrong_place_cost_only_what_they_cover(tmp_path: Path) -> None:
@@ -362,6 +372,30 @@ def test_an_outside_reader_follows_a_running_writer(tmp_path: Path) -> None:
     writer.join()
     journal.close()
     assert lsns(read(tmp_path)[0]) == list(range(1, total + 1))
+
+
+def test_a_frame_finished_while_it_is_looked_at_is_not_rot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the first look finds a hole and later frames are acknowledged meanwhile, the place is read again."""
+    journal_of(tmp_path, 5)
+    whole, _ = read(tmp_path)
+    hole = whole[2]
+    real = os.pread
+    looks = 0
+
+    def early(fd: int, length: int, offset: int) -> bytes:
+        nonlocal looks
+        data = bytearray(real(fd, length, offset))
+        if length > HEADER_BYTES:
+            looks += 1
+            if looks == 1:
+                data[hole.offset - offset + 8 :] = bytes(len(data) - (hole.offset - offset) - 8)
+        return bytes(data)
+
+    monkeypatch.setattr(os, "pread", early)
+    frames, report = read(tmp_path)
+    assert looks > 1
+    assert frames == whole
+    assert (report.rot_frames, report.torn_bytes) == (0, 0)
 
 
 def test_a_missing_directory_is_an_empty_journal(tmp_path: Path) -> None:
