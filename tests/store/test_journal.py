@@ -300,6 +300,28 @@ def test_a_disk_that_fails_for_ever_refuses_and_comes_back(
     assert report.rot_frames == 0
 
 
+def test_what_interval_durability_acknowledged_is_written_again_after_a_sync_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failed sync leaves acknowledged frames in doubt: they are on a fresh segment, and read from there if need be."""
+    disk = PowerCutDisk(monkeypatch, random.Random(1))
+    clock = Clock()
+    journal = opened(tmp_path, INTERVAL, clock=clock)
+    expected = written(journal, range(6))
+    (failed,) = tmp_path.glob("*.journal")
+    disk.fail("fdatasync", lambda count: errno.EIO if count == 2 else 0)
+    clock.now_ms += 60
+    expected |= written(journal, range(6, 8))
+    whole = list(read_journal(tmp_path))
+    for entry in whole[1:6]:
+        data = bytearray(failed.read_bytes())
+        data[entry.offset + 70] ^= 1
+        failed.write_bytes(data)
+        report = RecoveryReport()
+        assert {found.lsn: found.frame.body for found in read_journal(tmp_path, 0, report)} == expected
+        assert report.rot_frames == 0
+
+
 def test_frames_stay_for_the_next_try_unless_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After JournalFailed a second commit makes the same frames durable, under the same LSNs."""
     disk = PowerCutDisk(monkeypatch, random.Random(1))
