@@ -1,0 +1,340 @@
+"""One sender's connection: bytes in, requests to the intake, answers out in order.
+
+    phase     what the next byte belongs to           deadline
+    IDLE      the next request                        ingest.idle_timeout_ms (the first: ingest.header_timeout_ms)
+    HEADER    request line and headers                ingest.header_timeout_ms from the first byte
+    BODY      body, chunk framing, trailers           ingest.body_timeout_ms from the end of the headers
+    DEAF      nobody: the last answer is decided      LINGER_S, so that the sender can read it
+
+llhttp (httptools) reads HTTP, in its strict mode: it refuses Transfer-Encoding beside Content-Length, two
+Content-Lengths, lone CR or LF, NUL, folded headers and bad chunk sizes. ``head.py`` and ``body.py`` add what a grammar
+cannot know. After the first byte that is not HTTP a connection reads no other request: what follows could be smuggled.
+
+Reading is held while the intake is under pressure, while the sender does not read its answers, and while too many of
+its requests wait. What the kernel then queues is TCP's to push back.
+
+Bytes are received into one buffer shared by all connections (each read is parsed before the next one begins); the
+parser copies pieces of bodies out of it, so nothing points into it afterwards.
+"""
+
+import asyncio
+from collections import deque
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, cast
+
+from httptools import HttpParserCallbackError, HttpParserError, HttpRequestParser
+
+from nissa.sources.answers import CONTINUE
+from nissa.sources.body import Body
+from nissa.sources.exchange import Exchange
+from nissa.sources.fault import RequestError
+from nissa.sources.head import CHUNKED, Head
+from nissa.sources.routes import OTHER, find_route
+
+if TYPE_CHECKING:
+    from nissa.sources.endpoint import Endpoint
+
+# Phases. Plain numbers: members of an enumeration cost a look-up each on this path.
+IDLE: Final = 0
+HEADER: Final = 1
+BODY: Final = 2
+DEAF: Final = 3
+
+# Reasons to hold reading; bits.
+PRESSURE: Final = 1
+UNREAD_ANSWERS: Final = 2
+PIPELINED: Final = 4
+
+PIPELINED_MAX: Final = 128  # requests of one connection that wait for an answer before it is no longer read
+LINGER_S: Final = 2.0  # how long a refused sender is given to read why
+PASSED_BODY_BYTES_MAX: Final = 256 * 1024  # a refused body up to this is read past; a longer one ends the connection
+
+_NO_BODY: Final = Body(0, chunked=False, kept=False)
+
+
+class Connection(asyncio.BufferedProtocol):
+    """The protocol of one connection. Everything runs on the loop."""
+
+    def __init__(self, endpoint: "Endpoint") -> None:
+        self.endpoint = endpoint
+        self.deadline_s = 0.0
+        self._transport: asyncio.Transport | None = None
+        self._phase = IDLE
+        self._holds = 0
+        self._pending: deque[Exchange] = deque()  # requests in order of arrival, until their answer is written
+        self._exchange: Exchange | None = None  # the one whose body is arriving
+        self._body = _NO_BODY
+        self._head = Head(endpoint.header_bytes_max)
+        self.on_header = self._head.add_field  # the parser calls it once per header: no method in between
+        self._parser: HttpRequestParser | None = HttpRequestParser(self)
+        self._phase_bytes = 0  # received since the phase began, framing included
+        self._buffered_bytes = 0  # of an unfinished body, as told to the endpoint
+        self._half_closed = False  # the sender said that it will send no more
+
+    # Called by the loop.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A sender connected: take it, or tell it that there are too many."""
+        self._transport = cast(asyncio.Transport, transport)
+        if self.endpoint.join(self):
+            self.deadline_s = self.endpoint.after(self.endpoint.header_timeout_s)
+            return
+        self._phase = DEAF
+        self._transport.write(self.endpoint.crowded.close)
+        self._transport.close()
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the loop gives it
+        """Where the next bytes are received."""
+        return self.endpoint.receive_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """``nbytes`` were received into the buffer."""
+        if self._phase == DEAF:
+            self._phase_bytes += nbytes
+            if self._phase_bytes > self.endpoint.body_bytes_max:
+                self.abort()
+            return
+        if self._phase == IDLE:
+            self._enter(HEADER, self.endpoint.header_timeout_s)
+        try:
+            cast(HttpRequestParser, self._parser).feed_data(self.endpoint.receive_buffer[:nbytes])
+            if self._phase == HEADER or self._phase == BODY:
+                self._check_unfinished(nbytes)
+        except HttpParserError as error:
+            self._parser_stopped(error)
+        except RequestError as refused:
+            self._fail(refused.status, refused.text)
+        if self._pending:
+            self.flush()
+
+    def eof_received(self) -> bool:
+        """The sender sends no more: answer what came whole. True keeps our half open until that is done."""
+        self._half_closed = True
+        self._phase = DEAF
+        self._forget_unfinished()
+        if not self._pending:
+            return False
+        self._pending[-1].close = True
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the loop gives it
+        """The connection is gone; frames it submitted live on."""
+        self._phase = DEAF
+        self._forget_unfinished()
+        self._pending.clear()
+        self._transport = None
+        self._parser = None  # it holds our bound methods: break the cycle
+        self.endpoint.leave(self)
+
+    def pause_writing(self) -> None:
+        """The sender does not read its answers: take nothing more from it."""
+        self.deadline_s = self.endpoint.after(self.endpoint.body_timeout_s)
+        self.hold(UNREAD_ANSWERS)
+
+    def resume_writing(self) -> None:
+        """The sender reads again."""
+        self.release(UNREAD_ANSWERS)
+        self.flush()
+
+    # Called by the parser, in the order of a request. What they raise stops it.
+
+    def on_url(self, piece: bytes) -> None:
+        """A piece of the request target."""
+        if self._phase == IDLE:  # a request right behind another one
+            self._enter(HEADER, self.endpoint.header_timeout_s)
+        self._head.add_target(piece)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: answer at once what needs no body; else get ready for the body."""
+        endpoint, head, parser = self.endpoint, self._head, cast(HttpRequestParser, self._parser)
+        route = find_route(head.target)
+        exchange = self._exchange = Exchange(self, route, endpoint.draining or not parser.should_keep_alive())
+        self._pending.append(exchange)
+        if parser.should_upgrade():
+            raise RequestError(HTTPStatus.BAD_REQUEST, "no upgrade and no tunnel is offered here")
+        version = parser.get_http_version()
+        head.check_version(version)
+        if version == "1.0":
+            exchange.close = True
+        length = head.body_bytes(version)
+        endpoint.open(exchange, parser.get_method(), head.fields, length)
+        kept = exchange.answer is None
+        if length:
+            waits = head.expects_continue()
+            exchange.wants_continue = waits and kept
+            if not kept and (waits or not CHUNKED < length <= PASSED_BODY_BYTES_MAX):
+                raise RequestError(HTTPStatus.BAD_REQUEST, "answered before the body")
+        self._body = Body(endpoint.body_bytes_max, chunked=length == CHUNKED, kept=kept)
+        head.complete()
+        self._enter(BODY, endpoint.body_timeout_s)
+
+    def on_body(self, piece: bytes) -> None:
+        """A piece of the body."""
+        self._body.add(piece)
+
+    def on_message_complete(self) -> None:
+        """The request is whole: hand it on."""
+        exchange, body = cast(Exchange, self._exchange), self._body
+        self._exchange = None
+        self._head.reset()
+        if exchange.answer is None:
+            self.endpoint.submit(exchange, body.join())
+        if exchange.close:
+            self._enter(DEAF, LINGER_S)
+            if not self._pending and self._transport is not None:
+                self._transport.close()  # answered before its body had come
+            return
+        self._enter(IDLE, self.endpoint.idle_timeout_s)
+        if len(self._pending) >= PIPELINED_MAX:
+            self.hold(PIPELINED)
+
+    # Answers.
+
+    def flush(self) -> None:
+        """Write every answer whose turn it is."""
+        transport, pending = self._transport, self._pending
+        if transport is None or self._holds & UNREAD_ANSWERS:
+            return
+        ready: list[bytes] = []
+        last = False
+        while pending and not last:
+            exchange = pending[0]
+            if exchange.answer is None:
+                if exchange.wants_continue:
+                    exchange.wants_continue = False
+                    ready.append(CONTINUE)
+                break
+            pending.popleft()
+            last = exchange.close
+            ready.append(exchange.answer.close if last else exchange.answer.keep)
+        if ready:
+            transport.write(ready[0] if len(ready) == 1 else b"".join(ready))
+        if last:
+            self._finish(transport)
+        elif self._holds & PIPELINED and len(pending) < PIPELINED_MAX // 2:
+            self.release(PIPELINED)
+
+    def _finish(self, transport: asyncio.Transport) -> None:
+        """The last answer is on its way. A sender still sending gets time to read it: closing would cut it off."""
+        self._pending.clear()
+        cut_short = self._exchange is not None and not self._half_closed
+        self._forget_unfinished()
+        self._enter(DEAF, LINGER_S)
+        if cut_short:
+            transport.write_eof()
+        else:
+            transport.close()
+
+    # Time, pressure and drain: called by the endpoint.
+
+    def expire(self) -> str | None:
+        """The deadline has passed. Returns: the phase to count it under; None where the sender is not to blame."""
+        if self._holds & UNREAD_ANSWERS:
+            self.abort()
+            return "write"
+        if self._holds or (self._pending and self._phase in (IDLE, DEAF)):  # it waits for us
+            self.deadline_s = self.endpoint.after(self.endpoint.idle_timeout_s)
+            return None
+        if self._phase == DEAF:
+            self.abort()
+            return None
+        if self._phase == IDLE:
+            cast(asyncio.Transport, self._transport).close()
+            return "idle"
+        phase = "header" if self._phase == HEADER else "body"
+        self._fail(HTTPStatus.REQUEST_TIMEOUT, f"the {phase} took too long (ingest.{phase}_timeout_ms)")
+        self.flush()
+        return phase
+
+    def hold(self, reason: int) -> None:
+        """Stop reading for ``reason``."""
+        if not self._holds and self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+        self._holds |= reason
+
+    def release(self, reason: int) -> None:
+        """Read again, unless another reason holds. The sender gets its time anew: it was we who waited."""
+        held, self._holds = self._holds, self._holds & ~reason
+        if not held or self._holds or self._transport is None or self._transport.is_closing():
+            return
+        endpoint = self.endpoint
+        self.deadline_s = endpoint.after(endpoint.idle_timeout_s if self._phase == IDLE else endpoint.body_timeout_s)
+        self._transport.resume_reading()
+
+    def drain(self) -> None:
+        """Take no new request: finish the one that is arriving, answer what waits, close."""
+        if self._exchange is not None:
+            self._exchange.close = True
+        elif self._phase == IDLE:
+            self._enter(DEAF, LINGER_S)
+            if self._pending:
+                self._pending[-1].close = True
+            elif self._transport is not None:
+                self._transport.close()
+
+    def abort(self) -> None:
+        """End at once, answered or not."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # Requests that end early.
+
+    def _parser_stopped(self, error: HttpParserError) -> None:
+        if self._phase == DEAF:
+            return  # bytes behind a request that was the last one
+        cause = error.__context__
+        if isinstance(cause, RequestError):
+            self._fail(cause.status, cause.text)
+        elif isinstance(error, HttpParserCallbackError):
+            self.endpoint.internal_error(cause)
+            self._fail(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")
+        else:
+            self.endpoint.cells.malformed += 1
+            self._fail(HTTPStatus.BAD_REQUEST, f"not HTTP/1.1: {error}")
+
+    def _fail(self, status: HTTPStatus, text: str) -> None:
+        """Answer the request that is arriving with an error, unless it has its answer; read nothing after it."""
+        exchange = self._exchange
+        if exchange is None:
+            exchange = self._exchange = Exchange(self, OTHER, close=True)
+            self._pending.append(exchange)
+        exchange.close = True
+        self._enter(DEAF, LINGER_S)
+        if exchange.answer is None:
+            self.endpoint.answer_error(exchange, status, text)
+        elif not self._pending and self._transport is not None:
+            self._transport.close()  # its answer is out: nothing is left to say
+
+    def _check_unfinished(self, nbytes: int) -> None:
+        """Limits on a request that is not whole yet: the parser may hold bytes that it has not shown."""
+        endpoint = self.endpoint
+        self._phase_bytes += nbytes
+        if self._phase == HEADER:
+            if self._phase_bytes > endpoint.header_bytes_max + len(endpoint.receive_buffer):
+                raise self._head.too_large()
+            return
+        if self._phase_bytes > 2 * endpoint.body_bytes_max + len(endpoint.receive_buffer):
+            raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the framing of the chunks outweighs the body")
+        added = self._body.size - self._buffered_bytes
+        self._buffered_bytes += added
+        if not endpoint.buffer(added):
+            raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "too many unfinished bodies (ingest.queue_bytes_max)")
+
+    def _forget_unfinished(self) -> None:
+        exchange, self._exchange = self._exchange, None
+        self._drop_body()
+        if exchange is not None and self._pending and self._pending[-1] is exchange:
+            self._pending.pop()
+
+    def _enter(self, phase: int, timeout_s: float) -> None:
+        self._phase = phase
+        self._phase_bytes = 0
+        self.deadline_s = self.endpoint.after(timeout_s)
+        if phase != BODY:
+            self._drop_body()
+
+    def _drop_body(self) -> None:
+        self._body = _NO_BODY
+        if self._buffered_bytes:
+            self.endpoint.buffer(-self._buffered_bytes)
+            self._buffered_bytes = 0
