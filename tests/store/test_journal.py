@@ -279,7 +279,7 @@ def test_a_disk_that_fails_for_ever_refuses_and_comes_back(
             failures += 1
             assert disk.calls[call] - before <= 1 + RETRIES_MAX + (call == "open")
             assert journal.durable_lsn < lsn
-            journal.discard_pending()
+            assert journal.discard_pending() == journal.appended_lsn == lsn
             assert journal.pending_bytes == 0
         else:
             expected[lsn] = frame(number).body
@@ -303,7 +303,7 @@ def test_a_disk_that_fails_for_ever_refuses_and_comes_back(
 def test_what_interval_durability_acknowledged_is_written_again_after_a_sync_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A failed sync leaves acknowledged frames in doubt: they are on a fresh segment, and read from there if need be."""
+    """A failed sync leaves acknowledged frames in doubt: a fresh segment has them, and they are read from there."""
     disk = PowerCutDisk(monkeypatch, random.Random(1))
     clock = Clock()
     journal = opened(tmp_path, INTERVAL, clock=clock)

@@ -216,13 +216,18 @@ class Journal:
         """
         return self._commit(sync_now=False)
 
-    def discard_pending(self) -> None:
-        """Give up every frame that is not durable, after JournalFailed. Their LSNs are not used again."""
+    def discard_pending(self) -> int:
+        """Give up every frame that is not durable, after JournalFailed. Their LSNs are not used again.
+
+        Returns: the last LSN given up; frames appended while this runs have higher ones and stay.
+        """
         with self._lock:
             self._pending = []
             self._settled_bytes = self._appended_bytes
+            last_lsn = self._appended_lsn
         # With interval durability acknowledged frames may stand here too: those are kept and written again.
         self._unwritten = [entry for entry in self._unwritten if entry.lsn <= self._durable_lsn]
+        return last_lsn
 
     def prepare(self) -> bool:
         """Make the next segment ahead, so that no commit waits for it; for the commit thread, between commits."""
