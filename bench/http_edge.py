@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections import deque
+from pathlib import Path
 
 import uvloop
 
@@ -71,8 +72,7 @@ async def serve(threaded: bool) -> None:
 
 def cpu_s(pid: int) -> float:
     """User and system seconds of a process."""
-    with open(f"/proc/{pid}/stat") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
@@ -89,7 +89,8 @@ def send(port: int, requests: int, body: bytes) -> None:
         for _ in range(requests):
             link.sendall(message)
             answer = link.recv(4_096)
-            assert answer.startswith(b"HTTP/1.1 204") and answer.endswith(b"\r\n\r\n"), answer
+            assert answer.startswith(b"HTTP/1.1 204"), answer
+            assert answer.endswith(b"\r\n\r\n"), answer
 
 
 def main() -> None:
@@ -121,7 +122,7 @@ def main() -> None:
         count = each * chosen.connections
         cpu_us = (cpu_s(child.pid) - cpu_before) / count * 1e6
         print(
-            f"{count} requests of {chosen.body_bytes} B on {chosen.connections} connections, settled by {chosen.settle}: "
+            f"{count} requests of {chosen.body_bytes} B, {chosen.connections} connections, settled by {chosen.settle}: "
             f"{count / wall_s:,.0f} requests/s, {cpu_us:.1f} cpu-us per request "
             f"(goal {GOAL_US:.0f}), {cpu_us / SAMPLES_PER_REQUEST:.4f} cpu-s per M samples"
         )

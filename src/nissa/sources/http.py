@@ -31,18 +31,17 @@ _PORT_MAX = 65_535
 
 
 class HttpServer:
-    """A hot endpoint that is listening."""
+    """A hot endpoint that is listening.
+
+    address: host and port in use; the port is a real one where 0 was asked for.
+    """
 
     def __init__(self, listener: asyncio.Server, endpoint: Endpoint, drain_timeout_s: float) -> None:
         self._listener = listener
         self._endpoint = endpoint
         self._drain_timeout_s = drain_timeout_s
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port in use; the port is a real one where 0 was asked for."""
-        host, port = self._listener.sockets[0].getsockname()[:2]
-        return host, port
+        host, port = listener.sockets[0].getsockname()[:2]
+        self.address: tuple[str, int] = (host, port)
 
     async def drain(self) -> int:
         """Stop accepting, answer what is under way, close. The intake must settle frames until this returns.
