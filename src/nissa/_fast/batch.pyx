@@ -19,8 +19,8 @@ from libc.string cimport memcpy, memset
 
 import numpy as np
 
-from nissa._fast.types cimport (ADMITTED, NO_MEMORY, OK, REFUSALS, SERIES_NONE, TOO_MANY_SAMPLES, TOO_MANY_SERIES, TOO_NEW, TOO_OLD,
-                                Fingerprint, Record, Status, Text)
+from nissa._fast.types cimport (ADMITTED, NO_MEMORY, OK, REFUSALS, SERIES_NONE, TOO_MANY_SAMPLES, TOO_MANY_SERIES,
+                                TOO_MANY_SYMBOLS, TOO_NEW, TOO_OLD, Fingerprint, Record, Status, Text)
 
 from nissa.model.columns import Metadata
 from nissa.model.errors import Malformed, TooLarge
@@ -40,6 +40,7 @@ WORDS = {
     12: "out of memory",
     13: "a timestamp does not fit 64 bits of milliseconds",
     14: "run lengths do not add up to the samples",
+    15: "a request of the other version of remote write",
 }
 
 
@@ -67,6 +68,11 @@ cdef class Batch:
     def __len__(self):
         return self.rows
 
+    def clear(self, size_t events=0):
+        """Forget the frame before, for a frame that a slow path reads and that brings only events."""
+        self.begin()
+        self.events = events
+
     @property
     def refused(self):
         """Reason word -> count, of the records this frame brought and lost."""
@@ -87,7 +93,9 @@ cdef class Batch:
 
     def copy_rows(self, uint32_t[::1] series, int64_t[::1] ts_ms, double[::1] value, size_t at, size_t first, size_t count):
         """Copy rows [first, first + count) into three arrays at position ``at``. Cost: 20 bytes per row."""
-        if first + count > self.rows or at + count > <size_t>series.shape[0]:
+        if count > self.rows or first > self.rows - count:
+            raise IndexError("no such rows")
+        if count > <size_t>series.shape[0] or at > <size_t>series.shape[0] - count:
             raise IndexError("rows do not fit")
         if ts_ms.shape[0] != series.shape[0] or value.shape[0] != series.shape[0]:
             raise ValueError("columns of different lengths")
@@ -99,22 +107,27 @@ cdef class Batch:
     cdef fail(self, const uint8_t* body):
         """Raise what stopped the decoder; ``body`` is where the frame began."""
         cdef Py_ssize_t offset = self.stopped_at - body if self.stopped_at != NULL else -1
-        self.rows = 0
-        if self.status == TOO_MANY_SAMPLES:
+        cdef Status status = self.status
+        self.begin()
+        if status == TOO_MANY_SAMPLES:
             raise TooLarge("samples in one frame", got=self.rows_max + 1, limit=self.rows_max, setting="ingest.frame_samples_max")
-        if self.status == TOO_MANY_SERIES:
+        if status == TOO_MANY_SERIES:
             raise TooLarge("series in one frame", got=self.records_max + 1, limit=self.records_max, setting="ingest.frame_series_max")
-        if self.status == NO_MEMORY:
+        if status == TOO_MANY_SYMBOLS:
+            raise TooLarge("symbols in one frame", got=self.records_max + 1, limit=self.records_max, setting="ingest.frame_series_max")
+        if status == NO_MEMORY:
             raise MemoryError("decoding a frame")
-        raise Malformed(WORDS[self.status], offset)
+        raise Malformed(WORDS[status], offset)
 
     cdef list take_notes(self):
-        """Notes as Metadata objects; text that is not UTF-8 has been refused before."""
+        """Notes as Metadata objects, without those that name no metric; text that is not UTF-8 has been refused before."""
         cdef list out = []
         cdef size_t index
         cdef Note* note
         for index in range(self.note_count):
             note = &self.notes[index]
+            if note.name.size == 0:
+                continue
             type_name = METRIC_TYPES[note.type] if note.type < 8 else "unknown"
             out.append(Metadata(text_of(note.name), type_name, text_of(note.help), text_of(note.unit)))
         return out
@@ -145,7 +158,7 @@ cdef class Batch:
         cdef uint32_t series
         cdef int64_t ts_ms
         cdef int reason
-        self.rows_received = self.rows
+        self.rows_received += self.rows
         for index in range(self.record_count):
             record = &self.records[index]
             row = record.first_row
@@ -155,6 +168,8 @@ cdef class Batch:
                 self.refused_row_counts[record.refusal & 15] += record.rows
                 if record.kind != 2:
                     self.refused_counts[record.refusal & 15] += record.rows
+                elif index > 0 and self.records[index - 1].series != SERIES_NONE:
+                    self.refuse_halves(record, oldest_ms, newest_ms)
                 continue
             while row < end:
                 ts_ms = self.ts_ms[row]
@@ -176,6 +191,14 @@ cdef class Batch:
                 row += 1
         self.rows = kept
 
+    cdef void refuse_halves(self, const Record* sums, int64_t oldest_ms, int64_t newest_ms) noexcept nogil:
+        """Histograms whose count was kept and whose sum is refused are refused: the sender must hear of them."""
+        cdef size_t row
+        for row in range(sums.first_row, sums.first_row + sums.rows):
+            if oldest_ms <= self.ts_ms[row] <= newest_ms:
+                self.histograms -= 1
+                self.refused_counts[sums.refusal & 15] += 1
+
     # ---- Steps -----------------------------------------------------------------------------------------------------------------------
 
     cdef Status grow_rows(self, size_t more) noexcept nogil:
@@ -187,7 +210,7 @@ cdef class Batch:
             return TOO_MANY_SAMPLES
         if need <= capacity:
             return OK
-        capacity = need + need // 2 + 1024
+        capacity = min(need + need // 2 + 1024, self.rows_max)
         grown = realloc(self.series, capacity * sizeof(uint32_t))
         if grown == NULL:
             return NO_MEMORY
@@ -210,7 +233,7 @@ cdef class Batch:
         if self.record_count == self.record_capacity:
             if self.record_count >= self.records_max:
                 return TOO_MANY_SERIES
-            capacity = self.record_capacity * 2 + 1024
+            capacity = min(self.record_capacity * 2 + 1024, self.records_max)
             grown = realloc(self.records, capacity * sizeof(Record))
             if grown == NULL:
                 return NO_MEMORY
@@ -230,7 +253,7 @@ cdef class Batch:
         if self.note_count == self.note_capacity:
             if self.note_count >= self.records_max:
                 return TOO_MANY_SERIES
-            capacity = self.note_capacity * 2 + 64
+            capacity = min(self.note_capacity * 2 + 64, self.records_max)
             grown = realloc(self.notes, capacity * sizeof(Note))
             if grown == NULL:
                 return NO_MEMORY
@@ -242,12 +265,14 @@ cdef class Batch:
         return OK
 
     cdef Status grow_symbols(self) noexcept nogil:
-        """Room for one further symbol and its hash."""
+        """Room for one further symbol and its hash; a frame may bring as many symbols as series."""
         cdef void* grown
         cdef size_t capacity
         if self.symbol_count < self.symbol_capacity:
             return OK
-        capacity = self.symbol_capacity * 2 + 1024
+        if self.symbol_count >= self.records_max:
+            return TOO_MANY_SYMBOLS
+        capacity = min(self.symbol_capacity * 2 + 1024, self.records_max)
         grown = realloc(self.symbols, capacity * sizeof(Text))
         if grown == NULL:
             return NO_MEMORY

@@ -178,7 +178,7 @@ cdef inline void add_name(LabelList* labels, Text name) noexcept nogil:
             if text_is(labels.label[index].name, b"__name__", 8):
                 labels.label[index].value.size = 0
     if name.size > SCRATCH_BYTES - labels.scratch_used:
-        labels.count = LABELS_MAX + 1
+        labels.scratch_used = SCRATCH_BYTES + 1
         return
     for index in range(name.size):
         rewritten[index] = c'_' if name.at[index] == c'.' else name.at[index]

@@ -1,0 +1,17 @@
+from nissa._fast.batch import Batch
+from nissa._fast.series import SeriesIndex
+from nissa.model.columns import EventBatch, Metadata
+
+def decode_packets(
+    body: bytes | memoryview,
+    codec: int,
+    index: SeriesIndex,
+    batch: Batch,
+    *,
+    delimited: bool,
+    received_ms: int,
+    minute: int,
+    admit_max: int,
+    oldest_ms: int,
+    newest_ms: int,
+) -> tuple[list[Metadata], EventBatch | None, int]: ...
