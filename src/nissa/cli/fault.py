@@ -6,6 +6,7 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from nissa.model.errors import BadQuery, ConfigInvalid, InvariantBroken, NissaError
 
@@ -38,3 +39,10 @@ def run_command(name: str, command: Callable[[], object]) -> None:
         sys.exit(OUTSIDE)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def existing(path: Path) -> Path:
+    """``path`` where something stands there. Raises: BadQuery, so that a mistyped path is not taken for an empty one."""
+    if not path.exists():
+        raise BadQuery(f"{path}: no such file or directory")
+    return path

@@ -1,6 +1,7 @@
 """nissa-ingest: the daemon's command line. It hands settings to the service; nothing heavy loads here."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -74,7 +75,24 @@ def _serve(config: Config, capture: Path | None) -> None:
     # Loaded here: wrong settings are refused before the service and its libraries are.
     from nissa.service.daemon import run_daemon
 
+    _log_to_standard_error()
     raise SystemExit(run_daemon(config, capture))
+
+
+def _log_to_standard_error() -> None:
+    """Standard output carries the ready line only; the log is one logfmt line per event on standard error."""
+    import structlog
+
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
 
 
 def main() -> None:
