@@ -14,14 +14,17 @@ EQUAL, NOT_EQUAL, FITS, NOT_FITS = MatchOp
     [
         ("up", [("__name__", EQUAL, "up")]),
         ('a:b{c="d",}', [("__name__", EQUAL, "a:b"), ("c", EQUAL, "d")]),
-        ('{a="1",b!="2",c=~"3.*",d!~"4|5"}', [("a", EQUAL, "1"), ("b", NOT_EQUAL, "2"), ("c", FITS, "3.*"), ("d", NOT_FITS, "4|5")]),
+        (
+            '{a="1",b!="2",c=~"3.*",d!~"4|5"}',
+            [("a", EQUAL, "1"), ("b", NOT_EQUAL, "2"), ("c", FITS, "3.*"), ("d", NOT_FITS, "4|5")],
+        ),
         ('{"my.dotted","a b"="c"}', [("__name__", EQUAL, "my.dotted"), ("a b", EQUAL, "c")]),
         ("{a='it\\'s', b=`raw\\n`}", [("a", EQUAL, "it's"), ("b", EQUAL, "raw\\n")]),
         ('{a="\\"}{(,\\n\\\\ \\u00e9😀"}', [("a", EQUAL, '"}{(,\n\\ é😀')]),
         ('  up { by = "x" } # a comment ((((', [("__name__", EQUAL, "up"), ("by", EQUAL, "x")]),
         ('up{a=""}', [("__name__", EQUAL, "up"), ("a", EQUAL, "")]),
     ],
-)  # fmt: skip
+)
 def test_selectors_are_read(text, expected):
     """Names, all four operators, every way of quoting, UTF-8 names and comments."""
     assert read_selector(text) == tuple(Matcher(*one) for one in expected)
@@ -30,11 +33,36 @@ def test_selectors_are_read(text, expected):
 @pytest.mark.parametrize(
     "text",
     [
-        "", "{}", '{a=""}', '{a=~".*"}', '{a!="x"}', "up[5m]", "up offset 5m", "up @ 10", "sum(up)", "(up)", "up or up", "1", "NaN",
-        'up{a="b"', 'up{a=b}', 'up{a="b" c="d"}', 'up{a="b" or c="d"}', 'up{__name__="x"}', 'up{a=~"("}', 'up{a=~"a{2000}"}',
-        '{a="b"}{c="d"}', 'up{a="\\q"}', '{a="\\ud800"}', "é", 'up{a="b\n"}', "up;drop", "-up", "up == 1",
+        "",
+        "{}",
+        '{a=""}',
+        '{a=~".*"}',
+        '{a!="x"}',
+        "up[5m]",
+        "up offset 5m",
+        "up @ 10",
+        "sum(up)",
+        "(up)",
+        "up or up",
+        "1",
+        "NaN",
+        'up{a="b"',
+        "up{a=b}",
+        'up{a="b" c="d"}',
+        'up{a="b" or c="d"}',
+        'up{__name__="x"}',
+        'up{a=~"("}',
+        'up{a=~"a{2000}"}',
+        '{a="b"}{c="d"}',
+        'up{a="\\q"}',
+        '{a="\\ud800"}',
+        "é",
+        'up{a="b\n"}',
+        "up;drop",
+        "-up",
+        "up == 1",
     ],
-)  # fmt: skip
+)
 def test_what_is_no_selector_is_refused(text):
     """Expressions, broken texts, bad patterns and selectors of everything are the author's fault."""
     with pytest.raises(BadQuery):
@@ -43,7 +71,13 @@ def test_what_is_no_selector_is_refused(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["(" * 100_000 + "up" + ")" * 100_000, "-" * 100_000 + "up", "up" + " or up" * 30_000, "{" * 100_000, "up" * 200_000],
+    [
+        "(" * 100_000 + "up" + ")" * 100_000,
+        "-" * 100_000 + "up",
+        "up" + " or up" * 30_000,
+        "{" * 100_000,
+        "up" * 200_000,
+    ],
 )
 def test_nested_texts_cannot_overrun_the_parser(text):
     """Texts that would recurse in the parser are refused before it sees them."""

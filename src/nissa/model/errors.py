@@ -6,6 +6,7 @@ error                  who is to blame                             does a retry 
 Malformed, TooLarge    the sender of the bytes                     no
 UnsupportedMedia       the sender of the headers                   with other headers
 BadQuery               the author of the query                     no
+QueryTimeout           the query, or a busy machine                perhaps
 ConfigInvalid          the operator                                after an edit
 Unavailable            this machine, for now (disk, load)          yes, after retry_after_s
 JournalFailed          the disk under the journal                  yes, once it takes writes
@@ -48,6 +49,10 @@ class UnsupportedMedia(NissaError):
 
 class BadQuery(NissaError):
     """A selector, time or parameter of a query that cannot be read, or that passes a limit."""
+
+
+class QueryTimeout(NissaError):
+    """A query took longer than it may. The same query may pass when the machine is less busy."""
 
 
 class ConfigInvalid(NissaError):

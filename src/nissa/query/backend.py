@@ -18,6 +18,9 @@ class IndexView(SeriesView, Protocol):
     def pair_counts(self) -> tuple[SymbolColumn, SymbolColumn, SymbolColumn]:
         """Every distinct (name symbol, value symbol) and how many series carry it: three parallel arrays, by name."""
 
+    def pairs_of(self, first: int, count: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
+        """Labels of series [first, first + count): starts (count + 1,), and name and value symbols (n, 2)."""
+
     def symbols_of(self, first: int, count: int) -> tuple[npt.NDArray[np.int64], bytes]:
         """Texts of symbols [first, first + count) as Arrow lays them out: offsets (count + 1,) and the bytes."""
 
@@ -35,8 +38,8 @@ class Backend(Protocol):
         """Source key -> tally."""
 
     def status(self) -> dict[str, Any]:
-        """What ``/api/status`` shows. ``mode`` is ``ready`` or ``read_only``; ``series`` may hold ``active``, ``limit``,
-        ``refused`` and ``top_offenders``."""
+        """What ``/api/status`` shows. ``mode`` is ``ready`` or ``read_only``; ``series`` may hold ``active``,
+        ``limit``, ``refused`` and ``top_offenders``."""
 
     def metadata(self) -> Sequence[Metadata]:
         """What senders said about metric names."""

@@ -1,6 +1,6 @@
 """The forms an export is given in: by name, with media type and file suffix."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from enum import Enum
 
 from nissa.model.columns import SampleBatch
@@ -9,7 +9,7 @@ from nissa.query.json_lines import write_json_lines
 from nissa.query.tables import write_arrow, write_csv, write_parquet
 from nissa.series.select import SeriesView
 
-Writer = Callable[[SeriesView, Iterable[SampleBatch]], Iterator[bytes]]
+Writer = Callable[[SeriesView, Iterable[SampleBatch]], Generator[bytes, None, None]]
 
 
 class ExportForm(Enum):
@@ -54,6 +54,6 @@ def read_form(word: str) -> ExportForm:
         raise BadQuery(f"invalid parameter 'format': {word[:40]!r} is none of {known}") from None
 
 
-def write_form(form: ExportForm, index: SeriesView, batches: Iterable[SampleBatch]) -> Iterator[bytes]:
+def write_form(form: ExportForm, index: SeriesView, batches: Iterable[SampleBatch]) -> Generator[bytes, None, None]:
     """The bytes of an export, in chunks. batches: sorted by series, then time; read as the chunks are asked for."""
     return _WRITERS[form](index, batches)

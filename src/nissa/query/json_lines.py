@@ -2,19 +2,19 @@
 
     {"metric":{"__name__":"up","job":"api"},"timestamps":[1732190000000,1732190001000],"values":[1,0.5]}
 
-One line holds samples of one series in time order; a long series takes several lines. JSON has no word for what is not a
-finite number, so these values are written as
+One line holds samples of one series in time order; a long series takes several lines. JSON has no word for what is
+not a finite number, so these values are written as
 
-    NaN, either of the two quiet NaNs that programs make (0x7ff8000000000000, 0x7ff8000000000001)     null
-    Prometheus' staleness marker (0x7ff0000000000002)                                                 "StaleNaN"
-    any other NaN                                                                                     "NaN:<16 hex digits>"
-    infinities                                                                                        "Infinity" "-Infinity"
+    either quiet NaN that programs make (0x7ff8000000000000, 0x7ff8000000000001)    null
+    Prometheus' staleness marker (0x7ff0000000000002)                               "StaleNaN"
+    any other NaN                                                                   "NaN:<16 hex digits>"
+    infinities                                                                      "Infinity" "-Infinity"
 
 Finite numbers are the shortest text that reads back as the same bits. Reading maps null to 0x7ff8000000000001, the NaN
 Prometheus writes; the two quiet NaNs are the only values this form does not tell apart (Parquet and Arrow do).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 import msgspec
 import numpy as np
@@ -36,7 +36,7 @@ _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One line read back. metric: labels; timestamps: int64 milliseconds; values: float64, bits as they were written."""
+    """One line read back. metric: labels; timestamps: int64 milliseconds; values: float64, bits as written."""
 
     metric: dict[str, str]
     timestamps: TimeColumn
@@ -45,7 +45,7 @@ class Line(msgspec.Struct, frozen=True):
 
 def write_json_lines(
     index: SeriesView, batches: Iterable[SampleBatch], line_samples_max: int = LINE_SAMPLES_MAX
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     """Chunks of whole lines, about half a MiB each. batches: sorted by series, then time."""
     lines: list[bytes] = []
     size = 0
@@ -61,7 +61,7 @@ def write_json_lines(
         yield b"".join(lines)
 
 
-def _lines_of(index: SeriesView, batch: SampleBatch, line_samples_max: int) -> Iterator[bytes]:
+def _lines_of(index: SeriesView, batch: SampleBatch, line_samples_max: int) -> Generator[bytes, None, None]:
     finite = np.isfinite(batch.value)
     all_finite = bool(finite.all())
     borders = np.flatnonzero(np.diff(batch.series)) + 1

@@ -2,11 +2,7 @@
 
 from collections.abc import Callable
 
-from nissa.model.errors import NissaError
-
-
-class QueryTimeout(NissaError):
-    """The query took longer than its limit. The same query may pass when the machine is less busy."""
+from nissa.model.errors import QueryTimeout
 
 
 class Deadline:

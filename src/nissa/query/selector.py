@@ -10,7 +10,7 @@ One thing stands behind it: patterns are compiled by RE2 here, so that a bad one
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import promql_parser
 
@@ -55,7 +55,7 @@ def read_selector(text: str) -> Selector:
         raise BadQuery(f"selector {_shown(text)} cannot be read: {error}") from None
     if not isinstance(parsed, promql_parser.VectorSelector) or parsed.matchers.or_matchers:
         raise BadQuery(f"selector {_shown(text)} cannot be read: expected matchers separated by commas")
-    selector = _named(parsed.name) + tuple(_matcher(found) for found in parsed.matchers.matchers)
+    selector: Selector = _named(parsed.name) + tuple(_matcher(found) for found in parsed.matchers.matchers)
     if not is_selective(selector):
         raise BadQuery(f"selector {_shown(text)} must contain at least one matcher that does not match the empty text")
     for matcher in selector:
@@ -71,7 +71,7 @@ def _shown(text: str) -> str:
     return repr(text if len(text) <= 200 else text[:200] + "…")
 
 
-def _named(name: str | None) -> Sequence[Matcher]:
+def _named(name: str | None) -> Selector:
     return (equals(NAME_LABEL, name),) if name else ()
 
 

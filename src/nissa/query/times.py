@@ -2,8 +2,8 @@
 
     1732190000            1732190000.123        2024-11-21T11:53:20Z        2024-11-21T12:53:20.123456789+01:00
 
-Seconds are rounded to the nearest millisecond as in Prometheus; finer parts of RFC 3339 are cut off. The API's intervals
-include both ends; everything inside of Nissa is half-open, so ``read_range`` gives ``[start_ms, end_ms)``.
+Seconds are rounded to the nearest millisecond as in Prometheus; finer parts of RFC 3339 are cut off. The API's
+intervals include both ends; everything inside of Nissa is half-open, so ``read_range`` gives ``[start_ms, end_ms)``.
 """
 
 import re

@@ -28,8 +28,8 @@ class PairCounts(msgspec.Struct, frozen=True):
 def tsdb_status(index: IndexView, entries_max: int, status: Mapping[str, Any]) -> dict[str, Any]:
     """The answer of ``/api/v1/status/tsdb``.
 
-    entries_max: entries per list. status: what the backend says of itself: ``head`` (min_ms, max_ms), ``blocks`` (count), and
-    ``series`` (active, limit, refused, top_offenders), which is given on under ``nissa``.
+    entries_max: entries per list. status: what the backend says of itself: ``head`` (min_ms, max_ms), ``blocks``
+    (count), and ``series`` (active, limit, refused, top_offenders), which is given on under ``nissa``.
     """
     names, values, series = index.pair_counts()
     counts = PairCounts(names, values, series.astype(np.int64))

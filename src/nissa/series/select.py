@@ -8,8 +8,8 @@ values. A matcher is therefore judged once per distinct value, not per series, a
     job  "api" -> symbol 7              accept[job]  = 0 0 0 0 0 0 0 1 0 0 …
     path values 3, 8, 9 -> fit? 0 1 1   accept[path] = 0 0 0 0 0 0 0 0 1 1 …
 
-The index then walks its series once with all these arrays. Symbols that appear after an array was made are outside of it
-and not accepted: they belong to series that arrived after the question.
+The index then walks its series once with all these arrays. Symbols that appear after an array was made are outside of
+it and not accepted: they belong to series that arrived after the question.
 
 Patterns run in RE2: time linear in the value whatever the pattern, and a bound on the memory of a compiled one.
 This file does not know where samples are, nor how a selector is written.
@@ -48,13 +48,17 @@ class SeriesView(Protocol):
     def symbol_count(self) -> int: ...
     def symbol(self, text: str) -> int:
         """Number of ``text``, or -1 where no label name or value is spelled so."""
+
     def symbol_text(self, symbol: int) -> str: ...
     def names(self) -> SymbolColumn:
         """Distinct label names, as symbols."""
+
     def values_of(self, name: int) -> SymbolColumn:
         """Distinct values of one label name, as symbols."""
+
     def filter(self, conditions: list[Condition]) -> SeriesColumn:
         """Ids of the series that meet every condition, ascending."""
+
     def labels(self, series: int) -> list[tuple[str, str]]:
         """Labels of one series, sorted by name, ``__name__`` among them."""
 
@@ -135,7 +139,7 @@ def predicate(pattern: str) -> Predicate:
         raise BadQuery(f"pattern of {len(pattern)} characters is over the limit of {PATTERN_BYTES_MAX}")
     fullmatch = _compiled(pattern).fullmatch
     if pattern == ".*":
-        return lambda value: True
+        return lambda _: True
     if pattern == ".+":
         return bool
     if pattern.endswith(".*") and not _META.union("|").intersection(pattern[:-2]):
@@ -159,7 +163,7 @@ def _compiled(pattern: str) -> Any:
 
 
 def is_selective(selector: Selector) -> bool:
-    """Whether at least one matcher refuses the empty value, so that the selector does not mean every series there is."""
+    """Whether at least one matcher refuses the empty value: otherwise the selector means every series there is."""
     return any(not takes(matcher, "") for matcher in selector)
 
 

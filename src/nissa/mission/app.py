@@ -1,0 +1,58 @@
+"""The control API as one ASGI application.
+
+Imported after the daemon is ready to receive: FastAPI takes a third of a second, and nobody asks in the first one.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from nissa.config.tree import Api
+from nissa.mission import query_routes, status_routes
+from nissa.mission.envelope import refused
+from nissa.mission.headers import SecurityHeaders
+from nissa.mission.state import Mission
+from nissa.query.backend import Backend
+
+
+def create_app(backend: Backend, limits: Api, facts: Mapping[str, Any]) -> ASGIApp:
+    """The API over ``backend``. facts: see ``Mission``; ``version`` is one of them."""
+    return app_of(Mission(backend, limits, facts))
+
+
+def app_of(mission: Mission) -> ASGIApp:
+    """The API over ``mission``; whoever made the mission closes it."""
+    app = FastAPI(
+        title="Nissa",
+        version=str(mission.facts.get("version", "")),
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,  # its page would load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect would repeat the Host header
+    )
+    app.state.mission = mission
+    app.include_router(query_routes.router)
+    app.include_router(status_routes.router)
+    app.add_exception_handler(HTTPException, _no_such_route)
+    return SecurityHeaders(app)
+
+
+async def _no_such_route(request: Request, error: Exception) -> Response:
+    code = error.status_code if isinstance(error, HTTPException) else 500
+    if code == 405:
+        answer = refused(405, "not_acceptable", f"method {request.method} is not allowed here")
+        answer.headers["Allow"] = ", ".join(sorted(_methods_of(request)))
+        return answer
+    return refused(code, "not_found" if code == 404 else "internal", f"no route {request.url.path!r}")
+
+
+def _methods_of(request: Request) -> set[str]:
+    """Methods of the routes with this path."""
+    routes = (route for route in request.app.routes if isinstance(route, Route))
+    return {method for route in routes if route.path_regex.match(request.url.path) for method in route.methods or ()}

@@ -1,0 +1,27 @@
+"""What the OpenAPI document says about parameters, which are read by hand as they may come by query string or form."""
+
+from typing import Any
+
+_TIME = "RFC 3339 or Unix seconds"
+_PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
+    "match[]": ({"type": "array", "items": {"type": "string"}}, "Selector; may be repeated, the series are united"),
+    "start": ({"type": "string"}, f"First moment, inside the range; {_TIME}; without it there is no bound"),
+    "end": ({"type": "string"}, f"Last moment, inside the range; {_TIME}; without it there is no bound"),
+    "limit": ({"type": "integer", "minimum": 0}, "Entries at most"),
+    "limit_per_metric": ({"type": "integer", "minimum": 0}, "Entries per metric at most"),
+    "metric": ({"type": "string"}, "Metric name; all without it"),
+    "format": (
+        {"type": "string", "enum": ["jsonl", "csv", "parquet", "arrow"], "default": "jsonl"},
+        "Form of the answer",
+    ),
+}
+
+
+def documented(*names: str) -> dict[str, Any]:
+    """``openapi_extra`` of a route with these parameters."""
+    return {
+        "parameters": [
+            {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
+            for name, (schema, description) in ((name, _PARAMETERS[name]) for name in names)
+        ]
+    }

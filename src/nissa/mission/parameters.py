@@ -1,0 +1,77 @@
+"""Parameters of a query: from the query string and, by POST, from a form in the body. Both count, as in Prometheus."""
+
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.requests import Request
+
+from nissa.model.errors import BadQuery
+from nissa.model.matcher import Selector
+from nissa.query.selector import read_selectors
+from nissa.query.times import read_range
+
+FORM_BYTES_MAX = 1024 * 1024
+FIELDS_MAX = 1_000
+INTEGER_MAX = 2**31 - 1
+
+
+class Parameters(msgspec.Struct, frozen=True):
+    """Name and value pairs in the order they were written."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+    def text(self, name: str, default: str = "") -> str:
+        """The first value of ``name``."""
+        return next((value for key, value in self.pairs if key == name), default)
+
+    def texts(self, name: str) -> list[str]:
+        """All values of ``name``."""
+        return [value for key, value in self.pairs if key == name]
+
+    def count(self, name: str, default: int = 0) -> int:
+        """A whole number from 0. Raises BadQuery."""
+        text = self.text(name)
+        if not text:
+            return default
+        if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= INTEGER_MAX):
+            raise BadQuery(f"invalid parameter {name!r}: {text[:40]!r} is not a whole number from 0 to {INTEGER_MAX}")
+        return int(text)
+
+    def selectors(self, *, needed: bool) -> tuple[Selector, ...]:
+        """The selectors of ``match[]`` (also written ``match``). Raises BadQuery."""
+        texts = self.texts("match[]") + self.texts("match")
+        if needed and not texts:
+            raise BadQuery("no match[] parameter provided")
+        return read_selectors(texts)
+
+    def interval_ms(self) -> tuple[int, int]:
+        """``start`` and ``end``, both inclusive, as a half-open interval."""
+        return read_range(self.text("start"), self.text("end"))
+
+
+async def read_parameters(request: Request) -> Parameters:
+    """Parameters of ``request``. Raises BadQuery for a form that is too long or cannot be read."""
+    pairs = _parse(request.scope["query_string"], "query string")
+    if request.method == "POST":
+        pairs = _parse(await _read_form(request), "form") + pairs
+    return Parameters(tuple(pairs))
+
+
+async def _read_form(request: Request) -> bytes:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > FORM_BYTES_MAX:
+            raise BadQuery(f"form is over the limit of {FORM_BYTES_MAX} bytes")
+    if body and kind != "application/x-www-form-urlencoded":
+        raise BadQuery(f"content type {kind[:80]!r} cannot be read: expected application/x-www-form-urlencoded")
+    return bytes(body)
+
+
+def _parse(data: bytes, what: str) -> list[tuple[str, str]]:
+    try:
+        text = data.decode()
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=FIELDS_MAX, errors="strict")
+    except ValueError as error:
+        raise BadQuery(f"{what} cannot be read: {error}") from None

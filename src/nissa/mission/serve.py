@@ -1,0 +1,64 @@
+"""Serving the control API on a socket that is already bound, in the loop that runs, until told to stop."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from nissa.config.tree import Api
+from nissa.query.backend import Backend
+
+CONNECTIONS_MAX = 512
+HEAD_BYTES_MAX = 256 * 1024  # request line and headers; selectors in a query string are long at times
+DRAIN_TIMEOUT_S = 5
+
+
+async def serve_api(
+    backend: Backend, limits: Api, listening: socket.socket, stopping: asyncio.Event, facts: Mapping[str, Any]
+) -> None:
+    """Answer queries on ``listening`` until ``stopping`` is set; then let answers end, for 5 s at most, and return.
+
+    facts: what ``/api/status`` and ``buildinfo`` add to what the backend says; ``version`` is one of them.
+    """
+    # FastAPI and uvicorn take half a second together: the daemon receives before they are there.
+    import uvicorn
+
+    from nissa.mission.app import app_of
+    from nissa.mission.state import Mission
+
+    class Server(uvicorn.Server):
+        """uvicorn without signal handlers: the daemon has its own."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    mission = Mission(backend, limits, facts)
+    settings = uvicorn.Config(
+        app_of(mission),
+        http="h11",  # it bounds the head of a request, httptools does not
+        h11_max_incomplete_event_size=HEAD_BYTES_MAX,
+        ws="none",
+        loop="none",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",  # failures are logged where they are counted
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=CONNECTIONS_MAX,
+        timeout_graceful_shutdown=DRAIN_TIMEOUT_S,
+    )
+    server = Server(settings)
+
+    async def stop_when_told() -> None:
+        await stopping.wait()
+        server.should_exit = True
+
+    waiting = asyncio.create_task(stop_when_told())
+    try:
+        await server.serve(sockets=[listening])
+    finally:
+        waiting.cancel()
+        mission.close()

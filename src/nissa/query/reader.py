@@ -1,0 +1,172 @@
+"""A data directory read from Python, also while a daemon writes it.
+
+    with nissa.open("nissa-data") as data:
+        samples = data.samples('up{job="api"}', start="2024-11-21T00:00:00Z")
+        samples.to_pandas()
+        polars.from_arrow(samples)
+        duckdb.sql("select name, avg(value) from samples group by name")
+
+A Reader shows the directory as it was when it was opened or last refreshed. The daemon may replace and delete files
+under it; a read that misses one refreshes and begins again. How the directory is loaded is given from outside
+(``Load``): it takes rooms that queries know nothing of.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
+
+from nissa.model.columns import Metadata, SampleBatch
+from nissa.model.errors import BadQuery, Damaged
+from nissa.model.tally import Tally
+from nissa.query.backend import Backend, IndexView
+from nissa.query.export import export, read_batches
+from nissa.query.export_form import read_form
+from nissa.query.selector import read_selectors
+from nissa.query.series_answers import SeriesQuestion, label_names, label_sets, label_values
+from nissa.query.tables import record_batch, table_schema
+from nissa.query.times import read_range
+from nissa.store.read import Snapshot
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Load = Callable[[], Backend]
+Time = str | float | datetime | None
+Answer = TypeVar("Answer")
+
+ATTEMPTS_MAX = 5  # each follows a deletion by the daemon, which happens minutes apart
+SAMPLES_LOOKED_AT_MAX = 50_000_000
+
+
+class Reader:
+    """Questions to one data directory. It is a ``Backend`` too. Not to be used from several threads at once."""
+
+    def __init__(self, load: Load) -> None:
+        """load: reads the directory anew and gives what is in it."""
+        self._load = load
+        self._view = load()
+
+    # ---- questions ----
+
+    def samples(
+        self,
+        matchers: str | Iterable[str],
+        start: Time = None,
+        end: Time = None,
+        *,
+        label_columns: Sequence[str] = (),
+    ) -> "pa.Table":
+        """Samples as an Arrow table with the columns name, labels (JSON), timestamp and value (``query/tables.py``).
+
+        matchers: one selector or several, whose series are united. start, end: RFC 3339 text, Unix seconds or an aware
+        datetime; both are inside the range. label_columns: labels to give as columns of their own, null where missing.
+        Rows are sorted by series and time. Raises: BadQuery, Damaged.
+        """
+        import pyarrow as pa  # heavy: nobody who only receives needs it
+
+        if taken := {"name", "labels", "timestamp", "value"}.intersection(label_columns):
+            raise BadQuery(f"label_columns: {', '.join(sorted(taken))} would be there twice")
+
+        def read() -> "pa.Table":
+            batches = self._batches(matchers, start, end)
+            parts = [record_batch(self.index, batch, label_columns) for batch in batches]
+            return pa.Table.from_batches(parts, table_schema(label_columns)).unify_dictionaries()
+
+        return self._persist(read)
+
+    def series(self, matchers: str | Iterable[str], start: Time = None, end: Time = None) -> list[dict[str, str]]:
+        """Label sets of the selected series; with a time, of those that have samples in the range."""
+        return self._persist(lambda: label_sets(self, self._question(matchers, start, end), 0))
+
+    def labels(self, matchers: str | Iterable[str] = ()) -> list[str]:
+        """Label names of the selected series, or of all."""
+        return label_names(self, self._question(matchers, None, None))
+
+    def label_values(self, name: str, matchers: str | Iterable[str] = ()) -> list[str]:
+        """Values of one label in the selected series, or in all."""
+        return label_values(self, name, self._question(matchers, None, None))
+
+    def export(
+        self, sink: IO[bytes], matchers: str | Iterable[str], start: Time = None, end: Time = None, form: str = "jsonl"
+    ) -> int:
+        """Write samples to ``sink`` as jsonl, csv, parquet or arrow, in bounded memory; returns how many bytes.
+
+        Where a file vanishes before anything was written it begins again; afterwards it raises FileNotFoundError.
+        """
+        written = 0
+
+        def write() -> int:
+            nonlocal written
+            for chunk in export(self, read_selectors(matchers), read_range(start, end), read_form(form)):
+                written += len(chunk)
+                sink.write(chunk)
+            return written
+
+        return self._persist(write, lambda: written == 0)
+
+    def batches(self, matchers: str | Iterable[str], start: Time = None, end: Time = None) -> Iterator[SampleBatch]:
+        """Samples as numpy columns, in bounded memory; ``index.labels(series)`` names a series."""
+        return self._batches(matchers, start, end)
+
+    def refresh(self) -> None:
+        """Read the directory anew: what was written since is there afterwards."""
+        self._view = self._load()
+
+    # ---- the Backend ----
+
+    @property
+    def index(self) -> IndexView:
+        """The series index."""
+        return self._view.index
+
+    def snapshot(self) -> Snapshot:
+        """All samples: blocks, and what the journal holds behind them."""
+        return self._view.snapshot()
+
+    def accounting(self) -> Mapping[str, Tally]:
+        """Source key -> tally."""
+        return self._view.accounting()
+
+    def status(self) -> dict[str, Any]:
+        """What is known of the directory."""
+        return self._view.status()
+
+    def metadata(self) -> Sequence[Metadata]:
+        """What senders said about metric names."""
+        return self._view.metadata()
+
+    # ---- life ----
+
+    def close(self) -> None:
+        """Nothing is held open between questions; here for ``with``."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _batches(self, matchers: str | Iterable[str], start: Time, end: Time) -> Iterator[SampleBatch]:
+        return read_batches(self, read_selectors(matchers), read_range(start, end))
+
+    def _question(self, matchers: str | Iterable[str], start: Time, end: Time) -> SeriesQuestion:
+        return SeriesQuestion(read_selectors(matchers), read_range(start, end), SAMPLES_LOOKED_AT_MAX)
+
+    def _persist(self, read: Callable[[], Answer], may_repeat: Callable[[], bool] = lambda: True) -> Answer:
+        """``read()``, again after a refresh where a file was deleted meanwhile."""
+        for _ in range(ATTEMPTS_MAX - 1):
+            try:
+                return read()
+            except (FileNotFoundError, Damaged) as error:
+                if not (may_repeat() and _is_gone(error)):
+                    raise
+                self.refresh()
+        return read()
+
+
+def _is_gone(error: Exception) -> bool:
+    """Whether the error tells of a missing file; damage is no reason to read again."""
+    return isinstance(error, FileNotFoundError) or isinstance(error.__cause__, FileNotFoundError)
