@@ -18,7 +18,7 @@ app = typer.Typer(
     help="Check a settings file, or show every setting in force. The reference is docs/config.md.",
 )
 
-FilePath = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="nissa.yaml; none: defaults and environment.")]
+FilePath = Annotated[Path | None, typer.Argument(metavar="FILE", help="nissa.yaml; none: defaults and environment.")]
 
 
 @app.command()

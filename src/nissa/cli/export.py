@@ -12,7 +12,7 @@ EVERYTHING = '{__name__=~".+"}'
 
 
 def export(
-    directory: Annotated[Path, typer.Argument(help="The data directory.", metavar="[DIR]")] = Path("nissa-data"),
+    directory: Annotated[Path, typer.Argument(help="The data directory.", metavar="DIR")] = Path("nissa-data"),
     match: Annotated[
         list[str] | None, typer.Option(help="Selector, as in PromQL; may be repeated. Default: everything.")
     ] = None,
@@ -26,7 +26,7 @@ def export(
     """Write samples of a data directory as JSON lines, CSV, Parquet or Arrow. The daemon may be running.
 
     The file appears under its name when it is complete. JSON lines are VictoriaMetrics' form:
-    {"metric":{...},"timestamps":[ms,...],"values":[...]}; docs/format/export.md tells how NaNs are written.
+    {"metric":{...},"timestamps":[ms,...],"values":[...]}; NaN is null, a staleness marker is "StaleNaN".
 
     \b
     Examples:

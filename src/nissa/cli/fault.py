@@ -42,7 +42,7 @@ def run_command(name: str, command: Callable[[], object]) -> None:
 
 
 def existing(path: Path) -> Path:
-    """``path`` where something stands there. Raises: BadQuery, so that a mistyped path is not taken for an empty one."""
+    """``path`` where something stands there. Raises: BadQuery: a mistyped path is not an empty directory."""
     if not path.exists():
         raise BadQuery(f"{path}: no such file or directory")
     return path

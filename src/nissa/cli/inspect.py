@@ -12,14 +12,14 @@ from nissa.cli.text_table import print_table, utc
 
 SEGMENT_COLUMNS = ("segment", "first_lsn", "last_lsn", "frames", "bytes", "torn_bytes", "rot_frames")
 FRAME_COLUMNS = ("lsn", "received", "source", "codec", "encoding", "bytes", "new_series", "offset")
-BLOCK_COLUMNS = ("block", "kind", "level", "rows", "bytes", "from", "to", "first_lsn", "last_lsn")
+BLOCK_COLUMNS = ("block", "kind", "level", "rows", "bytes", "from", "to")
 TABLE_COLUMNS = ("segment", "first_series", "rows", "bytes")
 CHECKPOINT_COLUMNS = ("lsn", "series")
 
 
 def inspect(
     path: Annotated[
-        Path, typer.Argument(help="A data directory, a journal segment, or a capture.", metavar="[PATH]")
+        Path, typer.Argument(help="A data directory, a journal segment, or a capture.", metavar="PATH")
     ] = Path("nissa-data"),
     frames: Annotated[bool, typer.Option("--frames", help="List the frames of the journal.")] = False,
     after: Annotated[int, typer.Option(help="With --frames: only those behind this LSN.", min=0, metavar="LSN")] = 0,
@@ -85,9 +85,8 @@ def _print_catalogue(directory: Path, as_json: bool) -> None:
         rows = [] if checkpoint is None else [(checkpoint.lsn, checkpoint.series_count)]
         print_table("checkpoint", CHECKPOINT_COLUMNS, rows, as_json=as_json)
         blocks = [
-            (block.path, block.kind, block.level, block.rows, block.bytes, utc(block.min_ms), utc(block.max_ms))
-            + (block.first_lsn, block.last_lsn)
-            for block in catalogue.blocks()
+            (one.path, one.kind, one.level, one.rows, one.bytes, utc(one.min_ms), utc(one.max_ms))
+            for one in catalogue.blocks()
         ]
         print_table("blocks", BLOCK_COLUMNS, blocks, as_json=as_json)
         segments = [(one.path, one.first_series, one.rows, one.bytes) for one in catalogue.series_segments()]

@@ -11,7 +11,7 @@ from nissa.cli.text_table import print_table
 
 
 def series(
-    directory: Annotated[Path, typer.Argument(help="The data directory.", metavar="[DIR]")] = Path("nissa-data"),
+    directory: Annotated[Path, typer.Argument(help="The data directory.", metavar="DIR")] = Path("nissa-data"),
     match: Annotated[
         list[str] | None, typer.Option(help="Selector, as in PromQL; may be repeated. Default: everything.")
     ] = None,

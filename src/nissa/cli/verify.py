@@ -10,7 +10,7 @@ from nissa.cli.fault import OUTSIDE, existing, run_command
 
 
 def verify(
-    directory: Annotated[Path, typer.Argument(help="The data directory.", metavar="[DIR]")] = Path("nissa-data"),
+    directory: Annotated[Path, typer.Argument(help="The data directory.", metavar="DIR")] = Path("nissa-data"),
 ) -> None:
     """Read everything and compare: journal frames, blocks, series, the catalogue against the files. Changes nothing.
 
