@@ -6,9 +6,9 @@
     control_command      nissa.v2.ControlCommand
 
 The document re-encodes every message and compares the bytes. Protobuf promises no canonical form, so plain bytes differ for sound
-messages (fields in another order, a varint longer than it need be). Here both sides are encoded deterministically from what was
-understood; a difference then means that something was not understood, such as NaN in a place where it is compared or a field
-this version does not know. It is counted and warned of, and never refuses a message.
+messages (fields in another order, a varint longer than it need be). Here both sides are encoded deterministically; a difference
+then means that something was not understood: a field, or the number of an enum, that this version does not know. It is counted and
+warned of, and never refuses a message.
 
 This is the slow path, on Google's classes; the hot decoders are ``packets.py``.
 """
@@ -102,10 +102,10 @@ def _fill(message: Any, data: Mapping[str, Any], message_type: str) -> None:
             _log.warning("unknown field", field=name, message_type=message_type)
         elif value is None:
             continue
-        elif field.is_repeated and field.message_type is not None:
+        elif hasattr(getattr(message, name), "add"):
             for item in value:
                 _fill(getattr(message, name).add(), item, message_type)
-        elif field.is_repeated:
+        elif hasattr(getattr(message, name), "extend"):
             getattr(message, name).extend(value)
         else:
             setattr(message, name, value)
@@ -124,7 +124,7 @@ def _fields(message: Any) -> dict[str, Any]:
     """Present fields by name. Text that is not UTF-8, which proto2 lets through as bytes, is malformed."""
     result: dict[str, Any] = {}
     for field, value in message.ListFields():
-        if field.is_repeated:
+        if hasattr(value, "extend"):
             result[field.name] = [_plain(item, field.name) for item in value]
         else:
             result[field.name] = _plain(value, field.name)
