@@ -18,8 +18,8 @@ A frame's body goes on as it was received: it is decompressed and decoded on the
 import asyncio
 from collections.abc import Callable
 
+from nissa.config.listen import parse_listen
 from nissa.config.tree import Ingest
-from nissa.model.errors import ConfigInvalid
 from nissa.model.intake import Intake
 from nissa.model.units import SECOND_MS
 from nissa.selfmetrics.cells import HttpCells
@@ -27,7 +27,6 @@ from nissa.sources.connection import Connection
 from nissa.sources.endpoint import Endpoint, Exposition
 
 _BACKLOG = 1_024
-_PORT_MAX = 65_535
 
 
 class HttpServer:
@@ -67,20 +66,12 @@ async def serve_http(
     now_ms: wall clock, Unix milliseconds. cells: where requests are counted. expose: answers GET /metrics.
     Raises: ConfigInvalid for an address that cannot be read; OSError for one that cannot be listened on.
     """
-    host, port = parse_listen(config.listen)
+    listen = parse_listen(config.listen, "ingest.listen")
     endpoint = Endpoint(config, intake, now_ms, cells, expose)
     try:
         loop = asyncio.get_running_loop()
-        listener = await loop.create_server(lambda: Connection(endpoint), host, port, backlog=_BACKLOG)
+        listener = await loop.create_server(lambda: Connection(endpoint), listen.host, listen.port, backlog=_BACKLOG)
     except OSError:
         endpoint.abort()
         raise
     return HttpServer(listener, endpoint, config.drain_timeout_ms / SECOND_MS)
-
-
-def parse_listen(listen: str) -> tuple[str, int]:
-    """Host and port of ``host:port`` or ``[ipv6]:port``. Raises: ConfigInvalid."""
-    host, colon, port = listen.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > _PORT_MAX:
-        raise ConfigInvalid("ingest.listen", f"{listen!r} is not host:port, such as 127.0.0.1:9470")
-    return host.removeprefix("[").removesuffix("]"), int(port)
