@@ -10,7 +10,6 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from nissa.config.tree import Api
@@ -44,15 +43,10 @@ def app_of(mission: Mission) -> ASGIApp:
 
 
 async def _no_such_route(request: Request, error: Exception) -> Response:
-    code = error.status_code if isinstance(error, HTTPException) else 500
-    if code == 405:
+    if not isinstance(error, HTTPException):
+        return refused(500, "internal", type(error).__name__)
+    if error.status_code == 405:
         answer = refused(405, "not_acceptable", f"method {request.method} is not allowed here")
-        answer.headers["Allow"] = ", ".join(sorted(_methods_of(request)))
+        answer.headers.update(error.headers or {})
         return answer
-    return refused(code, "not_found" if code == 404 else "internal", f"no route {request.url.path!r}")
-
-
-def _methods_of(request: Request) -> set[str]:
-    """Methods of the routes with this path."""
-    routes = (route for route in request.app.routes if isinstance(route, Route))
-    return {method for route in routes if route.path_regex.match(request.url.path) for method in route.methods or ()}
+    return refused(error.status_code, "not_found", f"no route {request.url.path!r}")

@@ -18,16 +18,17 @@ from nissa.query.series_answers import SeriesQuestion, label_names, label_sets, 
 
 router = APIRouter()
 TRUNCATED = "results truncated due to limit"
-READ = ["GET", "POST"]
 
 
-@router.api_route("/api/v1/export", methods=READ, openapi_extra=documented("match[]", "start", "end", "format"))
+@router.get("/api/v1/export", openapi_extra=documented("match[]", "start", "end", "format"))
+@router.post("/api/v1/export", openapi_extra=documented("match[]", "start", "end", "format"))
 async def export_samples(request: Request) -> Response:
     """Samples of the selected series as JSON lines, CSV, Parquet or an Arrow stream."""
     return ExportStream(mission_of(request), request)
 
 
-@router.api_route("/api/v1/series", methods=READ, openapi_extra=documented("match[]", "start", "end", "limit"))
+@router.get("/api/v1/series", openapi_extra=documented("match[]", "start", "end", "limit"))
+@router.post("/api/v1/series", openapi_extra=documented("match[]", "start", "end", "limit"))
 async def series(request: Request) -> Response:
     """Label sets of the selected series."""
     mission = mission_of(request)
@@ -40,7 +41,8 @@ async def series(request: Request) -> Response:
     return await mission.answer(request, work)
 
 
-@router.api_route("/api/v1/labels", methods=READ, openapi_extra=documented("match[]", "start", "end", "limit"))
+@router.get("/api/v1/labels", openapi_extra=documented("match[]", "start", "end", "limit"))
+@router.post("/api/v1/labels", openapi_extra=documented("match[]", "start", "end", "limit"))
 async def labels(request: Request) -> Response:
     """Label names of the selected series, or of all."""
     mission = mission_of(request)

@@ -21,7 +21,6 @@ from nissa.query.tsdb_status import tsdb_status
 router = APIRouter()
 TSDB_ENTRIES = 10
 TSDB_ENTRIES_MAX = 10_000
-LOOK = ["GET", "HEAD"]
 
 
 @router.get("/api/status")
@@ -94,13 +93,15 @@ async def buildinfo(request: Request) -> Response:
     return success({"application": "Nissa", "version": str(mission.facts.get("version", "")), **empty})
 
 
-@router.api_route("/-/healthy", methods=LOOK)
+@router.get("/-/healthy")
+@router.head("/-/healthy", include_in_schema=False)
 async def healthy() -> Response:
     """200 while the process answers."""
     return PlainTextResponse("Nissa is Healthy.\n")
 
 
-@router.api_route("/-/ready", methods=LOOK)
+@router.get("/-/ready")
+@router.head("/-/ready", include_in_schema=False)
 async def ready(request: Request) -> Response:
     """200 while queries are answered; says so where only reading works."""
     mode = str((await asyncio.to_thread(mission_of(request).backend.status)).get("mode", "ready"))

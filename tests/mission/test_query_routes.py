@@ -1,0 +1,163 @@
+"""Questions for series, labels and metadata over HTTP."""
+
+import httpx
+import numpy as np
+import pytest
+
+from nissa.config.tree import Api
+from nissa.mission.query_routes import unescaped
+from nissa.model.columns import SampleBatch
+from oracle.backend_twin import BackendTwin, regular
+
+LABELS = [
+    {"__name__": "up", "job": "api", "instance": "a:1"},
+    {"__name__": "up", "job": "db"},
+    {"__name__": "seen_total", "job": "api", "path": 'q"\n\\日本😀'},
+]
+
+
+@pytest.fixture
+def client(serve) -> httpx.Client:
+    """Three series; the first has samples at seconds 0 to 9 from 1732190000, the second from 1000 later, the third none."""
+    early = regular(1, 10)
+    late = regular(1, 10, first_ms=1_732_191_000_000)
+    series = np.repeat(np.array([0, 1], np.uint32), 10)
+    batch = SampleBatch(series, np.concatenate([early.ts_ms, late.ts_ms]), np.concatenate([early.value, late.value]))
+    return serve(BackendTwin(LABELS, batch))
+
+
+def test_series_by_get_and_post(client):
+    """Both methods answer alike; selectors are united; the envelope is Prometheus'."""
+    parameters = {"match[]": ['up{job="api"}', "seen_total"]}
+    by_get = client.get("/api/v1/series", params=parameters)
+    by_post = client.post("/api/v1/series", data=parameters)
+    assert by_get.status_code == by_post.status_code == 200
+    assert by_get.headers["content-type"] == "application/json"
+    assert by_get.json() == by_post.json() == {"status": "success", "data": [LABELS[0], LABELS[2]]}
+
+
+def test_series_in_a_time_range(client):
+    """With start or end, series without a sample inside are left out; both ends are inside."""
+
+    def names(**times: str) -> list[str]:
+        answer = client.get("/api/v1/series", params={"match[]": '{job!=""}', **times})
+        return [labels["job"] for labels in answer.json()["data"]]
+
+    assert names() == ["api", "db", "api"]
+    assert names(end="1732190500") == ["api"]
+    assert names(start="2024-11-21T12:10:00Z") == ["db"]
+    assert names(start="1732190009", end="1732191000") == ["api", "db"]
+    assert names(start="1732190009.001", end="1732190999.999") == []
+
+
+def test_labels_and_values(client):
+    """Names and values are sorted, of all series or of those selected."""
+    assert client.get("/api/v1/labels").json()["data"] == ["__name__", "instance", "job", "path"]
+    assert client.post("/api/v1/labels", data={"match[]": "seen_total"}).json()["data"] == ["__name__", "job", "path"]
+    assert client.get("/api/v1/label/job/values").json()["data"] == ["api", "db"]
+    assert client.get("/api/v1/label/__name__/values").json()["data"] == ["seen_total", "up"]
+    assert client.get("/api/v1/label/job/values", params={"match[]": '{path!=""}'}).json()["data"] == ["api"]
+    assert client.get("/api/v1/label/path/values").json()["data"] == [LABELS[2]["path"]]
+    assert client.get("/api/v1/label/nowhere/values").json()["data"] == []
+
+
+def test_limits_cut_with_a_warning(client):
+    """A list that was cut says so; one that just fits does not."""
+    cut = client.get("/api/v1/labels", params={"limit": "2"}).json()
+    assert cut == {
+        "status": "success",
+        "data": ["__name__", "instance"],
+        "warnings": ["results truncated due to limit"],
+    }
+    assert "warnings" not in client.get("/api/v1/labels", params={"limit": "4"}).json()
+    series = client.get("/api/v1/series", params={"match[]": '{job!=""}', "limit": "1"}).json()
+    assert series["data"] == [LABELS[0]]
+    assert series["warnings"]
+
+
+def test_the_configured_cap_cuts_series(serve):
+    """Nobody gets more series than ``api.query_series_max``."""
+    client = serve(BackendTwin(LABELS, regular(3, 1)), Api(query_series_max=2))
+    answer = client.get("/api/v1/series", params={"match[]": '{job!=""}', "limit": "100"}).json()
+    assert len(answer["data"]) == 2
+    assert answer["warnings"]
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [
+        ("/api/v1/series", {}),
+        ("/api/v1/series", {"match[]": "{}"}),
+        ("/api/v1/series", {"match[]": 'up{job=~"("}'}),
+        ("/api/v1/series", {"match[]": "sum(up)"}),
+        ("/api/v1/series", {"match[]": "up", "start": "yesterday"}),
+        ("/api/v1/series", {"match[]": "up", "start": "2", "end": "1"}),
+        ("/api/v1/series", {"match[]": "up", "limit": "-1"}),
+        ("/api/v1/labels", {"limit": "1e3"}),
+        ("/api/v1/labels", {"match[]": "(" * 2_000}),
+        ("/api/v1/export", {}),
+        ("/api/v1/export", {"match[]": "up", "format": "xml"}),
+    ],
+)
+def test_bad_questions_are_the_authors_fault(client, path, parameters):
+    """400 with bad_data and a reason, by GET and by POST."""
+    for answer in (client.get(path, params=parameters), client.post(path, data=parameters)):
+        assert answer.status_code == 400
+        body = answer.json()
+        assert (body["status"], body["errorType"]) == ("error", "bad_data")
+        assert body["error"]
+
+
+def test_bytes_that_are_no_text(client):
+    """Invalid UTF-8, a form of another type, and forms that are too long are refused."""
+    assert client.get("/api/v1/labels?match[]=%ff").status_code == 400
+    assert client.post("/api/v1/labels", json={"match[]": "up"}).status_code == 400
+    assert client.post("/api/v1/labels", data={"match[]": "u" * 2_000_000}).status_code == 400
+
+
+def test_metadata(client):
+    """Type, help and unit by metric; one metric or some of them on demand."""
+    known = client.get("/api/v1/metadata").json()["data"]
+    assert known["up"] == [{"type": "gauge", "help": "Is it up?", "unit": ""}]
+    assert list(client.get("/api/v1/metadata", params={"metric": "seen_total"}).json()["data"]) == ["seen_total"]
+    assert len(client.get("/api/v1/metadata", params={"limit": "1"}).json()["data"]) == 1
+
+
+def test_what_is_not_there(client):
+    """Unknown paths and methods are told in the envelope; nothing redirects."""
+    missing = client.get("/api/v1/nothing")
+    assert (missing.status_code, missing.json()["errorType"]) == (404, "not_found")
+    assert client.get("/api/v1/labels/").status_code == 404
+    wrong = client.delete("/api/v1/series")
+    assert wrong.status_code == 405
+    assert wrong.json()["errorType"] == "not_acceptable"
+    assert "allow" in wrong.headers
+    assert client.post("/api/v1/label/job/values").status_code == 405
+
+
+def test_every_answer_carries_the_security_headers(client):
+    """Also errors tell browsers to sniff, frame and keep nothing; the server does not name itself."""
+    for path in ("/api/v1/labels", "/nowhere", "/-/healthy"):
+        headers = client.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "server" not in headers
+
+
+def test_a_slow_question_ends_at_its_deadline(serve):
+    """A question over its time is answered 503 with the kind timeout."""
+    many = [{"__name__": f"m{at}", "v": f"{at}" * 20} for at in range(20_000)]
+    client = serve(BackendTwin(many, regular(1, 1)), Api(query_timeout_ms=1))
+    answer = client.get("/api/v1/series", params={"match[]": '{v=~".*1.*2.*3.*4x"}'})
+    assert answer.status_code == 503
+    assert answer.json()["errorType"] == "timeout"
+
+
+def test_escaped_label_names():
+    """Names in a path may be escaped the way Prometheus does; what is no escape stays as it is."""
+    assert unescaped("U__my_2e_dotted") == "my.dotted"
+    assert unescaped("U__a__b_20_c") == "a_b c"
+    assert unescaped("U___1F600_") == "😀"
+    assert unescaped("U__bad_zz_") == "U__bad_zz_"
+    assert unescaped("U__surrogate_d800_") == "U__surrogate_d800_"

@@ -1,0 +1,42 @@
+"""A backend over samples in memory: the real index and a real snapshot of one head, no journal and no threads."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nissa.model.columns import Metadata, SampleBatch
+from nissa.model.tally import Tally
+from nissa.store.read import Snapshot
+from oracle.series_twin import Labels, index_of
+
+
+class BackendTwin:
+    """What the query rooms ask of an engine."""
+
+    def __init__(self, series: Sequence[Labels], batch: SampleBatch) -> None:
+        self.index = index_of(series)
+        self._batch = batch
+        self.tallies = {
+            "http/remote_write_1": Tally(frames=2, received=9, stored=6, duplicate=1, refused={"too_old": 2})
+        }
+        self.facts: dict[str, Any] = {"mode": "ready", "durability": "fsync", "series": {"active": 3, "limit": 10}}
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(self._batch)
+
+    def accounting(self) -> dict[str, Tally]:
+        return self.tallies
+
+    def status(self) -> dict[str, Any]:
+        return self.facts
+
+    def metadata(self) -> list[Metadata]:
+        return [Metadata("up", "gauge", "Is it up?", ""), Metadata("seen_total", "counter", "", "seconds")]
+
+
+def regular(series_count: int, per_series: int, step_ms: int = 1_000, first_ms: int = 1_732_190_000_000) -> SampleBatch:
+    """Samples at equal steps, values from a fixed seed."""
+    ts_ms = np.tile(np.arange(per_series, dtype=np.int64) * step_ms + first_ms, series_count)
+    value = np.random.default_rng(7).normal(size=series_count * per_series)
+    return SampleBatch(np.repeat(np.arange(series_count, dtype=np.uint32), per_series), ts_ms, value)
