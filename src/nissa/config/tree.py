@@ -7,7 +7,7 @@ this file.
 
 import msgspec
 
-from nissa.model.units import HOUR_MS, KIB, MIB, MINUTE_MS, SECOND_MS
+from nissa.model.units import GIB, HOUR_MS, KIB, MIB, MINUTE_MS, SECOND_MS
 
 
 class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +50,7 @@ class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     head_samples_max: int = 24_000_000
     compaction_fan_in: int = 8
     free_bytes_min: int = 256 * MIB
+    journal_bytes_max: int = GIB
 
 
 class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

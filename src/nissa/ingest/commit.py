@@ -21,6 +21,7 @@ import structlog
 from nissa.ingest.head import Head
 from nissa.model.errors import JournalFailed, NissaError, Unavailable
 from nissa.model.intake import Outcome, Settle
+from nissa.model.receipt import Receipt
 from nissa.store.journal import Journal
 
 TICK_S = 1.0
@@ -96,6 +97,7 @@ class Committer:
                 elif item == "stop":
                     stopping = True
                 else:
+                    self._journal.discard_pending()  # what was appended between the failure and the engine's answer
                     self._given_up = True
                 item = self._queue.get_nowait()
         except queue.Empty:
@@ -111,7 +113,6 @@ class Committer:
         """Between groups: sync what ``interval`` durability owes, make the next segment, look at the space left."""
         if self.closed_reason is None:
             self._commit([])
-            self._journal.prepare()
             if self._free_bytes() < self._free_bytes_min:
                 self._close(f"less than {self._free_bytes_min} bytes are free on the disk (storage.free_bytes_min)")
 
@@ -137,12 +138,16 @@ class Committer:
                     settlement.head.publish(settlement.lsn, settlement.total)
             last.head.publish(last.lsn, last.total)
         self._settle_all(group, None)
+        self._journal.prepare()
 
     def _settle_all(self, group: list[Settlement], error: NissaError | None) -> None:
         for settlement in group:
             self.settled_bytes += settlement.bytes
             try:
-                settlement.settle(settlement.outcome if error is None else error)
+                if error is not None and isinstance(settlement.outcome, Receipt):
+                    settlement.settle(error)
+                else:
+                    settlement.settle(settlement.outcome)
             except Exception:  # an edge that is gone must not stop the others
                 log.exception("an edge failed to take an outcome")
 

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 from nissa._fast.batch import Batch
 from nissa._fast.series import SeriesIndex
-from nissa.codec import remote_write
+from nissa.codec import leyline, packets, remote_write
 from nissa.model.decoded import Decoded, Window
 from nissa.model.errors import UnsupportedMedia
 from nissa.model.frame import Codec, Frame
 
 Decode = Callable[[Frame, bytes | memoryview, SeriesIndex, Batch, Window], Decoded]
 
-_DECODERS: dict[Codec, Decode] = {codec: module.decode for module in (remote_write,) for codec in module.CODECS}
+_DECODERS: dict[Codec, Decode] = {codec: module.decode for module in (remote_write, leyline, packets) for codec in module.CODECS}
 
 
 def decode(frame: Frame, body: bytes | memoryview, index: SeriesIndex, batch: Batch, window: Window) -> Decoded:

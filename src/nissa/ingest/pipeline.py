@@ -3,6 +3,9 @@
 ``Pipeline.take`` is the whole of it, and ``replay`` is the same without the journal: recovery, a reader of a directory and a capture
 replay take this way too. What happens to a frame depends on the frame, the configuration and the state before it, on nothing else;
 time is the frame's own ``received_ms``.
+
+The state before it may differ in a replay: frames that the journal could not keep left their series in the index, once, and do not
+come again. A frame is therefore never held to a limit in a replay that it did not meet when it was taken (``ADMIT_ALL``).
 """
 
 from collections.abc import Callable
@@ -20,10 +23,12 @@ from nissa.model.decoded import Decoded, Window
 from nissa.model.errors import Malformed, NissaError, TooLarge
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.model.receipt import Receipt
+from nissa.model.refusal import Refusal
 from nissa.model.tally import Tallies, Tally
 from nissa.model.units import MINUTE_MS
 
 METADATA_MAX = 100_000  # metric names whose metadata is kept; further ones are not noted
+ADMIT_ALL = 2**32 - 1  # in the journal: every series of the frame was admitted, and is again
 Append = Callable[[Frame, int], int]
 
 
@@ -37,6 +42,7 @@ class Pipeline:
         self.head = Head()
         self.metadata: dict[str, Metadata] = {}
         self.metadata_changed: dict[str, Metadata] = {}
+        self.refused_frames = 0  # of the journal, while it was replayed
         self._batch = Batch(config.ingest.frame_samples_max, config.ingest.frame_series_max)
         self._decompressor = Decompressor(config.ingest.decompressed_bytes_max)
         self._swept_minute = 0
@@ -44,30 +50,33 @@ class Pipeline:
     def take(self, frame: Frame, append: Append) -> Receipt:
         """Bring a new frame in: decoded, admitted, appended to the journal and to the head.
 
-        append: gives the frame its LSN (``Journal.append``).
+        append: gives the frame its LSN (``Journal.append``), with it how many new series a replay may admit.
         Raises: Malformed, TooLarge: nothing is kept, and that is counted.
         """
         source = source_of(frame)
         tally = self._tally(source)
         tally.frames += 1
-        active_max = max(self.config.series.active_max - self.index.active_count, 0)
+        self._sweep(frame)  # before the count: series that became idle make room for the series of this frame
+        admit_max = max(self.config.series.active_max - self.index.active_count, 0)
         try:
-            decoded = self._decode(frame, active_max)
+            decoded = self._decode(frame, admit_max)
         except (Malformed, TooLarge):
             tally.malformed += 1
             append(_note_of(frame, source, {"malformed": 1}), 0)
             raise
         batch = self._batch
-        if not len(batch) and decoded.events is None and not decoded.metadata:
+        refused = batch.refused_rows
+        if not _has_effect(batch, decoded, refused):
             self._count(tally, decoded)
-            lsn = append(_note_of(frame, source, batch.refused_rows), 0) if batch.refused_rows else 0
-            return self._receipt(decoded, lsn)
-        lsn = append(frame, batch.series_new)
+            lsn = append(_note_of(frame, source, refused), 0)
+            return self._receipt(decoded, lsn if refused else 0)
+        lsn = append(frame, batch.series_new if _LIMITED in refused else ADMIT_ALL)
         self._keep(frame, source, tally, decoded, lsn)
         return self._receipt(decoded, lsn)
 
     def replay(self, frame: Frame, lsn: int, series_new: int) -> None:
-        """Bring a frame in again that the journal kept, admitting as many new series as it was allowed then."""
+        """Bring a frame in again that the journal kept, admitting as many new series as ``take`` said."""
+        self._sweep(frame)
         if frame.codec == Codec.TALLY:
             self._replay_note(frame)
             return
@@ -87,15 +96,14 @@ class Pipeline:
 
     def _decode(self, frame: Frame, admit_max: int) -> Decoded:
         now_ms = frame.received_ms
-        minute = max(now_ms // MINUTE_MS, 1)
-        self._sweep(minute)
         acceptance = self.config.acceptance
-        window = Window(minute, admit_max, now_ms - acceptance.past_ms, now_ms + acceptance.future_ms)
+        window = Window(minute_of(frame), admit_max, now_ms - acceptance.past_ms, now_ms + acceptance.future_ms)
         body = self._decompressor.decompress(frame.body, frame.encoding)
         return decode(frame, body, self.index, self._batch, window)
 
-    def _sweep(self, minute: int) -> None:
+    def _sweep(self, frame: Frame) -> None:
         """Once a minute of frame time: series not seen for the idle TTL stop counting against the limit."""
+        minute = minute_of(frame)
         if minute > self._swept_minute:
             self._swept_minute = minute
             self.index.sweep(max(minute - self.config.series.idle_ttl_ms // MINUTE_MS, 0))
@@ -158,11 +166,24 @@ def _note_of(frame: Frame, source: str, refused: dict[str, int]) -> Frame:
     return Frame(Codec.TALLY, Encoding.IDENTITY, frame.source, frame.received_ms, body)
 
 
+def _has_effect(batch: Batch, decoded: Decoded, refused: dict[str, int]) -> bool:
+    """Whether a replay needs the frame: it left rows, events or metadata, or its series were seen, if only outside the window."""
+    kept = len(batch) > 0 or decoded.events is not None or len(decoded.metadata) > 0
+    return kept or any(reason in refused for reason in _OUTSIDE)
+
+
+def minute_of(frame: Frame) -> int:
+    """When the frame was received, in minutes since 1970; at least 1."""
+    return max(frame.received_ms // MINUTE_MS, 1)
+
+
 def source_of(frame: Frame) -> str:
     """The key of a frame's tally, such as ``http/remote_write_1``."""
     return _SOURCES[frame.source, frame.codec]
 
 
+_LIMITED = str(Refusal.SERIES_LIMIT)
+_OUTSIDE = (str(Refusal.TOO_OLD), str(Refusal.TOO_NEW))
 _SOURCES = {(source, codec): f"{source.name.lower()}/{codec.name.lower()}" for source in Source for codec in Codec}
 
 

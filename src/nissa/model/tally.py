@@ -38,3 +38,8 @@ class Tally(msgspec.Struct):
 
 
 Tallies = dict[str, Tally]
+
+
+def copy_tallies(tallies: Tallies) -> Tallies:
+    """A copy that shares nothing with ``tallies``."""
+    return {source: msgspec.structs.replace(tally, refused=dict(tally.refused)) for source, tally in tallies.items()}

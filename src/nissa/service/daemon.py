@@ -1,0 +1,111 @@
+"""The daemon: opens the engine, puts the edges in front of it, and takes them down in the reverse order.
+
+    start    engine (recovers) → hot endpoint → API socket bound → "ready" → API library loads, API serves
+    SIGTERM  hot endpoint drains → API stops → engine commits, settles, closes → exit 0
+
+The control API's libraries take longer to load than everything else together, so they load after the ready line: until then a
+connection to the API waits in the socket's backlog.
+"""
+
+import asyncio
+import gc
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from nissa import __version__
+from nissa.config.listen import parse_listen
+from nissa.config.tree import Config
+from nissa.ingest.engine import Engine
+from nissa.model.intake import Intake
+from nissa.selfmetrics.cells import HttpCells
+from nissa.selfmetrics.registry import Registry
+from nissa.service.capturing import CapturingIntake
+from nissa.service.clock import wall_ms
+from nissa.service.telemetry import ingest_telemetry
+from nissa.sources.http import HttpServer, serve_http
+
+SWITCH_INTERVAL_S = 0.0005  # how long a thread may keep the GIL while another wants it
+API_BACKLOG = 256
+GC_THRESHOLD = 50_000  # frames make no cycles; a collection every 700 objects is work for nothing
+
+log = structlog.get_logger()
+
+
+def run_daemon(config: Config, capture: Path | None) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code. Raises: what opening the directory raises."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    gc.set_threshold(GC_THRESHOLD)
+    uvloop.run(_serve(config, capture))
+    return 0
+
+
+async def _serve(config: Config, capture: Path | None) -> None:
+    engine = Engine(Path(config.storage.data_dir), config, wall_ms)
+    try:
+        await _serve_engine(config, engine, capture)
+    finally:
+        await asyncio.to_thread(engine.close)
+
+
+async def _serve_engine(config: Config, engine: Engine, capture: Path | None) -> None:
+    stop = _stop_signal()
+    intake: Intake = engine if capture is None else CapturingIntake(engine, capture, wall_ms)
+    cells = HttpCells()
+    registry = Registry(engine.status, cells, engine.tallies)
+    server = await serve_http(config.ingest, intake, wall_ms, cells, registry.expose)
+    api_socket = _listen(config.api.listen)
+    gc.freeze()
+    _say_ready(server, api_socket, config)
+    background = [asyncio.create_task(_serve_api(engine, config, api_socket, stop))]
+    if config.telemetry.interval_ms:
+        background.append(asyncio.create_task(ingest_telemetry(engine, registry, config.telemetry.interval_ms, wall_ms)))
+    await stop.wait()
+    log.info("draining")
+    await server.drain()
+    for task in background[1:]:
+        task.cancel()
+    await asyncio.gather(*background, return_exceptions=True)
+    if isinstance(intake, CapturingIntake):
+        intake.close()
+
+
+def _stop_signal() -> asyncio.Event:
+    """An event that SIGTERM or SIGINT sets; a second one changes nothing."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def _listen(address: str) -> socket.socket:
+    listen = parse_listen(address, "api.listen")
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    listener = socket.create_server((listen.host, listen.port), family=family, backlog=API_BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+def _say_ready(server: HttpServer, api_socket: socket.socket, config: Config) -> None:
+    api = api_socket.getsockname()
+    line = f"ready ingest={_url(server.address)} api={_url(api)} data={config.storage.data_dir}"
+    print(line, flush=True)
+
+
+def _url(address: tuple[str, int]) -> str:
+    host, port = address[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def _serve_api(engine: Engine, config: Config, listener: socket.socket, stop: asyncio.Event) -> None:
+    """Load the API off the loop, then serve it until ``stop``."""
+    load: Callable[[], object] = partial(__import__, "nissa.mission.serve", fromlist=["serve_api"])
+    module = await asyncio.to_thread(load)
+    await module.serve_api(engine, config.api, listener, stop, {"version": __version__})  # type: ignore[attr-defined]

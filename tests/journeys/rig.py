@@ -1,0 +1,249 @@
+"""The rig of the journeys: a real daemon in its own process, senders, and a ledger outside of both that decides.
+
+A sender claims an id in the ledger, posts the samples that follow from that id alone, and writes the obligation down once a 2xx came
+back. Whatever happens to the daemon between, the export must then hold every obligation, bit for bit and once, and nothing that
+nobody claimed.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import random
+import re
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import cramjam
+
+from nissa._proto import remote_write_v1_pb2 as pb
+
+READY = re.compile(r"ready ingest=(\S+) api=(\S+) data=(\S+)")
+START_TIMEOUT_S = 60
+SERIES_PER_REQUEST = 20
+
+
+class Daemon:
+    """One ``nissa-ingest`` process."""
+
+    def __init__(self, directory: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
+        self.directory = directory
+        command = [sys.executable, "-m", "nissa.cli.ingest", "--data-dir", str(directory)]
+        command += ["--ingest", "127.0.0.1:0", "--api", "127.0.0.1:0", *arguments]
+        self.log = open(directory.parent / f"{directory.name}.log", "ab")  # noqa: SIM115 - closed with the process
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            env={**os.environ, "NISSA_TELEMETRY__INTERVAL_MS": "0", **(environment or {})},
+        )
+        self.ingest_url, self.api_url = self._wait_ready()
+
+    def _wait_ready(self) -> tuple[str, str]:
+        if self.process.stdout is None:
+            raise RuntimeError("the daemon has no standard output")
+        watchdog = threading.Timer(START_TIMEOUT_S, self.process.kill)
+        watchdog.start()
+        try:
+            for line in self.process.stdout:
+                found = READY.search(line.decode())
+                if found:
+                    return found.group(1), found.group(2)
+        finally:
+            watchdog.cancel()
+        raise RuntimeError(f"the daemon ended with {self.process.wait()} before it was ready; see {self.log.name}")
+
+    def kill(self) -> None:
+        """SIGKILL, and wait."""
+        self.process.kill()
+        self.process.wait()
+        self.log.close()
+
+    def stop(self, timeout_s: float = 60) -> int:
+        """SIGTERM, and the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(timeout_s)
+        self.log.close()
+        return code
+
+    def get(self, path: str) -> Any:
+        """The JSON body of GET ``path`` on the control API."""
+        status, body = self.request("GET", path)
+        if status != 200:
+            raise RuntimeError(f"GET {path}: {status} {body[:300]!r}")
+        return json.loads(body)
+
+    def request(self, method: str, path: str) -> tuple[int, bytes]:
+        """Status and body from the control API."""
+        link = connect(self.api_url)
+        with contextlib.closing(link):
+            link.request(method, path)
+            reply = link.getresponse()
+            return reply.status, reply.read()
+
+    def export(self, match: str = '{job="ledger"}') -> "Export":
+        """Everything that ``match`` selects."""
+        quoted = match.replace("{", "%7B").replace("}", "%7D").replace('"', "%22").replace("+", "%2B")
+        status, body = self.request("GET", f"/api/v1/export?match%5B%5D={quoted}")
+        if status != 200:
+            raise RuntimeError(f"export: {status} {body[:300]!r}")
+        return parse_export(body)
+
+
+@contextlib.contextmanager
+def running(directory: Path, *arguments: str, environment: dict[str, str] | None = None) -> Iterator[Daemon]:
+    """A daemon that is killed at the end, whatever happens."""
+    daemon = Daemon(directory, *arguments, environment=environment)
+    try:
+        yield daemon
+    finally:
+        if daemon.process.poll() is None:
+            daemon.kill()
+
+
+def connect(url: str) -> http.client.HTTPConnection:
+    """A connection to the host of ``url``."""
+    parts = urlsplit(url)
+    return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+
+
+Export = dict[tuple[tuple[str, str], ...], dict[int, int]]
+
+
+def parse_export(body: bytes) -> Export:
+    """Labels → time → bits of the value. Raises where a (series, time) stands twice."""
+    found: Export = {}
+    for line in body.splitlines():
+        entry = json.loads(line)
+        series = found.setdefault(tuple(sorted(entry["metric"].items())), {})
+        for ts_ms, value in zip(entry["timestamps"], entry["values"], strict=True):
+            if ts_ms in series:
+                raise AssertionError(f"{entry['metric']} at {ts_ms} is exported twice")
+            series[ts_ms] = bits_of_export(value)
+    return found
+
+
+def bits_of_export(value: float | str | None) -> int:
+    """The bits that an exported value stands for."""
+    words = {None: 0x7FF8000000000001, "StaleNaN": 0x7FF0000000000002}
+    if value is None or value == "StaleNaN":
+        return words[value]  # type: ignore[index]
+    if isinstance(value, str) and value.startswith("NaN:"):
+        return int(value[4:], 16)
+    number = float(value.replace("Infinity", "inf") if isinstance(value, str) else value)
+    return int(struct.unpack("<Q", struct.pack("<d", number))[0])
+
+
+class Ledger:
+    """What was claimed and what was acknowledged. It lives in the test's process, which nobody kills."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.base_ms = int(time.time() * 1000) - 600_000
+        self._lock = threading.Lock()
+        self._next = 0
+        self.claimed: set[int] = set()
+        self.acknowledged: set[int] = set()
+
+    def claim(self) -> int:
+        """A new id."""
+        with self._lock:
+            self._next += 1
+            self.claimed.add(self._next)
+            return self._next
+
+    def oblige(self, claim: int) -> None:
+        """The daemon acknowledged ``claim``."""
+        with self._lock:
+            self.acknowledged.add(claim)
+
+    def samples(self, claim: int) -> Iterator[tuple[tuple[tuple[str, str], ...], int, float]]:
+        """The samples that follow from ``claim``: (labels, time, value)."""
+        draw = random.Random(self.seed * 1_000_003 + claim)
+        for index in range(SERIES_PER_REQUEST):
+            labels = (("__name__", "ledger_value"), ("claim", str(claim % 97)), ("index", str(index)), ("job", "ledger"))
+            yield labels, self.base_ms + claim, draw.uniform(-1e9, 1e9)
+
+    def body(self, claim: int) -> bytes:
+        """The remote write body of ``claim``."""
+        request = pb.WriteRequest()
+        for labels, ts_ms, value in self.samples(claim):
+            series = request.timeseries.add()
+            for name, text in labels:
+                series.labels.add(name=name, value=text)
+            series.samples.add(timestamp=ts_ms, value=value)
+        return bytes(cramjam.snappy.compress_raw(request.SerializeToString()))
+
+    def check(self, found: Export) -> None:
+        """Every obligation is there bit for bit, and nothing that was not claimed."""
+        expected = {
+            (labels, ts_ms): struct.unpack("<Q", struct.pack("<d", value))[0]
+            for claim in self.claimed
+            for labels, ts_ms, value in self.samples(claim)
+        }
+        owed = {(labels, ts_ms) for claim in self.acknowledged for labels, ts_ms, _ in self.samples(claim)}
+        got = {(labels, ts_ms): bits for labels, series in found.items() for ts_ms, bits in series.items()}
+        lost = owed - got.keys()
+        invented = got.keys() - expected.keys()
+        altered = [key for key, bits in got.items() if key in expected and expected[key] != bits]
+        if lost or invented or altered:
+            raise AssertionError(
+                f"seed {self.seed}: lost {len(lost)} {sorted(lost)[:3]}, invented {len(invented)} {sorted(invented)[:3]}, "
+                f"altered {len(altered)} {altered[:3]} of {len(owed)} acknowledged"
+            )
+
+
+HEADERS = {
+    "Content-Type": "application/x-protobuf",
+    "Content-Encoding": "snappy",
+    "X-Prometheus-Remote-Write-Version": "0.1.0",
+    "User-Agent": "ledger",
+}
+
+
+def post(link: http.client.HTTPConnection, body: bytes) -> int:
+    """POST a remote write body; the status."""
+    link.request("POST", "/api/v1/write", body, HEADERS)
+    reply = link.getresponse()
+    reply.read()
+    return reply.status
+
+
+class Senders:
+    """Threads that send claims until told to stop, or until the daemon is gone."""
+
+    def __init__(self, daemon: Daemon, ledger: Ledger, count: int = 3) -> None:
+        self._stop = threading.Event()
+        self._daemon = daemon
+        self._ledger = ledger
+        self.statuses: dict[int, int] = {}
+        self._threads = [threading.Thread(target=self._send) for _ in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def _send(self) -> None:
+        link = connect(self._daemon.ingest_url)
+        while not self._stop.is_set():
+            claim = self._ledger.claim()
+            try:
+                status = post(link, self._ledger.body(claim))
+            except (OSError, http.client.HTTPException):
+                break
+            self.statuses[status] = self.statuses.get(status, 0) + 1
+            if 200 <= status < 300:
+                self._ledger.oblige(claim)
+        link.close()
+
+    def stop(self) -> None:
+        """Tell the threads to end, and wait for them."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()

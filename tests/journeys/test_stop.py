@@ -1,0 +1,51 @@
+"""SIGTERM, a second process on the directory, restarts: ends and beginnings that are not crashes."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from rig import Ledger, Senders, running
+
+
+def test_sigterm_under_load_loses_nothing_and_exits_zero(tmp_path: Path) -> None:
+    """A daemon told to stop answers what is in flight, keeps what it acknowledged, and exits 0."""
+    ledger = Ledger(1)
+    for _ in range(3):
+        with running(tmp_path / "data") as daemon:
+            senders = Senders(daemon, ledger)
+            time.sleep(0.5)
+            assert daemon.stop() == 0
+            senders.stop()
+    with running(tmp_path / "data") as daemon:
+        ledger.check(daemon.export())
+    assert ledger.acknowledged
+
+
+def test_second_process_on_a_directory_refuses_and_the_first_is_unharmed(tmp_path: Path) -> None:
+    """A second daemon on the same directory exits with an error that names the first; the first goes on."""
+    ledger = Ledger(2)
+    with running(tmp_path / "data") as daemon:
+        command = [sys.executable, "-m", "nissa.cli.ingest", "--data-dir", str(tmp_path / "data")]
+        second = subprocess.run([*command, "--ingest", "127.0.0.1:0", "--api", "127.0.0.1:0"], capture_output=True, timeout=60)
+        assert second.returncode != 0
+        assert str(daemon.process.pid) in second.stderr.decode()
+        senders = Senders(daemon, ledger)
+        time.sleep(0.3)
+        senders.stop()
+        ledger.check(daemon.export())
+    assert ledger.acknowledged
+
+
+def test_what_was_sent_is_the_same_before_and_after_a_restart(tmp_path: Path) -> None:
+    """The export of a running daemon equals that of the next one on its directory."""
+    ledger = Ledger(3)
+    with running(tmp_path / "data") as daemon:
+        senders = Senders(daemon, ledger)
+        time.sleep(0.5)
+        senders.stop()
+        before = daemon.export()
+        assert daemon.stop() == 0
+    with running(tmp_path / "data") as daemon:
+        assert daemon.export() == before
+    ledger.check(before)
