@@ -2,12 +2,13 @@
 #
 # A message that is checked for form only is described by a string, one letter for each field number from 0:
 #
-#   s string (UTF-8)   b bytes   n varint   d double   e entry {1 name, 2 value: string}   m moment {1 seconds, 2 nanos}   - unknown
+#   s string (UTF-8)   b bytes   n varint   d double   e map entry {1 name, 2 value: string}   m moment {1 seconds, 2 nanos}   - unknown
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 from nissa._fast.cursor cimport BYTES, FIXED64, VARINT, Cursor, check_utf8, cursor_in, read_bytes, read_tag, read_varint, skip_field
-from nissa._fast.types cimport LABELS_MAX, OK, SCRATCH_BYTES, TIME_OVERFLOW, WIRE_TYPE_WRONG, Label, LabelList, Status, Text
+from nissa._fast.types cimport (LABELS_MAX, OK, SCRATCH_BYTES, TAG_INVALID, TIME_OVERFLOW, WIRE_TYPE_WRONG, Label, LabelList, Status,
+                                Text)
 
 
 cdef inline Text no_text() noexcept nogil:
@@ -27,8 +28,11 @@ cdef inline Status read_text(Cursor* cursor, Text* out) noexcept nogil:
     return check_utf8(out[0]) if status == OK else status
 
 
-cdef inline Status read_entry(Text message, Label* out) noexcept nogil:
-    """A map entry of Leyline or a Label of nissa.v2: both are {1 name, 2 value}. The last of a repeated field holds, absent is empty."""
+cdef inline Status read_entry(Text message, bint of_map, Label* out) noexcept nogil:
+    """A map entry of Leyline or a Label of nissa.v2: both are {1 name, 2 value}. The last of a repeated field holds, absent is empty.
+
+    A map entry has these two fields by definition. With a third one, some readers keep the entry and some drop it: it is refused.
+    """
     cdef Cursor cursor = cursor_in(message)
     cdef uint32_t tag = 0
     cdef Status status
@@ -44,6 +48,8 @@ cdef inline Status read_entry(Text message, Label* out) noexcept nogil:
             status = read_text(&cursor, &out.value)
         elif tag >> 3 <= 2:
             return WIRE_TYPE_WRONG
+        elif of_map:
+            return TAG_INVALID
         else:
             status = skip_field(&cursor, tag)
         if status != OK:
@@ -105,7 +111,7 @@ cdef inline Status check_field(Cursor* cursor, uint32_t tag, char kind) noexcept
     if kind == c's':
         return check_utf8(field)
     if kind == c'e':
-        return read_entry(field, &entry)
+        return read_entry(field, True, &entry)
     if kind == c'm':
         return read_moment(field, &seconds, &nanos)
     return OK

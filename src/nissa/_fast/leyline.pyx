@@ -301,7 +301,7 @@ cdef Status walk_event(Walk* walk, const Packet* packet, Text message) noexcept 
         elif tag == TAG_ATTRIBUTE:
             status = read_bytes(&cursor, &field)
             if status == OK:
-                status = read_entry(field, &attribute)
+                status = read_entry(field, True, &attribute)
             if status == OK:
                 event.attribute_count += 1
                 status = push_attribute(walk, attribute)
@@ -336,7 +336,7 @@ cdef Status read_metric(Text message, Metric* out, LabelList* labels, const Secr
         elif tag == TAG_ATTRIBUTE:
             status = read_bytes(&cursor, &field)
             if status == OK:
-                status = read_entry(field, &attribute)
+                status = read_entry(field, True, &attribute)
             if status == OK and labels != NULL:
                 put_label(labels, attribute)
             elif status == OK:

@@ -260,7 +260,7 @@ cdef Status read_point_label(Cursor* cursor, LabelList* labels, const Secret* se
     cdef Fingerprint part
     cdef Status status = read_bytes(cursor, &field)
     if status == OK:
-        status = read_entry(field, &label)
+        status = read_entry(field, False, &label)
     if status == OK and labels != NULL:
         add_label(labels, label)
     elif status == OK:
@@ -284,7 +284,7 @@ cdef Status walk_event(Walk* walk, const Packet* packet, Text message) noexcept 
         if tag == TAG_EVENT_ATTRIBUTE:
             status = read_bytes(&cursor, &field)
             if status == OK:
-                status = read_entry(field, &attribute)
+                status = read_entry(field, False, &attribute)
             if status == OK:
                 event.attribute_count += 1
                 status = push_attribute(walk, attribute)
