@@ -43,7 +43,7 @@ cdef class Batch:
     cdef readonly size_t missed             # records whose raw form was not known
     cdef uint64_t refused_counts[16]        # by Refusal, in samples and histograms: what a sender is told
     cdef uint64_t refused_row_counts[16]    # by Refusal, in rows (a histogram is two): what conservation counts
-    cdef readonly size_t rows_received      # rows before settle
+    cdef readonly size_t rows_received      # rows before settle, and those a codec refused without pushing them
     # where decoding stopped
     cdef Status status
     cdef const uint8_t* stopped_at
@@ -57,6 +57,7 @@ cdef class Batch:
     cdef void settle(self, int64_t oldest_ms, int64_t newest_ms) noexcept nogil
     cdef fail(self, const uint8_t* body)
     cdef list take_notes(self)
+    cdef void refuse_halves(self, const Record* sums, int64_t oldest_ms, int64_t newest_ms) noexcept nogil
 
 
 cdef inline Status push_row(Batch batch, int64_t ts_ms, double value) noexcept nogil:

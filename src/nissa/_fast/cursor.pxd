@@ -32,6 +32,13 @@ cdef inline Cursor cursor_over(const uint8_t* at, size_t size) noexcept nogil:
     return cursor
 
 
+cdef inline Text no_text() noexcept nogil:
+    cdef Text text
+    text.at = NULL
+    text.size = 0
+    return text
+
+
 cdef inline Cursor cursor_in(Text text) noexcept nogil:
     return cursor_over(text.at, text.size)
 

@@ -8,7 +8,8 @@
 #                                          a = fold(w0 ^ k0, w1 ^ a)         c = fold(w0 ^ k2, w1 ^ c)
 #                                          b = fold(w2 ^ k1, w3 ^ b)         d = fold(w2 ^ k3, w3 ^ d)
 #
-# The last block is read so that it ends with the last byte; bytes may be read twice, and the length goes into the end.
+# The last block is read so that it ends with the last byte; bytes may be read twice. Length and domain go into the end, as one word
+# that no text can reach: were the domain mixed into a block, a text could cancel it and be taken for one of another name space.
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
@@ -42,6 +43,7 @@ cdef inline uint64_t load32(const uint8_t* at) noexcept nogil:
 cdef inline Fingerprint hash_short(const Secret* secret, const uint8_t* at, size_t size, uint64_t domain) noexcept nogil:
     """At most 32 bytes: all of them in four words that overlap where they must."""
     cdef uint64_t w0 = 0, w1 = 0, w2 = 0, w3 = 0
+    cdef uint64_t place = size ^ (domain << 32)
     cdef Fingerprint out
     if size >= 16:
         w0 = load64(at)
@@ -56,22 +58,23 @@ cdef inline Fingerprint hash_short(const Secret* secret, const uint8_t* at, size
         w1 = load32(at + size - 4)
     elif size > 0:
         w0 = (<uint64_t>at[0] << 16) | (<uint64_t>at[size >> 1] << 8) | at[size - 1]
-    out.low = nissa_fold(w0 ^ secret.word[0], w1 ^ domain ^ secret.word[8]) ^ nissa_fold(w2 ^ secret.word[1], w3 ^ secret.word[4])
-    out.high = nissa_fold(w0 ^ secret.word[2], w1 ^ domain ^ secret.word[9]) ^ nissa_fold(w2 ^ secret.word[3], w3 ^ secret.word[5])
-    out.low = nissa_fold(out.low ^ secret.word[6], size ^ secret.word[1])
-    out.high = nissa_fold(out.high ^ secret.word[7], size ^ secret.word[0])
+    out.low = nissa_fold(w0 ^ secret.word[0], w1 ^ secret.word[8]) ^ nissa_fold(w2 ^ secret.word[1], w3 ^ secret.word[4])
+    out.high = nissa_fold(w0 ^ secret.word[2], w1 ^ secret.word[9]) ^ nissa_fold(w2 ^ secret.word[3], w3 ^ secret.word[5])
+    out.low = nissa_fold(out.low ^ secret.word[6], place ^ secret.word[1])
+    out.high = nissa_fold(out.high ^ secret.word[7], place ^ secret.word[0])
     return out
 
 
 cdef inline Fingerprint hash_bytes(const Secret* secret, const uint8_t* at, size_t size, uint64_t domain) noexcept nogil:
-    """The fingerprint of size bytes at `at`, in a name space of its own for each domain."""
+    """The fingerprint of size (< 2^32) bytes at `at`, in a name space of its own for each domain (< 2^32)."""
     cdef uint64_t a, b, c, d, w0, w1, w2, w3
+    cdef uint64_t place = size ^ (domain << 32)
     cdef const uint8_t* last
     cdef Fingerprint out
     if size <= 32:
         return hash_short(secret, at, size, domain)
-    a = domain ^ secret.word[8]
-    c = domain ^ secret.word[9]
+    a = secret.word[8]
+    c = secret.word[9]
     b = secret.word[4]
     d = secret.word[5]
     last = at + size - 32
@@ -89,8 +92,8 @@ cdef inline Fingerprint hash_bytes(const Secret* secret, const uint8_t* at, size
         at += 32
         if at > last:
             at = last
-    out.low = nissa_fold(a ^ b ^ secret.word[6], size ^ secret.word[1])
-    out.high = nissa_fold(c ^ d ^ secret.word[7], size ^ secret.word[0])
+    out.low = nissa_fold(a ^ b ^ secret.word[6], place ^ secret.word[1])
+    out.high = nissa_fold(c ^ d ^ secret.word[7], place ^ secret.word[0])
     return out
 
 

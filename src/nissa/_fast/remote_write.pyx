@@ -11,22 +11,25 @@
 
 A series of 1.0 is known by the hash of its contiguous label bytes, one of 2.0 by the hashes of its symbols in order and those of its
 metadata: repeated series cost no label parsing. A native histogram becomes two rows, of the series ``<name>_count`` and
-``<name>_sum``; its buckets and the exemplars are checked and counted, and stay in the journal's verbatim frame only.
+``<name>_sum``; its buckets and the exemplars are checked and counted, and stay in the journal's verbatim frame only. A histogram
+is invalid whose count is negative or NaN or whose schema is none of -4 … 8 and -53, unless its sum is the staleness marker.
 
-Read strictly: fields in the wire type of their definition, no groups, strings UTF-8. Unknown fields are stepped over. What stands
-in no record that gets an id is checked all the same, so a body is either sound as a whole or refused as a whole.
+Read strictly: fields in the wire type of their definition, no groups, strings UTF-8. Unknown fields are stepped over, but those that
+the other version uses are refused: to read such a body as empty would lose it and say it was written. What stands in no record that
+gets an id is checked all the same, so a body is either sound as a whole or refused as a whole. A series without samples and
+histograms leaves no record, but for the metadata of 2.0.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from nissa._fast.batch cimport Batch, Note, push_row
-from nissa._fast.cursor cimport (BYTES, FIXED64, VARINT, Cursor, check_utf8, cursor_in, cursor_over, read_bytes, read_double, read_fixed64,
+from nissa._fast.cursor cimport (BYTES, FIXED64, VARINT, Cursor, check_utf8, cursor_in, cursor_over, no_text, read_bytes, read_double,
                                  read_tag, read_varint, skip_field, zigzag)
 from nissa._fast.hash cimport Secret, chain, hash_bytes
 from nissa._fast.series cimport SeriesIndex
-from nissa._fast.types cimport (ADMITTED, HISTOGRAM_INVALID, LABELS_MAX, MIXED_SERIES, OK, SCRATCH_BYTES, SYMBOL_FIRST, SYMBOL_OUT_OF_RANGE,
-                                SYMBOLS_ODD, TRUNCATED, WIRE_TYPE_WRONG, Fingerprint, Label, LabelList, Record, Status, Text)
+from nissa._fast.types cimport (ADMITTED, HISTOGRAM_INVALID, LABELS_MAX, MIXED_SERIES, OK, OTHER_VERSION, SCRATCH_BYTES, SYMBOL_FIRST,
+                                SYMBOL_OUT_OF_RANGE, SYMBOLS_ODD, TRUNCATED, WIRE_TYPE_WRONG, Fingerprint, Label, LabelList, Record, Status, Text)
 
 cdef extern from *:
     """
@@ -60,6 +63,7 @@ cdef enum:
     HISTOGRAM_SUM = 2
     DOMAIN_RAW_1 = 0x11     # name spaces of raw forms
     DOMAIN_SYMBOL_2 = 0x21
+    DOMAIN_METADATA_2 = 0x22
 
 cdef struct HistogramValue:
     double count
@@ -72,6 +76,12 @@ cdef struct Walk:
     const Secret* secret
     bint second             # remote write 2.0
     const Text* symbols     # its symbol table, once walked
+
+# What a series of 2.0 was found to have.
+cdef struct Found:
+    uint32_t refs
+    uint32_t histograms
+    uint32_t notes
 
 
 # ---- Boundary ------------------------------------------------------------------------------------------------------------------------
@@ -87,8 +97,11 @@ def decode_remote_write(const uint8_t[::1] body, int version, SeriesIndex index 
     """
     cdef const uint8_t* start = &body[0] if body.shape[0] else NULL
     cdef Walk walk
+    if version not in (1, 2) or minute == 0:
+        raise ValueError(f"expected version 1 or 2 and a minute above 0, got {version} and {minute}")
     walk.secret = &index.secret
     walk.second = version == 2
+    walk.symbols = NULL
     with nogil:
         batch.begin()
         decode_body(&walk, batch, index, cursor_over(start, body.shape[0]), minute, admit_max)
@@ -117,7 +130,7 @@ cdef void decode_body(Walk* walk, Batch batch, SeriesIndex index, Cursor body, u
 
 cdef Status walk_request_1(Walk* walk, Batch batch, Cursor cursor) noexcept nogil:
     cdef uint32_t tag = 0
-    cdef Text field
+    cdef Text field = no_text()
     cdef Status status = OK
     while cursor.at < cursor.end:
         batch.stopped_at = cursor.at
@@ -134,6 +147,8 @@ cdef Status walk_request_1(Walk* walk, Batch batch, Cursor cursor) noexcept nogi
                 status = walk_metadata_1(batch, field)
         elif tag >> 3 == 1 or tag >> 3 == 3:
             return WIRE_TYPE_WRONG
+        elif tag >> 3 == 4 or tag >> 3 == 5:
+            return OTHER_VERSION
         else:
             status = skip_field(&cursor, tag)
         if status != OK:
@@ -145,7 +160,8 @@ cdef Status walk_series_1(Walk* walk, Batch batch, Text message) noexcept nogil:
     """One TimeSeries. The expected shape, labels then samples, is read tag byte by tag byte; anything else by the general loop."""
     cdef Cursor cursor = cursor_in(message)
     cdef Cursor labels
-    cdef Record* record
+    cdef Record* record = NULL
+    cdef Fingerprint key
     cdef uint32_t histograms = 0
     cdef Status status = batch.push_record(&record)
     if status != OK:
@@ -165,15 +181,20 @@ cdef Status walk_series_1(Walk* walk, Batch batch, Text message) noexcept nogil:
         if status != OK:
             return status
     record.rows = <uint32_t>batch.rows - record.first_row
+    key = record.key
+    if record.rows == 0:
+        batch.record_count -= 1
+        if histograms == 0:
+            return check_labels_1(message)
     if histograms:
-        return push_histograms(walk, batch, message, record.key, TAG_HISTOGRAM)
+        return push_histograms(walk, batch, message, key, TAG_HISTOGRAM)
     return OK
 
 
 cdef Status walk_series_field_1(Walk* walk, Batch batch, Cursor* cursor, Fingerprint* key, uint32_t* histograms) noexcept nogil:
     """The general case: one field of a TimeSeries, whatever it is."""
     cdef uint32_t tag = 0
-    cdef Text field
+    cdef Text field = no_text()
     cdef Fingerprint part
     cdef HistogramValue histogram
     cdef const uint8_t* before = cursor.at
@@ -199,14 +220,14 @@ cdef Status walk_series_field_1(Walk* walk, Batch batch, Cursor* cursor, Fingerp
         batch.exemplars += 1
         return walk_exemplar_1(field)
     histograms[0] += 1
-    return walk_histogram(field, &histogram)
+    return walk_histogram(field, False, &histogram)
 
 
 cdef Status walk_sample(Batch batch, Text message, bint second) noexcept nogil:
     """A Sample in any order of fields; the last of a repeated field holds, an absent one is 0."""
     cdef Cursor cursor = cursor_in(message)
     cdef uint32_t tag = 0
-    cdef uint64_t number = 0, start = 0
+    cdef uint64_t number = 0
     cdef double value = 0.0
     cdef Status status
     while cursor.at < cursor.end:
@@ -251,12 +272,37 @@ cdef Status walk_label(Text message, Label* out) noexcept nogil:
     return OK
 
 
+cdef Status check_labels_1(Text message) noexcept nogil:
+    """The labels of a sound TimeSeries without samples, which no index will look at."""
+    cdef Cursor cursor = cursor_in(message)
+    cdef uint32_t tag = 0
+    cdef Text field = no_text()
+    cdef Status status
+    while cursor.at < cursor.end:
+        read_tag(&cursor, &tag)
+        if tag != TAG_LABEL:
+            skip_field(&cursor, tag)
+            continue
+        read_bytes(&cursor, &field)
+        status = check_label(field)
+        if status != OK:
+            return status
+    return OK
+
+
+cdef Status check_label(Text message) noexcept nogil:
+    cdef Label label
+    cdef Status status = walk_label(message, &label)
+    if status == OK:
+        status = check_utf8(label.name)
+    return check_utf8(label.value) if status == OK else status
+
+
 cdef Status walk_exemplar_1(Text message) noexcept nogil:
     """Exemplar of 1.0: labels=1, value=2, timestamp=3."""
     cdef Cursor cursor = cursor_in(message)
     cdef uint32_t tag = 0
-    cdef Text field
-    cdef Label label
+    cdef Text field = no_text()
     cdef Status status
     while cursor.at < cursor.end:
         status = read_tag(&cursor, &tag)
@@ -265,11 +311,7 @@ cdef Status walk_exemplar_1(Text message) noexcept nogil:
         if tag == TAG_LABEL:
             status = read_bytes(&cursor, &field)
             if status == OK:
-                status = walk_label(field, &label)
-            if status == OK:
-                status = check_utf8(label.name)
-            if status == OK:
-                status = check_utf8(label.value)
+                status = check_label(field)
         elif tag == (2 << 3 | 1) or tag == (3 << 3 | 0) or tag >> 3 > 3:
             status = skip_field(&cursor, tag)
         else:
@@ -284,7 +326,7 @@ cdef Status walk_metadata_1(Batch batch, Text message) noexcept nogil:
     cdef Cursor cursor = cursor_in(message)
     cdef uint32_t tag = 0
     cdef uint64_t number = 0
-    cdef Note* note
+    cdef Note* note = NULL
     cdef Status status = batch.push_note(&note)
     if status != OK:
         return status
@@ -310,8 +352,8 @@ cdef Status walk_metadata_1(Batch batch, Text message) noexcept nogil:
     return OK
 
 
-cdef Status walk_histogram(Text message, HistogramValue* out) noexcept nogil:
-    """A native histogram, 1.0 and 2.0 alike: count=1|2 (the last holds), sum=3, schema=4, … timestamp=15, custom_values=16."""
+cdef Status walk_histogram(Text message, bint second, HistogramValue* out) noexcept nogil:
+    """A native histogram: count=1|2 (the last holds), sum=3, schema=4, … timestamp=15, custom_values=16; start_timestamp=17 in 2.0."""
     cdef Cursor cursor = cursor_in(message)
     cdef uint32_t tag = 0
     cdef uint64_t number = 0, bits = 0
@@ -338,6 +380,8 @@ cdef Status walk_histogram(Text message, HistogramValue* out) noexcept nogil:
         elif tag == (15 << 3 | 0):
             status = read_varint(&cursor, &number)
             out.ts_ms = <int64_t>number
+        elif second and tag >> 3 == 17 and tag & 7 != VARINT:
+            return WIRE_TYPE_WRONG
         else:
             status = walk_histogram_buckets(&cursor, tag)
         if status != OK:
@@ -358,7 +402,7 @@ cdef Status walk_histogram_buckets(Cursor* cursor, uint32_t tag) noexcept nogil:
     """
     cdef uint32_t field = tag >> 3
     cdef uint32_t wire = tag & 7
-    cdef Text part
+    cdef Text part = no_text()
     cdef Status status
     if field == 5 or field == 7:
         return skip_field(cursor, tag) if wire == FIXED64 else WIRE_TYPE_WRONG
@@ -412,10 +456,10 @@ cdef Status walk_packed_varints(Text packed) noexcept nogil:
 
 cdef Status push_histograms(Walk* walk, Batch batch, Text message, Fingerprint key, uint32_t wanted) noexcept nogil:
     """Walk a sound series again for its histograms: their counts as rows of one record, their sums as rows of the next."""
-    cdef Record* record
+    cdef Record* record = NULL
     cdef Cursor cursor
     cdef uint32_t kind, tag = 0
-    cdef Text field
+    cdef Text field = no_text()
     cdef HistogramValue histogram
     cdef Fingerprint mark
     cdef Status status
@@ -438,9 +482,13 @@ cdef Status push_histograms(Walk* walk, Batch batch, Text message, Fingerprint k
                 skip_field(&cursor, tag)
                 continue
             read_bytes(&cursor, &field)
-            walk_histogram(field, &histogram)
+            walk_histogram(field, walk.second, &histogram)
             if not histogram.sound:
-                record.refusal = HISTOGRAM_INVALID
+                if kind == HISTOGRAM_COUNT:
+                    batch.refused_counts[<int>HISTOGRAM_INVALID] += 1
+                    batch.refused_row_counts[<int>HISTOGRAM_INVALID] += 2
+                    batch.rows_received += 2
+                continue
             status = push_row(batch, histogram.ts_ms, histogram.count if kind == HISTOGRAM_COUNT else histogram.sum)
             if status != OK:
                 return status
@@ -452,7 +500,7 @@ cdef Status labels_of_1(void* codec, const Record* record, LabelList* out) noexc
     """Labels of a TimeSeries of 1.0, wherever they stand in it. Its framing is known to be sound; that of its labels is not."""
     cdef Cursor cursor = cursor_over(record.origin, record.origin_size)
     cdef uint32_t tag = 0
-    cdef Text field
+    cdef Text field = no_text()
     cdef Label label
     cdef Status status
     while cursor.at < cursor.end:
@@ -467,10 +515,11 @@ cdef Status labels_of_1(void* codec, const Record* record, LabelList* out) noexc
         status = read_bytes(&cursor, &field)
         if status == OK:
             status = walk_label(field, &label)
-        if status == OK:
-            status = add_label(out, label)
+        if status == OK and out.count >= LABELS_MAX:
+            status = check_label(field)         # it will not be in the list, where the others are checked
         if status != OK:
             return status
+        add_label(out, label)
     name_by_kind(out, record.kind)
     return OK
 
@@ -480,7 +529,7 @@ cdef Status labels_of_1(void* codec, const Record* record, LabelList* out) noexc
 cdef Status walk_symbols(Walk* walk, Batch batch, Cursor cursor) noexcept nogil:
     """Collect and hash the symbol table, wherever its parts stand in the request."""
     cdef uint32_t tag = 0
-    cdef Text field
+    cdef Text field = no_text()
     cdef Status status
     while cursor.at < cursor.end:
         batch.stopped_at = cursor.at
@@ -488,6 +537,8 @@ cdef Status walk_symbols(Walk* walk, Batch batch, Cursor cursor) noexcept nogil:
         if status != OK:
             return status
         if tag != TAG2_SYMBOL:
+            if tag >> 3 <= 3:
+                return OTHER_VERSION
             if tag >> 3 == 4 or (tag >> 3 == 5 and tag != TAG2_SERIES):
                 return WIRE_TYPE_WRONG
             status = skip_field(&cursor, tag)
@@ -511,7 +562,7 @@ cdef Status walk_symbols(Walk* walk, Batch batch, Cursor cursor) noexcept nogil:
 cdef Status walk_request_2(Walk* walk, Batch batch, Cursor cursor) noexcept nogil:
     """The series of a request whose framing walk_symbols has checked."""
     cdef uint32_t tag = 0
-    cdef Text field
+    cdef Text field = no_text()
     cdef Status status
     while cursor.at < cursor.end:
         batch.stopped_at = cursor.at
@@ -529,11 +580,14 @@ cdef Status walk_request_2(Walk* walk, Batch batch, Cursor cursor) noexcept nogi
 cdef Status walk_series_2(Walk* walk, Batch batch, Text message) noexcept nogil:
     """One TimeSeries of 2.0."""
     cdef Cursor cursor = cursor_in(message)
-    cdef Record* record
-    cdef uint32_t tag = 0
-    cdef uint32_t refs = 0, histograms = 0
-    cdef Text field
+    cdef Record* record = NULL
+    cdef uint32_t tag = 0, rows
+    cdef size_t index
+    cdef Found found
+    cdef Fingerprint key
+    cdef Text field = no_text()
     cdef Status status = batch.push_record(&record)
+    memset(&found, 0, sizeof(Found))
     if status != OK:
         return status
     record.origin = message.at
@@ -545,7 +599,7 @@ cdef Status walk_series_2(Walk* walk, Batch batch, Text message) noexcept nogil:
         cursor.at += 1
         status = read_bytes(&cursor, &field)
         if status == OK:
-            status = chain_refs(walk, batch, field, &record.key, &refs)
+            status = chain_refs(walk, batch, field, &record.key, &found.refs)
         if status != OK:
             return status
     while cursor.at < cursor.end:
@@ -556,25 +610,29 @@ cdef Status walk_series_2(Walk* walk, Batch batch, Text message) noexcept nogil:
         batch.stopped_at = cursor.at
         status = read_tag(&cursor, &tag)
         if status == OK:
-            status = walk_series_field_2(walk, batch, &cursor, tag, &record.key, &refs, &histograms)
+            status = walk_series_field_2(walk, batch, &cursor, tag, &record.key, &found)
         if status != OK:
             return status
-    if refs & 1:
+    if found.refs & 1:
         return SYMBOLS_ODD
-    record.rows = <uint32_t>batch.rows - record.first_row
-    if histograms and record.rows:
-        record.refusal = MIXED_SERIES
-        batch.refused_counts[<int>MIXED_SERIES] += histograms
+    rows = record.rows = <uint32_t>batch.rows - record.first_row
+    key = record.key
+    if rows == 0 and (found.histograms or not found.notes):
+        batch.record_count -= 1
+    if found.histograms == 0:
         return OK
-    if histograms:
-        return push_histograms(walk, batch, message, record.key, TAG2_HISTOGRAM)
-    return OK
+    index = batch.record_count
+    status = push_histograms(walk, batch, message, key, TAG2_HISTOGRAM)
+    if status == OK and rows:
+        for index in range(index - 1, batch.record_count):
+            batch.records[index].refusal = MIXED_SERIES
+    return status
 
 
-cdef Status walk_series_field_2(Walk* walk, Batch batch, Cursor* cursor, uint32_t tag, Fingerprint* key, uint32_t* refs,
-                                uint32_t* histograms) noexcept nogil:
+cdef Status walk_series_field_2(Walk* walk, Batch batch, Cursor* cursor, uint32_t tag, Fingerprint* key,
+                                Found* found) noexcept nogil:
     """One field of a TimeSeries of 2.0, whatever it is, its tag already read."""
-    cdef Text field
+    cdef Text field = no_text()
     cdef uint64_t number = 0
     cdef HistogramValue histogram
     cdef Status status
@@ -582,7 +640,7 @@ cdef Status walk_series_field_2(Walk* walk, Batch batch, Cursor* cursor, uint32_
         field.at = cursor.at
         status = read_varint(cursor, &number)
         field.size = <uint32_t>(cursor.at - field.at)
-        return chain_refs(walk, batch, field, key, refs) if status == OK else status
+        return chain_refs(walk, batch, field, key, &found.refs) if status == OK else status
     if tag >> 3 > 5:
         return skip_field(cursor, tag)
     if tag & 7 != BYTES:
@@ -591,15 +649,16 @@ cdef Status walk_series_field_2(Walk* walk, Batch batch, Cursor* cursor, uint32_
     if status != OK:
         return status
     if tag == TAG2_REFS:
-        return chain_refs(walk, batch, field, key, refs)
+        return chain_refs(walk, batch, field, key, &found.refs)
     if tag == TAG_SAMPLE:
         return walk_sample(batch, field, True)
     if tag == TAG2_HISTOGRAM:
-        histograms[0] += 1
-        return walk_histogram(field, &histogram)
+        found.histograms += 1
+        return walk_histogram(field, True, &histogram)
     if tag == TAG2_EXEMPLAR:
         batch.exemplars += 1
         return walk_exemplar_2(batch, field)
+    found.notes += 1
     return chain_metadata(walk, batch, field, key)
 
 
@@ -622,14 +681,11 @@ cdef Status chain_refs(Walk* walk, Batch batch, Text packed, Fingerprint* key, u
 
 
 cdef Status read_metadata_2(Batch batch, Text message, Note* out) noexcept nogil:
-    """Metadata of 2.0: type=1, help_ref=3, unit_ref=4. The name is that of the series."""
+    """Metadata of 2.0 into an empty note, or further metadata into one: type=1, help_ref=3, unit_ref=4. The name is that of the series."""
     cdef Cursor cursor = cursor_in(message)
     cdef uint32_t tag = 0
     cdef uint64_t number = 0
     cdef Status status
-    out.type = 0
-    out.help.size = 0
-    out.unit.size = 0
     while cursor.at < cursor.end:
         status = read_tag(&cursor, &tag)
         if status != OK:
@@ -660,13 +716,18 @@ cdef Status read_metadata_2(Batch batch, Text message, Note* out) noexcept nogil
 cdef Status chain_metadata(Walk* walk, Batch batch, Text message, Fingerprint* key) noexcept nogil:
     """Metadata takes part in the raw key, so that a change of it is a miss and is noticed."""
     cdef Note note
-    cdef Fingerprint part
-    cdef Status status = read_metadata_2(batch, message, &note)
+    cdef Fingerprint part, mark
+    cdef Status status
+    memset(&note, 0, sizeof(Note))
+    status = read_metadata_2(batch, message, &note)
     if status != OK:
         return status
-    part = hash_bytes(walk.secret, note.help.at, note.help.size, note.type)
+    mark.low = note.type
+    mark.high = DOMAIN_METADATA_2
+    chain(walk.secret, key, &mark)
+    part = hash_bytes(walk.secret, note.help.at, note.help.size, DOMAIN_METADATA_2)
     chain(walk.secret, key, &part)
-    part = hash_bytes(walk.secret, note.unit.at, note.unit.size, note.type)
+    part = hash_bytes(walk.secret, note.unit.at, note.unit.size, DOMAIN_METADATA_2)
     chain(walk.secret, key, &part)
     return OK
 
@@ -677,7 +738,7 @@ cdef Status walk_exemplar_2(Batch batch, Text message) noexcept nogil:
     cdef uint32_t tag = 0
     cdef uint32_t count = 0
     cdef uint64_t number = 0
-    cdef Text field
+    cdef Text field = no_text()
     cdef Status status
     while cursor.at < cursor.end:
         status = read_tag(&cursor, &tag)
@@ -722,8 +783,9 @@ cdef Status labels_of_2(void* codec, const Record* record, LabelList* out) noexc
     cdef Cursor refs
     cdef uint32_t tag = 0, count = 0
     cdef uint64_t symbol = 0
-    cdef Text field
+    cdef Text field = no_text()
     cdef Label label
+    label.name = no_text()
     while cursor.at < cursor.end:
         read_tag(&cursor, &tag)
         if tag >> 3 != 1:
@@ -749,38 +811,50 @@ cdef Status labels_of_2(void* codec, const Record* record, LabelList* out) noexc
 
 
 cdef Status notes_of_new(Walk* walk, Batch batch) noexcept nogil:
-    """Metadata of series whose raw form was not known: one note each, under the metric's name."""
+    """Metadata of series whose raw form was not known: one note for each that is not refused, under the metric's name.
+
+    It runs after the series are registered, and so it must not refuse: there are never more notes than records.
+    """
     cdef size_t index
-    cdef Record* record
-    cdef Cursor cursor
-    cdef uint32_t tag = 0
-    cdef Text field
+    cdef Record record
     cdef LabelList labels
-    cdef Note* note
+    cdef Note* note = NULL
     cdef Status status
     if batch.missed == 0:
         return OK
     for index in range(batch.record_count):
-        record = &batch.records[index]
-        if not record.missed or record.kind == HISTOGRAM_SUM:
+        record = batch.records[index]
+        if not record.missed or record.refusal != ADMITTED or record.kind == HISTOGRAM_SUM:
             continue
-        cursor = cursor_over(record.origin, record.origin_size)
-        while cursor.at < cursor.end:
-            read_tag(&cursor, &tag)
-            if tag != TAG2_METADATA:
-                skip_field(&cursor, tag)
-                continue
-            read_bytes(&cursor, &field)
-            status = batch.push_note(&note)
-            if status != OK:
-                return status
-            read_metadata_2(batch, field, note)
-            labels.count = 0
-            labels.scratch_used = 0
-            record.kind = FLOATS
-            labels_of_2(walk, record, &labels)
-            note.name = name_in(&labels)
+        status = batch.push_note(&note)
+        if status != OK:
+            return status
+        if not read_notes_2(batch, &record, note):
+            batch.note_count -= 1
+            continue
+        labels.count = 0
+        labels.scratch_used = 0
+        record.kind = FLOATS
+        labels_of_2(walk, &record, &labels)
+        note.name = name_in(&labels)
     return OK
+
+
+cdef bint read_notes_2(Batch batch, const Record* record, Note* out) noexcept nogil:
+    """All metadata of a sound series as one, as protobuf merges it. False where there is none."""
+    cdef Cursor cursor = cursor_over(record.origin, record.origin_size)
+    cdef uint32_t tag = 0
+    cdef Text field = no_text()
+    cdef bint some = False
+    while cursor.at < cursor.end:
+        read_tag(&cursor, &tag)
+        if tag != TAG2_METADATA:
+            skip_field(&cursor, tag)
+            continue
+        read_bytes(&cursor, &field)
+        read_metadata_2(batch, field, out)
+        some = True
+    return some
 
 
 # ---- Steps ---------------------------------------------------------------------------------------------------------------------------
@@ -846,7 +920,7 @@ cdef inline Text name_in(const LabelList* labels) noexcept nogil:
     name.at = NULL
     name.size = 0
     for index in range(min(labels.count, <uint32_t>LABELS_MAX)):
-        if is_name(labels.label[index].name):
+        if is_name(labels.label[index].name) and labels.label[index].value.size:
             name = labels.label[index].value
     return name
 
@@ -862,17 +936,17 @@ cdef inline bint is_name(Text text) noexcept nogil:
 
 
 cdef inline void name_by_kind(LabelList* labels, uint32_t kind) noexcept nogil:
-    """Append ``_count`` or ``_sum`` to the metric name of a histogram's series."""
+    """Append ``_count`` or ``_sum`` to the metric name of a histogram's series, if it has one."""
     cdef uint32_t index, tail = 6 if kind == HISTOGRAM_COUNT else 4
     cdef Text* value
     if kind == FLOATS:
         return
     for index in range(min(labels.count, <uint32_t>LABELS_MAX)):
-        if not is_name(labels.label[index].name):
-            continue
         value = &labels.label[index].value
+        if not is_name(labels.label[index].name) or value.size == 0:
+            continue
         if value.size + tail > SCRATCH_BYTES - labels.scratch_used:
-            labels.count = LABELS_MAX + 1
+            labels.scratch_used = SCRATCH_BYTES + 1
             return
         memcpy(labels.scratch + labels.scratch_used, value.at, value.size)
         memcpy(labels.scratch + labels.scratch_used + value.size, b"_count" if kind == HISTOGRAM_COUNT else b"_sum", tail)

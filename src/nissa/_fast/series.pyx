@@ -21,7 +21,7 @@ both published after what they count was written; regions never move. This file 
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcmp, memcpy, memmove, memset
 
 import numpy as np
 
@@ -29,7 +29,8 @@ from nissa._fast.batch cimport Batch
 from nissa._fast.cursor cimport check_utf8
 from nissa._fast.hash cimport Secret, hash_bytes
 from nissa._fast.types cimport (ADMITTED, LABEL_DUPLICATE, LABEL_NAME_EMPTY, LABEL_TOO_LONG, LABELS_MAX, LABELS_TOO_MANY, NAME_MISSING,
-                                NO_MEMORY, OK, SERIES_LIMIT, SERIES_NONE, Fingerprint, Label, LabelList, LabelsOf, Record, Status, Text)
+                                NO_MEMORY, OK, SCRATCH_BYTES, SERIES_LIMIT, SERIES_NONE, Fingerprint, Label, LabelList, LabelsOf, Record,
+                                Status, Text)
 
 from nissa.model.errors import InvariantBroken
 
@@ -163,8 +164,7 @@ cdef class SeriesIndex:
 
     def fingerprints_of(self, size_t first, size_t count):
         """Identities of series [first, first + count) as an array uint64 (count, 2): low, high."""
-        if first + count > nissa_observe(&self.series_total):
-            raise IndexError("no such series")
+        check_range(first, count, nissa_observe(&self.series_total))
         out = np.empty((count, 2), np.uint64)
         cdef uint64_t[:, ::1] view = out
         if count:
@@ -173,8 +173,7 @@ cdef class SeriesIndex:
 
     def pairs_of(self, size_t first, size_t count):
         """Labels of series [first, first + count): (starts uint64 (count + 1,), pairs uint32 (n, 2) of name and value symbols)."""
-        if first + count > nissa_observe(&self.series_total):
-            raise IndexError("no such series")
+        check_range(first, count, nissa_observe(&self.series_total))
         cdef uint64_t* starts = <uint64_t*>self.pair_starts.start
         out_starts = np.empty(count + 1, np.uint64)
         cdef uint64_t[::1] starts_view = out_starts
@@ -188,8 +187,7 @@ cdef class SeriesIndex:
 
     def symbols_of(self, size_t first, size_t count):
         """Texts of symbols [first, first + count) as Arrow lays them out: (offsets int64 (count + 1,), data bytes)."""
-        if first + count > nissa_observe(&self.symbol_total):
-            raise IndexError("no such symbols")
+        check_range(first, count, nissa_observe(&self.symbol_total))
         cdef uint64_t* starts = <uint64_t*>self.symbol_starts.start
         offsets = np.empty(count + 1, np.int64)
         cdef int64_t[::1] view = offsets
@@ -270,13 +268,17 @@ cdef class SeriesIndex:
         """Register series read back from disk, in the order of their ids, as idle or (minute > 0) active.
 
         fingerprints: (n, 2). starts: (n + 1,), series i owns labels [starts[i], starts[i + 1]). Labels are Arrow text, sorted by
-        name within a series. Raises InvariantBroken where a fingerprint does not belong to its labels.
+        name within a series. Raises InvariantBroken where a fingerprint does not belong to its labels, or is there already.
         """
         cdef size_t count = fingerprints.shape[0], index, label
         cdef LabelList labels
         cdef Fingerprint identity
         cdef uint32_t series
         cdef Status status = OK
+        check_offsets(starts, count + 1, min(name_offsets.shape[0], value_offsets.shape[0]) - 1)
+        check_offsets(name_offsets, 1, len(names))
+        check_offsets(value_offsets, 1, len(values))
+        labels.scratch_used = 0
         for index in range(count):
             labels.count = 0
             for label in range(starts[index], starts[index + 1]):
@@ -285,14 +287,16 @@ cdef class SeriesIndex:
                 labels.label[labels.count].name = text_at(name_offsets, names, label)
                 labels.label[labels.count].value = text_at(value_offsets, values, label)
                 labels.count += 1
-            with nogil:
-                status = self.identity_of(&labels, &identity)
-                if status == OK:
-                    status = self.register(&identity, &labels, minute, &series)
-            if status != OK:
+            if self.identity_of(&labels, &identity) != OK:
                 raise MemoryError("series index")
             if identity.low != fingerprints[index, 0] or identity.high != fingerprints[index, 1]:
-                raise InvariantBroken(f"series {series} on disk: its fingerprint is not that of its labels")
+                raise InvariantBroken(f"series {self.series_total} on disk: its fingerprint is not that of its labels")
+            if self.find_identity(&identity) != SERIES_NONE:
+                raise InvariantBroken(f"series {self.series_total} on disk has the labels of an earlier one")
+            with nogil:
+                status = self.register(&identity, &labels, minute, &series)
+            if status != OK:
+                raise MemoryError("series index")
 
     def seen_minutes_of(self):
         """uint32 by series id: minute of the last sample, 0 where idle. What ``restore_seen`` takes."""
@@ -336,6 +340,7 @@ cdef class SeriesIndex:
         cdef size_t index, ahead, count = batch.record_count
         cdef size_t first_missing = count
         cdef Record* record
+        cdef Status status
         cdef uint32_t* seen = <uint32_t*>self.seen_minutes.start
         for index in range(min(count, <size_t>PROBE_AHEAD)):
             nissa_prefetch(&self.raw.slots[batch.records[index].key.low & self.raw.mask])
@@ -348,13 +353,17 @@ cdef class SeriesIndex:
                 record.series = SERIES_NONE
                 continue
             record.series = find(&self.raw, record.key.low, <uint32_t>record.key.high)
-            if record.series == SERIES_NONE:
-                if first_missing == count:
-                    first_missing = index
-            else:
-                seen[record.series] = minute
+            if record.series == SERIES_NONE and first_missing == count:
+                first_missing = index
         if first_missing < count:
-            return self.resolve_missing(batch, labels_of, codec, minute, admit_max, first_missing)
+            status = self.resolve_missing(batch, labels_of, codec, minute, admit_max, first_missing)
+            if status != OK:
+                return status
+        # Only now: a frame that is refused must not keep a series from becoming idle, or a replay would come to other ends.
+        for index in range(count):
+            record = &batch.records[index]
+            if record.series != SERIES_NONE and record.rows:
+                seen[record.series] = minute
         return OK
 
     cdef Status resolve_missing(self, Batch batch, LabelsOf labels_of, void* codec, uint32_t minute, size_t admit_max,
@@ -426,11 +435,13 @@ cdef class SeriesIndex:
 
     cdef int arrange(self, LabelList* labels) noexcept nogil:
         """Drop labels with an empty value, sort by name, and check the rules of a label set. Returns ADMITTED or a Refusal."""
-        cdef uint32_t index, kept = 0, place
+        cdef uint32_t index, kept = 0, place, left, middle
         cdef Label label
         cdef bint named = False
         if labels.count > LABELS_MAX:
             return LABELS_TOO_MANY
+        if labels.scratch_used > SCRATCH_BYTES:
+            return LABEL_TOO_LONG
         for index in range(labels.count):
             label = labels.label[index]
             if label.name.size == 0:
@@ -441,18 +452,24 @@ cdef class SeriesIndex:
                 return LABEL_TOO_LONG
             if label.name.size == 8 and memcmp(label.name.at, b"__name__", 8) == 0:
                 named = True
+            if kept == self.labels_max:
+                return LABELS_TOO_MANY
             place = kept
-            while place > 0 and compare_text(labels.label[place - 1].name, label.name) > 0:
-                labels.label[place] = labels.label[place - 1]
-                place -= 1
-            if place > 0 and compare_text(labels.label[place - 1].name, label.name) == 0:
-                return LABEL_DUPLICATE
+            if kept > 0 and compare_text(labels.label[kept - 1].name, label.name) >= 0:
+                left = 0                        # not in order: halve [left, place) until place is the first not below label
+                while left < place:
+                    middle = (left + place) >> 1
+                    if compare_text(labels.label[middle].name, label.name) < 0:
+                        left = middle + 1
+                    else:
+                        place = middle
+                if compare_text(labels.label[place].name, label.name) == 0:
+                    return LABEL_DUPLICATE
+                memmove(&labels.label[place + 1], &labels.label[place], (kept - place) * sizeof(Label))
             labels.label[place] = label
             kept += 1
         labels.count = kept
-        if not named:
-            return NAME_MISSING
-        return LABELS_TOO_MANY if kept > self.labels_max else ADMITTED
+        return ADMITTED if named else NAME_MISSING
 
     cdef Status identity_of(self, const LabelList* labels, Fingerprint* out) noexcept nogil:
         """The fingerprint of arranged labels, over length-prefixed names and values."""
@@ -557,8 +574,22 @@ cdef inline int compare_text(Text left, Text right) noexcept nogil:
 
 cdef inline size_t append_text(uint8_t* out, size_t at, Text text) noexcept nogil:
     memcpy(out + at, &text.size, 4)
-    memcpy(out + at + 4, text.at, text.size)
+    if text.size:
+        memcpy(out + at + 4, text.at, text.size)
     return at + 4 + text.size
+
+
+cdef int check_range(size_t first, size_t count, size_t total) except -1:
+    if count > total or first > total - count:
+        raise IndexError(f"expected a range within [0, {total}), got {count} from {first}")
+    return 0
+
+
+cdef int check_offsets(int64_t[::1] offsets, size_t count_min, Py_ssize_t end) except -1:
+    """Offsets as Arrow has them: enough of them, ascending, from 0 or above to at most ``end``."""
+    if <size_t>offsets.shape[0] < count_min or bool(np.any(np.diff(offsets, prepend=0, append=end) < 0)):
+        raise InvariantBroken("offsets of series on disk do not ascend within their data")
+    return 0
 
 
 cdef inline Text text_at(int64_t[::1] offsets, const uint8_t[::1] data, size_t index) noexcept:

@@ -23,6 +23,8 @@ cdef enum Status:
     NO_MEMORY = 12
     TIME_OVERFLOW = 13      # a timestamp that does not fit 64 bits of milliseconds
     RUNS_WRONG = 14         # run lengths of a columnar frame do not add up to its samples
+    OTHER_VERSION = 15      # a request of the other version of remote write
+    TOO_MANY_SYMBOLS = 16
 
 cdef enum Refusal:
     NAME_MISSING = 0
@@ -52,7 +54,8 @@ cdef struct Label:
     Text name
     Text value
 
-# The labels of one series, as a codec reads them out of a frame. Any order; not yet checked.
+# The labels of one series, as a codec reads them out of a frame. Any order; not yet checked. All labels below count (at most
+# LABELS_MAX of them) are set. A codec whose rewritten text does not fit the scratch sets scratch_used above SCRATCH_BYTES: too long.
 cdef struct LabelList:
     uint32_t count
     Label label[LABELS_MAX]
