@@ -32,10 +32,10 @@ def find_route(target: bytes) -> Route:
     route = _BY_PATH.get(target)
     if route is not None:
         return route
-    if not target.startswith(b"/"):
-        scheme, _, rest = target.partition(b"://")
+    path = target.partition(b"?")[0].partition(b"#")[0]
+    if not path.startswith(b"/"):
+        scheme, _, rest = path.partition(b"://")
         if scheme.lower() not in (b"http", b"https"):
             return OTHER
-        target = b"/" + rest.partition(b"/")[2]
-    path = target.partition(b"?")[0].partition(b"#")[0]
+        path = b"/" + rest.partition(b"/")[2]
     return _BY_PATH.get(path, OTHER)

@@ -1,0 +1,80 @@
+"""The catalogue's values, read from where they live."""
+
+from typing import Any
+
+from prometheus_client.registry import CollectorRegistry
+
+from nissa.model.tally import Tally
+from nissa.selfmetrics.catalogue import CATALOGUE
+from nissa.selfmetrics.cells import HttpCells
+from nissa.selfmetrics.collector import NissaCollector
+
+STATUS = {"mode": "ready", "uptime_ms": 1_500, "queue": {"frames": 2, "bytes": 30}, "journal": {"commits": 7}}
+
+
+def registry_of(status: dict[str, Any], cells: HttpCells, tallies: dict[str, Tally]) -> CollectorRegistry:
+    """A registry of the collector alone."""
+    registry = CollectorRegistry()
+    registry.register(NissaCollector(lambda: status, lambda: tallies, cells))
+    return registry
+
+
+def test_status_is_read_by_path_and_scaled() -> None:
+    """Values come from the engine's status, in base units; what is not there is not shown."""
+    registry = registry_of(STATUS, HttpCells(), {})
+    assert registry.get_sample_value("nissa_uptime_seconds") == 1.5
+    assert registry.get_sample_value("nissa_queue_bytes") == 30
+    assert registry.get_sample_value("nissa_journal_commits_total") == 7
+    assert registry.get_sample_value("nissa_series") is None
+
+
+def test_breaker_and_alerts() -> None:
+    """The breaker is open while the engine only reads; no alert fires where no rule is evaluated."""
+    for mode, state in (("ready", 0), ("read_only", 1)):
+        registry = registry_of({"mode": mode}, HttpCells(), {})
+        assert registry.get_sample_value("nissa_breaker_state", {"breaker": "ingest"}) == state
+    assert registry.get_sample_value("nissa_alerts_active") == 0
+    registry = registry_of({"alerts": {"active": 3}}, HttpCells(), {})
+    assert registry.get_sample_value("nissa_alerts_active") == 3
+
+
+def test_tallies_become_series_per_source() -> None:
+    """Each source's balance can be added up from its series."""
+    tally = Tally(frames=2, received=10, stored=4, duplicate=3, refused={"too_old": 2, "too_new": 1})
+    registry = registry_of({}, HttpCells(), {"http/remote_write_1": tally})
+    source = {"source": "http/remote_write_1"}
+    spent = [
+        registry.get_sample_value("nissa_ingest_samples_total", source | {"outcome": outcome})
+        for outcome in ("stored", "duplicate", "quarantined")
+    ] + [
+        registry.get_sample_value("nissa_ingest_refused_total", source | {"reason": reason})
+        for reason in ("too_old", "too_new")
+    ]
+    assert spent == [4, 3, 0, 2, 1]
+    assert registry.get_sample_value("nissa_ingest_received_total", source) == sum(map(float, spent))
+    assert registry.get_sample_value("nissa_ingest_residue", source) == 0
+
+
+def test_cells_are_shown() -> None:
+    """What the endpoint counts is shown under its labels, and the histogram adds up."""
+    cells = HttpCells()
+    cells.requests["/metrics", 200] += 5
+    cells.timeouts["body"] += 1
+    for value in (0.0005, 0.004, 0.004, 99.0):
+        cells.latency.observe(value)
+    registry = registry_of({}, cells, {})
+    assert registry.get_sample_value("nissa_http_requests_total", {"path": "/metrics", "code": "200"}) == 5
+    assert registry.get_sample_value("nissa_http_timeouts_total", {"phase": "body"}) == 1
+    buckets = [
+        registry.get_sample_value("nissa_ingest_latency_seconds_bucket", {"le": bound})
+        for bound in ("0.001", "0.0025", "0.005", "10.0", "+Inf")
+    ]
+    assert buckets == [1, 1, 3, 3, 4]
+    assert registry.get_sample_value("nissa_ingest_latency_seconds_count") == 4
+
+
+def test_every_metric_is_collected() -> None:
+    """The catalogue has no name that is never exposed, and nothing else is."""
+    collector = NissaCollector(lambda: STATUS, dict, HttpCells())
+    suffixed = {f"{family.name}_total" if family.type == "counter" else family.name for family in collector.collect()}
+    assert suffixed == {metric.name for metric in CATALOGUE if metric.origin != "process"}

@@ -1,0 +1,13 @@
+"""What the tests of the hot endpoint share."""
+
+from collections.abc import Iterator
+
+import pytest
+from sources.edge_rig import Rig
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    """A server with default settings."""
+    with Rig() as running:
+        yield running

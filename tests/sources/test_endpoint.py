@@ -1,0 +1,119 @@
+"""What connections share: counts, budgets, pressure, media, the durability told."""
+
+import time
+
+import pytest
+from sources.edge_rig import V2_HEADERS, WRITE_HEADERS, Rig, get, post, telemetry, until, write
+
+from nissa.model.errors import Unavailable
+from nissa.model.frame import Frame
+from nissa.model.intake import Settle
+
+
+def test_requests_are_counted_in_bounded_labels(rig: Rig) -> None:
+    """However many paths are asked for, they count as one."""
+    for index in range(20):
+        rig.exchange(get(f"/{index}"))
+    rig.exchange(write())
+    assert dict(rig.cells.requests) == {("other", 404): 20, ("/api/v1/write", 204): 1}
+    assert sum(rig.cells.latency.counts) == 1
+    assert rig.cells.body_bytes == 4
+
+
+def test_the_durability_told_is_the_one_in_force(rig: Rig) -> None:
+    """A change of the mode shows in the next answer."""
+    rig.exchange(write())
+    rig.intake.durability = "interval:100"
+    assert rig.exchange(write()).headers["x-nissa-durability"] == "interval:100"
+
+
+def test_a_refusal_raised_by_the_intake(rig: Rig) -> None:
+    """An intake that raises instead of settling is answered the same way."""
+
+    def submit(frame: Frame, settle: Settle) -> None:
+        raise Unavailable("queue full")
+
+    rig.intake.submit = submit  # type: ignore[method-assign]
+    assert rig.exchange(write()).status == 503
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "",
+        "Content-Encoding: snappy\r\n",
+        "Content-Type: application/x-protobuf\r\n",
+        "Content-Type: application/json\r\nContent-Encoding: snappy\r\n",
+        "Content-Type: application/x-protobuf;proto=nissa.v2.MetricPoint\r\nContent-Encoding: snappy\r\n",
+        "Content-Type: application/x-protobuf;proto=a;proto=b\r\nContent-Encoding: snappy\r\n",
+        WRITE_HEADERS.replace("snappy", "snappy, gzip"),
+        WRITE_HEADERS.replace("snappy", "gzip"),
+        WRITE_HEADERS.replace("snappy", "identity"),
+        V2_HEADERS.replace("snappy", "zstd"),
+    ],
+)
+def test_write_media_are_strict(rig: Rig, headers: str) -> None:
+    """Anything but protobuf in a snappy block is 415 for both versions, and the connection lives on."""
+    with rig.connect() as client:
+        client.send(write(b"x", headers))
+        assert client.read().status == 415
+        client.send(write())
+        assert client.read().status == 204
+    assert len(rig.intake.frames) == 1
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        telemetry("prometheus.WriteRequest"),
+        telemetry(""),
+        telemetry("nissa.v2.MetricPoint", "Content-Encoding: br\r\n"),
+        telemetry("nissa.v2.MetricPoint", parameters="; encoding=text"),
+        post("/api/v1/telemetry", "Content-Type: application/x-protobuf\r\n", b""),
+    ],
+)
+def test_telemetry_media_are_strict(rig: Rig, request_bytes: bytes) -> None:
+    """Unknown messages, framings and encodings are 415."""
+    assert rig.exchange(request_bytes).status == 415
+
+
+def test_unfinished_bodies_share_a_budget() -> None:
+    """Many unfinished bodies together are held to ingest.queue_bytes_max; what they held is given back."""
+    with Rig(queue_bytes_max=1_000_000, body_bytes_max=900_000) as rig:
+        with rig.connect() as first, rig.connect() as second:
+            unfinished = write(bytes(800_000))[:-1]
+            first.send(unfinished)
+            until(lambda: rig.cells.buffered_bytes > 700_000)
+            second.send(unfinished)
+            assert second.read().status == 503
+            first.send(b"\0")
+            assert first.read().status == 204
+        until(lambda: rig.cells.connections == 0)
+        assert rig.cells.buffered_bytes == 0
+
+
+def test_connections_max() -> None:
+    """A connection too many is told so and closed; the others are served."""
+    with Rig(connections_max=2) as rig, rig.connect() as one, rig.connect() as two:
+        for client in (one, two):
+            client.send(write())
+            assert client.read().status == 204
+        with rig.connect() as third:
+            assert third.read().status == 503
+        one.send(write())
+        assert one.read().status == 204
+        assert rig.cells.connections_refused == 1
+
+
+def test_pressure_stops_reading() -> None:
+    """Under pressure a sender is not read: no frame of it arrives until the pressure is gone, and then all do."""
+    with Rig(idle_timeout_ms=100, header_timeout_ms=100, body_timeout_ms=100) as rig, rig.connect() as client:
+        rig.intake.pressure = True
+        client.send(write())
+        assert client.read().status == 204
+        client.send(write())
+        time.sleep(0.5)
+        assert len(rig.intake.frames) == 1
+        rig.intake.pressure = False
+        assert client.read().status == 204
+        assert rig.cells.pauses == 1
