@@ -1,0 +1,29 @@
+"""``_fast/series``: rebuilding the index from disk, selecting, sweeping. Look-ups are measured with the decoders."""
+
+from benchmarks.timed import Timed
+
+from bench.workloads import Workload, filtered, restored, swept
+
+
+class Restore(Timed):
+    """What a start with that many series costs."""
+
+    def make(self, profile: str) -> Workload:
+        """All series of a profile."""
+        return restored(profile)
+
+
+class Filter(Timed):
+    """Two label conditions over every series."""
+
+    def make(self, profile: str) -> Workload:
+        """All series of a profile."""
+        return filtered(profile)
+
+
+class Sweep(Timed):
+    """The idle sweep, once a minute on the engine thread."""
+
+    def make(self, profile: str) -> Workload:
+        """All series of a profile, none idle."""
+        return swept(profile)

@@ -1,0 +1,173 @@
+"""Head to head: the same bodies to Nissa, VictoriaMetrics and Prometheus, one after the other.
+
+    python -m bench.peers [--case known|new|capture …] [--servers nissa victoria-metrics prometheus] [--repeat 1]
+
+    known     10,000 series, 2,000 per request, 200 rounds: what running costs
+    new       200,000 series, 2,000 per request, 10 rounds, all of them new: what registering costs
+    capture   the recorded five minutes of a real Prometheus: bytes on disk
+
+Printed per server: CPU seconds per million samples with five seconds of settling charged and how many times Nissa's
+that is, resident memory after it, and bytes per sample on disk after a clean stop: the samples' own files, and
+everything. Nissa runs with durability fsync and seals within the measured time, so that its Parquet is paid for; a line
+says how many samples its blocks held before the stop.
+"""
+
+import argparse
+import json
+import struct
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cramjam
+
+from bench.load import Shape, encoded_bodies, samples_of
+from bench.send import Sent, send
+from bench.servers import Server, installed, running
+from bench.usage import bytes_under
+from bench.workloads import NEW_MAX, decode_into, new_index
+from nissa._fast.batch import Batch
+from nissa.model.frame import Codec, Encoding, Frame, Source
+
+CAPTURE = Path(__file__).parent / "captures" / "real-remote-write-5min.rw.zst"
+SETTLE_S = 5.0
+SAMPLE_FILES = {"nissa": ["blocks"], "victoria-metrics": ["data"], "prometheus": ["wal", "chunks_head"]}
+RECORD = struct.Struct("<Iq")
+# Sealing happens while it is measured: by count during the run, by age while settling.
+SEALING = {"storage.seal_samples": "1000000", "storage.seal_interval_ms": "2000"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """Bodies to send to every server. settings: what Nissa is started with, beyond its defaults."""
+
+    name: str
+    title: str
+    bodies: list[bytes]
+    samples: int
+    per_round: int
+    settings: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one server made of a case."""
+
+    server: str
+    sent: Sent
+    sample_bytes: int
+    disk_bytes: int
+    kept: str
+
+
+def known_case() -> Case:
+    """10,000 series, 200 rounds."""
+    return _devops("known", "10,000 series, 2,000 per request, 200 rounds", Shape(hosts=1_000, rounds=200))
+
+
+def new_case() -> Case:
+    """200,000 series, 10 rounds, all new."""
+    return _devops("new", "200,000 series, 2,000 per request, 10 rounds, all new", Shape(hosts=20_000, rounds=10))
+
+
+def _devops(name: str, title: str, shape: Shape) -> Case:
+    return Case(name, title, encoded_bodies(shape), samples_of(shape), shape.requests_per_round, SEALING)
+
+
+def capture_case() -> Case:
+    """The recorded requests of a real Prometheus; its times are long past, so Nissa's acceptance window is opened."""
+    bodies = recorded_bodies(CAPTURE)
+    settings = {**SEALING, "acceptance.past_ms": str(100 * 365 * 86_400_000)}
+    return Case("capture", "five recorded minutes of a real Prometheus", bodies, samples_in(bodies), 1, settings)
+
+
+CASES: dict[str, Callable[[], Case]] = {"known": known_case, "new": new_case, "capture": capture_case}
+
+
+def recorded_bodies(path: Path) -> list[bytes]:
+    """The snappy bodies of a recorded capture: zstd over records of length, receive time, body."""
+    data = bytes(cramjam.zstd.decompress(path.read_bytes()))
+    bodies, at = [], 0
+    while at < len(data):
+        length, _ = RECORD.unpack_from(data, at)
+        at += RECORD.size + length
+        bodies.append(data[at - length : at])
+    return bodies
+
+
+def samples_in(bodies: list[bytes]) -> int:
+    """Samples in remote-write 1.0 bodies."""
+    index, batch, total = new_index(), Batch(), 0
+    for body in bodies:
+        plain = bytes(cramjam.snappy.decompress_raw(body))
+        decode_into(Frame(Codec.REMOTE_WRITE_1, Encoding.IDENTITY, Source.HTTP, 0, plain), index, batch, NEW_MAX)
+        total += len(batch)
+    return total
+
+
+def measure(name: str, case: Case) -> Row:
+    """Start a server, send a case, let it settle, stop it, look at its disk."""
+    how = {"settings": case.settings} if name == "nissa" else {}
+    with running(name, **how) as server:
+        sent = send(
+            case.bodies,
+            url=server.write_url,
+            kind="remote_write_1",
+            samples=case.samples,
+            pid=server.process.pid,
+            per_round=case.per_round,
+            settle_s=SETTLE_S,
+        )
+        sent.accepted()
+        kept = kept_by_nissa(server, case.samples) if name == "nissa" else ""
+        server.stop()
+        sample_bytes = sum(bytes_under(server.data / part) for part in SAMPLE_FILES[name])
+        return Row(name, sent, sample_bytes, bytes_under(server.data), kept)
+
+
+def kept_by_nissa(server: Server, samples: int) -> str:
+    """How much of what was sent stands in blocks; raises where the accounting misses a sample."""
+    accounting = json.load(urllib.request.urlopen(f"{server.api_url}/api/v1/accounting"))
+    status = json.load(urllib.request.urlopen(f"{server.api_url}/api/status"))
+    stored = accounting["sources"]["http/remote_write_1"]["stored"]
+    if stored != samples:
+        raise RuntimeError(f"sent {samples} samples, {stored} stored: {accounting}")
+    waiting = status["head"]["samples"] + status["head"]["sealing"]
+    return f"{samples - min(waiting, samples):,} of {samples:,} samples in blocks before the stop"
+
+
+def table(case: Case, rows: list[Row]) -> str:
+    """The rows of a case beside each other, as Markdown."""
+    own = next((row for row in rows if row.server == "nissa"), None)
+    lines = [
+        f"{case.title}: {len(case.bodies)} requests, {case.samples:,} samples",
+        "",
+        "| server | cpu-s per M samples | x Nissa | rss MB | bytes per sample: own / all files | ack p50 / p99 ms |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        ratio = row.sent.cpu_s_per_million / own.sent.cpu_s_per_million if own else float("nan")
+        lines.append(
+            f"| {row.server} | {row.sent.cpu_s_per_million:.3f} | {ratio:.1f} | {row.sent.after.rss_bytes / 1e6:.0f} "
+            f"| {row.sample_bytes / case.samples:.2f} / {row.disk_bytes / case.samples:.2f} "
+            f"| {row.sent.latency_ms(0.5):.1f} / {row.sent.latency_ms(0.99):.1f} |"
+        )
+    return "\n".join([*lines, *(f"\n{row.server}: {row.kept}" for row in rows if row.kept)])
+
+
+def main() -> None:
+    """Run the cases and print a table for each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", action="append", choices=list(CASES))
+    parser.add_argument("--servers", nargs="+", choices=installed(), default=installed())
+    parser.add_argument("--repeat", type=int, default=1)
+    arguments = parser.parse_args()
+    for name in arguments.case or list(CASES):
+        for _ in range(arguments.repeat):
+            case = CASES[name]()
+            print(table(case, [measure(server, case) for server in arguments.servers]), end="\n\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
