@@ -1,6 +1,8 @@
 """What connections share: counts, budgets, pressure, media, the durability told."""
 
+import threading
 import time
+from contextlib import suppress
 
 import pytest
 from sources.edge_rig import V2_HEADERS, WRITE_HEADERS, Rig, get, post, telemetry, until, write
@@ -8,6 +10,7 @@ from sources.edge_rig import V2_HEADERS, WRITE_HEADERS, Rig, get, post, telemetr
 from nissa.model.errors import Unavailable
 from nissa.model.frame import Frame
 from nissa.model.intake import Settle
+from nissa.model.receipt import Receipt
 
 
 def test_requests_are_counted_in_bounded_labels(rig: Rig) -> None:
@@ -35,6 +38,45 @@ def test_a_refusal_raised_by_the_intake(rig: Rig) -> None:
 
     rig.intake.submit = submit  # type: ignore[method-assign]
     assert rig.exchange(write()).status == 503
+
+
+def test_an_intake_that_breaks(rig: Rig) -> None:
+    """Whatever the intake raises, the sender gets a 500, the failure is counted and the connection serves on."""
+
+    def submit(frame: Frame, settle: Settle) -> None:
+        raise RuntimeError("broken")
+
+    working, rig.intake.submit = rig.intake.submit, submit  # type: ignore[method-assign]
+    with rig.connect() as client:
+        client.send(write())
+        assert client.read().status == 500
+        rig.intake.submit = working  # type: ignore[method-assign]
+        client.send(write())
+        assert client.read().status == 204
+    assert rig.cells.internal_errors == 1
+
+
+def test_an_outcome_that_cannot_be_told(rig: Rig) -> None:
+    """A receipt that makes no sense ends its connection, is counted, and holds up nobody else."""
+    rig.intake.outcome = Receipt(refused={"too_old": "many"})  # type: ignore[dict-item]
+    with rig.connect() as client:
+        client.send(write())
+        with suppress(ConnectionResetError):
+            assert client.read_to_end() == b""
+    assert rig.cells.internal_errors == 1
+    rig.intake.outcome = Receipt()
+    assert rig.exchange(write()).status == 204
+
+
+def test_bodies_of_many_senders_do_not_mix(rig: Rig) -> None:
+    """Bodies that arrive at once over many connections come out whole, though they share one receive buffer."""
+    bodies = [bytes([index]) * 700_000 for index in range(16)]
+    senders = [threading.Thread(target=rig.exchange, args=(write(body),)) for body in bodies]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+    assert sorted(frame.body for frame in rig.intake.frames) == bodies
 
 
 @pytest.mark.parametrize(

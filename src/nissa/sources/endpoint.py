@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Final, Protocol
 
 from nissa.config.tree import Ingest
-from nissa.model.errors import NissaError, TooLarge, Unavailable
+from nissa.model.errors import InvariantBroken, NissaError, TooLarge, Unavailable
 from nissa.model.frame import Frame, Source
 from nissa.model.intake import Intake
 from nissa.model.units import KIB, SECOND_MS
@@ -127,6 +127,9 @@ class Endpoint:
             self.intake.submit(frame, exchange.settle)
         except NissaError as error:
             exchange.settle(error)
+        except Exception as error:  # an edge: whatever broke, the sender is answered and the next request is served
+            self.internal_error(error)
+            exchange.settle(InvariantBroken("the intake broke"))
         if self.intake.pressure:
             self._relieve(exchange.connection)
 
@@ -147,8 +150,12 @@ class Endpoint:
         if exchange.outcome is None or exchange.answer is not None:
             return
         self.cells.latency.observe(self._loop.time() - exchange.begun_s)
-        self._answered(exchange, self._current_answers().outcome(exchange.outcome, exchange.route))
-        exchange.connection.flush()
+        try:
+            self._answered(exchange, self._current_answers().outcome(exchange.outcome, exchange.route))
+            exchange.connection.flush()
+        except Exception as error:  # an edge: one answer that cannot be given must not hold up the others
+            self.internal_error(error)
+            exchange.connection.abort()
 
     def _answered(self, exchange: Exchange, answer: Answer) -> None:
         exchange.answer = answer
