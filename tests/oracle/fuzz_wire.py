@@ -12,12 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import leyline
-import packets
-from expected import agree, got
-from wire import Refused, damage, delimit, rearrange
+from oracle import leyline, packets
+from oracle.expected import agree, got
+from oracle.wire import Refused, damage, delimit, rearrange
 
 from nissa._fast.batch import Batch
 from nissa._fast.leyline import decode_leyline

@@ -3,8 +3,8 @@
 import random
 from typing import Any
 
-from expected import Expected, sample, series_labels
-from wire import TIMES_MS, Refused, a_double, a_text, bits_of, parse, undelimit
+from oracle.expected import Expected, sample, series_labels
+from oracle.wire import TIMES_MS, Refused, a_double, a_text, bits_of, parse, undelimit
 
 from nissa._proto import leyline_pb2 as leyline
 

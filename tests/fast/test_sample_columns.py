@@ -1,0 +1,64 @@
+"""The compiled decoder of SampleColumns against its twin, and columns that do not fit together."""
+
+from pathlib import Path
+
+import pytest
+from oracle import fuzz_wire, packets
+
+from nissa._proto.columns_pb2 import SampleColumns
+
+GOLDENS = Path(__file__).parent.parent / "goldens"
+SYMBOLS = ["", "__name__", "a", "b"]
+
+
+@pytest.mark.parametrize("shape", ["grid", "rounds", "runs"])
+def test_every_prefix_and_bit_agree_with_google(shape: str) -> None:
+    """Cut at any byte, or with any one bit turned, the golden columns are read exactly as the twin reads them."""
+    harness = fuzz_wire.Harness()
+    body = bytearray((GOLDENS / f"nissa-columns-{shape}.bin").read_bytes())
+    for size in range(len(body) + 1):
+        assert harness.compare(bytes(body[:size]), packets.COLUMNS, False) == ""
+    for bit in range(len(body) * 8):
+        body[bit // 8] ^= 1 << bit % 8
+        assert harness.compare(bytes(body), packets.COLUMNS, False) == ""
+        body[bit // 8] ^= 1 << bit % 8
+
+
+def columns(series: int = 2, **fields: object) -> bytes:
+    message = SampleColumns(symbols=SYMBOLS, **fields)  # type: ignore[arg-type]
+    for number in range(series):
+        message.series.add(label_refs=[1, 2 + number])
+    return message.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        columns(values=[1.0]),
+        columns(values=[1.0, 2.0], time_deltas_ms=[0, 0]),
+        columns(values=[1.0, 2.0], run_lengths=[1, 1]),
+        columns(values=[1.0, 2.0], run_lengths=[1, 1], time_deltas_ms=[1, 1], by_round=True),
+        columns(values=[1.0, 2.0], run_lengths=[2], time_deltas_ms=[1, 1]),
+        columns(values=[1.0, 2.0], run_lengths=[2, 2], time_deltas_ms=[1, 1]),
+        columns(values=[1.0, 2.0], run_lengths=[1, 0], time_deltas_ms=[1, 1]),
+        columns(series=0, values=[1.0]),
+        columns(values=[1.0, 2.0], timestamp_ms=2**63 - 1, time_deltas_ms=[1]),
+        SampleColumns(symbols=["x"]).SerializeToString(),
+        SampleColumns(symbols=[""], series=[{"label_refs": [0, 1]}]).SerializeToString(),
+        SampleColumns(symbols=[""], series=[{"label_refs": [0]}]).SerializeToString(),
+        SampleColumns(symbols=[""], series=[{"unit_ref": 1}]).SerializeToString(),
+    ],
+)
+def test_columns_that_do_not_fit(body: bytes) -> None:
+    """Uneven columns, wrong run lengths, references to nothing and times past 64 bits are malformed; nothing is kept."""
+    harness = fuzz_wire.Harness()
+    assert harness.compare(body, packets.COLUMNS, False) == ""
+    assert harness.refused == 1
+
+
+@pytest.mark.parametrize("body", [b"", columns(series=0), columns(), columns(run_lengths=[0, 0])])
+def test_columns_of_nothing(body: bytes) -> None:
+    """A message without samples is sound."""
+    harness = fuzz_wire.Harness()
+    assert harness.compare(body, packets.COLUMNS, False) == ""
+    assert harness.accepted == 1
