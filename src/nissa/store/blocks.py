@@ -1,0 +1,268 @@
+"""Raw blocks: samples as Parquet, sorted by series, then time, one row per series and time.
+
+    blocks/raw-<id>.parquet
+    series   ts_ms           value          row group 0   series   0 …  327     about 128 Ki rows each
+         0   1763700000000   0.5            row group 1   series 327 …  655     ts_ms: its own smallest and largest
+         0   1763700010000   0.7            …
+         1   1763700000000   12.0
+
+series uint32, ts_ms int64 (Unix milliseconds), value float64, all required; value keeps every bit, NaN payloads included. Statistics
+of series and ts_ms let a reader pass by row groups; there are none of value, whose order NaN has no place in.
+
+Encodings are the cheapest measured on real and synthetic loads: series as deltas (long runs of zeros), ts_ms plain, value split into
+its eight bytes (integers and slow floats share their high ones), all under zstd: level 1 fresh, level 3 when merged. Rows are seldom
+read before they are merged, and every sample pays for the first writing.
+
+This file knows which rows stand in one file; ``read.py`` knows what several files and the head say together.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from nissa._fast.selection import select_rows
+from nissa.model.columns import SampleBatch, SeriesColumn, TimeColumn
+from nissa.model.errors import Damaged
+from nissa.store.catalogue import BlockRow
+from nissa.store.checked_file import CheckedReader, CheckedWriter, FileSeal
+from nissa.store.names import RAW_KIND, block_path, locate
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+GROUP_ROWS = 128 * 1024
+FOOTERS_MAX = 256  # parsed footers kept: about 10 KB each
+ZSTD_FRESH = 1
+ZSTD_MERGED = 3
+
+
+class SeriesChoice(msgspec.Struct, frozen=True):
+    """Which series are wanted. ids: sorted uint32. mask: by series id, not 0 where wanted."""
+
+    ids: SeriesColumn
+    mask: npt.NDArray[np.uint8]
+
+
+def choose_series(ids: SeriesColumn) -> SeriesChoice:
+    """A choice of these series, in any order, repeated or not."""
+    distinct = np.unique(np.asarray(ids, np.uint32))
+    mask = np.zeros(int(distinct[-1]) + 1 if len(distinct) else 0, np.uint8)
+    mask[distinct] = 1
+    return SeriesChoice(distinct, mask)
+
+
+class BlockWriter:
+    """One raw block being written, row group by row group, in ascending order of (series, ts_ms)."""
+
+    def __init__(self, directory: Path, number: int, *, level: int, created_ms: int) -> None:
+        """The file is made at once. number: a new id of the catalogue. level: 0 for sealed heads, above for merged blocks."""
+        import pyarrow.parquet as pq  # heavy: the daemon receives before it is needed
+
+        _one_thread()
+        self._number, self._level, self._created_ms = number, level, created_ms
+        self.path = block_path(RAW_KIND, number)
+        self._file = CheckedWriter(locate(directory, self.path))
+        self._schema = _schema()
+        self._writer = pq.ParquetWriter(
+            self._file,
+            self._schema,
+            compression="zstd",
+            compression_level=ZSTD_MERGED if level else ZSTD_FRESH,
+            use_dictionary=False,
+            column_encoding={"series": "DELTA_BINARY_PACKED", "ts_ms": "PLAIN", "value": "BYTE_STREAM_SPLIT"},
+            write_statistics=["series", "ts_ms"],
+            write_page_checksum=True,
+            store_schema=False,
+        )
+        self.rows = 0
+        self._min_ms, self._max_ms = 0, 0
+        self._series_min, self._series_max = 0, 0
+
+    def write(self, batch: SampleBatch) -> None:
+        """Add rows that come after all rows so far; each call is at least one row group."""
+        import pyarrow as pa
+
+        if not len(batch):
+            return
+        first, last = int(batch.ts_ms.min()), int(batch.ts_ms.max())
+        if self.rows == 0:
+            self._min_ms, self._max_ms, self._series_min = first, last, int(batch.series[0])
+        self._min_ms, self._max_ms = min(self._min_ms, first), max(self._max_ms, last)
+        self._series_max = int(batch.series[-1])
+        self.rows += len(batch)
+        columns: list[Any] = [batch.series, batch.ts_ms, batch.value]
+        rows_max = GROUP_ROWS if len(batch) >= 2 * GROUP_ROWS else len(batch)
+        self._writer.write_batch(pa.record_batch(columns, schema=self._schema), row_group_size=rows_max)
+
+    def finish(self, first_lsn: int, last_lsn: int) -> BlockRow:
+        """Write the footer, sync file and directory. The block exists once its row is in the catalogue."""
+        self._writer.close()
+        seal = self._file.finish()
+        return BlockRow(
+            id=self._number,
+            kind=RAW_KIND,
+            level=self._level,
+            path=self.path,
+            rows=self.rows,
+            min_ms=self._min_ms,
+            max_ms=self._max_ms,
+            series_min=self._series_min,
+            series_max=self._series_max,
+            first_lsn=first_lsn,
+            last_lsn=last_lsn,
+            created_ms=self._created_ms,
+            bytes=seal.bytes,
+            crc=seal.crc,
+            page_crcs=seal.page_crcs,
+        )
+
+    def discard(self) -> None:
+        """Give up: nothing of the file stays."""
+        self._writer.is_open = False  # its footer would only be written to a file that goes
+        self._file.discard()
+
+
+class OpenBlock:
+    """A raw block open for reading; it stays readable when the file is deleted meanwhile.
+
+    Raises: FileGone where the file is not there any more (read the catalogue again); Damaged.
+    """
+
+    def __init__(self, directory: Path, block: BlockRow) -> None:
+        import pyarrow.parquet as pq
+
+        _one_thread()
+        self.block = block
+        self._file = CheckedReader(locate(directory, block.path), block.seal)
+        try:
+            self._footer = _footer(str(self._file.path), block.seal)
+            self._parquet = pq.ParquetFile(
+                self._file, metadata=self._footer.metadata, page_checksum_verification=True, pre_buffer=False
+            )
+        except BaseException as error:
+            self._file.close()
+            raise _as_damaged(self._file, error) from error
+
+    def groups(self, choice: SeriesChoice | None, start_ms: int, end_ms: int) -> npt.NDArray[np.int64]:
+        """Numbers of the row groups that may hold rows of the chosen series in [start_ms, end_ms)."""
+        footer = self._footer
+        may = (footer.ts_max >= start_ms) & (footer.ts_min < end_ms)
+        if choice is not None:
+            first = np.searchsorted(choice.ids, footer.series_min, "left")
+            may &= first < np.searchsorted(choice.ids, footer.series_max, "right")
+        return np.flatnonzero(may)
+
+    def read_group(self, group: int, choice: SeriesChoice | None, start_ms: int, end_ms: int) -> SampleBatch:
+        """The rows of one row group that are wanted. Raises: Damaged."""
+        try:
+            table = self._parquet.read_row_group(group, use_threads=False)
+        except Exception as error:  # whatever Arrow makes of bytes it cannot read
+            raise _as_damaged(self._file, error) from error
+        series, ts_ms, value = (_column(table, index) for index in range(3))
+        footer = self._footer
+        inside = start_ms <= footer.ts_min[group] and footer.ts_max[group] < end_ms
+        if choice is None and inside:
+            return SampleBatch(series, ts_ms, value)
+        mask = np.ones(int(footer.series_max[group]) + 1, np.uint8) if choice is None else choice.mask
+        return SampleBatch(*select_rows(series, ts_ms, value, mask, start_ms, end_ms))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._parquet.close(force=True)
+        self._file.close()
+
+
+def read_block(
+    directory: Path, block: BlockRow, series: SeriesColumn | None, start_ms: int, end_ms: int
+) -> Iterator[SampleBatch]:
+    """Wanted rows of one block, one batch per row group that has any. series: None for all. Raises: FileGone, Damaged."""
+    choice = None if series is None else choose_series(series)
+    opened = OpenBlock(directory, block)
+    try:
+        for group in opened.groups(choice, start_ms, end_ms).tolist():
+            batch = opened.read_group(group, choice, start_ms, end_ms)
+            if len(batch):
+                yield batch
+    finally:
+        opened.close()
+
+
+class _Footer(NamedTuple):
+    """A parsed footer, and per row group the range of series and of ts_ms."""
+
+    metadata: "pq.FileMetaData"
+    series_min: SeriesColumn
+    series_max: SeriesColumn
+    ts_min: TimeColumn
+    ts_max: TimeColumn
+
+
+@lru_cache(maxsize=FOOTERS_MAX)
+def _footer(path: str, seal: FileSeal) -> _Footer:
+    """Files never change under their seal, so neither do footers."""
+    import pyarrow.parquet as pq
+
+    file = CheckedReader(Path(path), seal)
+    try:
+        metadata = pq.read_metadata(file)
+        names = [metadata.schema.column(index).name for index in range(metadata.num_columns)]
+        if names != ["series", "ts_ms", "value"]:
+            raise Damaged(path, f"columns {names}, expected series, ts_ms, value")
+        groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+        series = [group.column(0).statistics for group in groups]
+        times = [group.column(1).statistics for group in groups]
+        return _Footer(
+            metadata,
+            np.array([column.min for column in series], np.uint32),
+            np.array([column.max for column in series], np.uint32),
+            np.array([column.min for column in times], np.int64),
+            np.array([column.max for column in times], np.int64),
+        )
+    except BaseException as error:
+        raise _as_damaged(file, error) from error
+    finally:
+        file.close()
+
+
+def _as_damaged(file: CheckedReader, error: BaseException) -> BaseException:
+    """The damage the file noticed, else what Arrow says of the bytes; errors that are not about bytes as they are."""
+    if file.damage is not None:
+        return file.damage
+    if isinstance(error, Damaged | FileNotFoundError | MemoryError) or not isinstance(error, Exception):
+        return error
+    return Damaged(str(file.path), f"not a raw block: {error}")
+
+
+def _column(table: "pa.Table", index: int) -> Any:
+    """A column without nulls as a numpy view."""
+    column = table.column(index)
+    chunk = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return np.frombuffer(chunk.buffers()[1], _TYPES[index], len(chunk), chunk.offset * _TYPES[index].itemsize)
+
+
+_TYPES = (np.dtype(np.uint32), np.dtype(np.int64), np.dtype(np.float64))
+
+
+@lru_cache(maxsize=1)
+def _schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    columns = (("series", pa.uint32()), ("ts_ms", pa.int64()), ("value", pa.float64()))
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns])
+
+
+@lru_cache(maxsize=1)
+def _one_thread() -> None:
+    """Arrow's own threads would only take the cores that receive."""
+    import pyarrow as pa
+
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+
+

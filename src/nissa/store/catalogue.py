@@ -1,0 +1,322 @@
+"""The catalogue: which blocks and series segments exist, and up to which LSN they stand for the journal.
+
+    seal                        one transaction                       afterwards
+    ────                        ───────────────                       ──────────
+    files written, synced  ──►  block rows, series segment,      ──►  journal trimmed up to lsn
+                                checkpoint(lsn, tallies), metadata
+
+A file exists for Nissa when its row is committed; a file without a row is garbage (``collect_garbage``). SQLite in WAL mode with
+synchronous=FULL: a commit that returned is on disk. One process writes; any number read meanwhile, also from other processes.
+``PRAGMA user_version`` is the format; an unknown newer one is refused before anything is touched.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+import msgspec
+
+from nissa.model.columns import Metadata
+from nissa.model.errors import ConfigInvalid, Damaged, NissaError, Unavailable, UnknownFormat
+from nissa.model.tally import Tallies
+from nissa.store.checked_file import FileSeal, sync_directory
+from nissa.store.names import BLOCKS, CATALOGUE, SERIES, is_own_path, own_files
+from nissa.store.schema import FORMAT, MIGRATIONS
+
+BUSY_TIMEOUT_S = 10.0
+SECRET_BYTES = 32
+_USER_VERSION_OFFSET = 60  # of the database header, big endian (SQLite file format 1.3.14)
+
+
+class BlockRow(msgspec.Struct, frozen=True):
+    """One block. path is relative to the data directory; min_ms and max_ms are those of its rows, both inclusive.
+
+    level: 0 as sealed, else how often its rows were merged. first_lsn, last_lsn: frames its rows came from.
+    series_min, series_max: 0 for events.
+    """
+
+    id: int
+    kind: str
+    level: int
+    path: str
+    rows: int
+    min_ms: int
+    max_ms: int
+    series_min: int
+    series_max: int
+    first_lsn: int
+    last_lsn: int
+    created_ms: int
+    bytes: int
+    crc: int
+    page_crcs: bytes
+
+    @property
+    def seal(self) -> FileSeal:
+        """Checksums of the file."""
+        return FileSeal(self.bytes, self.crc, self.page_crcs)
+
+
+class SeriesSegment(msgspec.Struct, frozen=True):
+    """One file of the series table: series [first_series, first_series + rows)."""
+
+    id: int
+    path: str
+    first_series: int
+    rows: int
+    bytes: int
+    crc: int
+    page_crcs: bytes
+
+    @property
+    def seal(self) -> FileSeal:
+        """Checksums of the file."""
+        return FileSeal(self.bytes, self.crc, self.page_crcs)
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """All that is known of frames up to ``lsn``. seen_minutes: what the caller keeps of when series were last seen."""
+
+    lsn: int = 0
+    series_count: int = 0
+    tallies: Tallies = {}
+    seen_minutes: bytes = b""
+
+
+class Seal(msgspec.Struct, frozen=True):
+    """What one transaction adds."""
+
+    checkpoint: Checkpoint
+    blocks: tuple[BlockRow, ...] = ()
+    segment: SeriesSegment | None = None
+    metadata: tuple[Metadata, ...] = ()
+
+
+class Catalogue:
+    """An open catalogue. Every method may be called from any thread; one writer at a time is the caller's care (LOCK)."""
+
+    def __init__(self, directory: Path, write: sqlite3.Connection | None, read: sqlite3.Connection) -> None:
+        self.directory = directory
+        self._write = write
+        self._read = read
+        self._write_lock = threading.Lock()
+        self._read_lock = threading.Lock()
+        self._next_id = self._last_id() + 1
+        self.secret = bytes.fromhex(self._meta("secret"))
+        self.instance = self._meta("instance")
+
+    @classmethod
+    def open(cls, directory: Path, *, readonly: bool = False) -> Self:
+        """Open, and unless readonly create or migrate, the catalogue of a data directory.
+
+        Raises: UnknownFormat, untouched, for a newer format; Damaged; ConfigInvalid where there is none to read.
+        """
+        path = directory / CATALOGUE
+        if readonly and not path.exists():
+            raise ConfigInvalid("storage.data_dir", f"{directory} is not a data directory: it has no {CATALOGUE}")
+        _refuse_newer(path)
+        with _told_apart(path):
+            write = None if readonly else _open_for_writing(directory)
+            try:
+                read = _connect(path, "ro")
+                if readonly:
+                    _refuse_version(path, read.execute("PRAGMA user_version").fetchone()[0])
+                return cls(directory, write, read)
+            except BaseException:
+                if write is not None:
+                    write.close()
+                raise
+
+    def close(self) -> None:
+        """Close; what was committed is on disk."""
+        with self._write_lock, self._read_lock:
+            self._read.close()
+            if self._write is not None:
+                self._write.close()
+
+    # ---- writing ----
+
+    def new_id(self) -> int:
+        """A number for a new file, never used before and never again."""
+        with self._write_lock:
+            self._next_id += 1
+            return self._next_id - 1
+
+    def commit_seal(self, seal: Seal) -> None:
+        """Add a seal, whole or not at all."""
+        point = seal.checkpoint
+        with self._transaction() as db:
+            _insert(db, "block", seal.blocks)
+            _insert(db, "series_segment", () if seal.segment is None else (seal.segment,))
+            db.execute(
+                "REPLACE INTO checkpoint (one, lsn, series_count, tallies, seen_minutes) VALUES (1, ?, ?, ?, ?)",
+                (point.lsn, point.series_count, msgspec.json.encode(point.tallies).decode(), point.seen_minutes),
+            )
+            db.executemany(
+                "REPLACE INTO metadata (name, type, help, unit) VALUES (?, ?, ?, ?)",
+                [(note.name, note.type, note.help, note.unit) for note in seal.metadata],
+            )
+
+    def replace_blocks(self, old: Sequence[BlockRow], new: Sequence[BlockRow]) -> None:
+        """Put merged blocks in the place of others. The old files may be deleted afterwards."""
+        with self._transaction() as db:
+            for block in old:
+                if db.execute("DELETE FROM block WHERE id = ?", (block.id,)).rowcount != 1:
+                    raise Unavailable(f"block {block.path} was replaced by somebody else")
+            _insert(db, "block", new)
+
+    def set_cursor(self, name: str, lsn: int) -> None:
+        """Remember how far a reader of the journal has come."""
+        with self._transaction() as db:
+            db.execute("REPLACE INTO cursor (name, lsn) VALUES (?, ?)", (name, lsn))
+
+    # ---- reading ----
+
+    def blocks(self, kind: str | None = None, start_ms: int | None = None, end_ms: int | None = None) -> list[BlockRow]:
+        """Blocks with rows in [start_ms, end_ms), oldest first; all kinds and times where not said."""
+        rows = self._select(
+            f"SELECT {', '.join(BlockRow.__struct_fields__)} FROM block"  # noqa: S608: names of our own
+            " WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR max_ms >= ?2) AND (?3 IS NULL OR min_ms < ?3) ORDER BY id",
+            (kind, start_ms, end_ms),
+        )
+        return [BlockRow(*row) for row in rows]
+
+    def series_segments(self) -> list[SeriesSegment]:
+        """All files of the series table, in order of series."""
+        names = ", ".join(SeriesSegment.__struct_fields__)
+        rows = self._select(f"SELECT {names} FROM series_segment ORDER BY first_series")  # noqa: S608: names of our own
+        return [SeriesSegment(*row) for row in rows]
+
+    def checkpoint(self) -> Checkpoint:
+        """The last checkpoint; that of an empty directory where there is none."""
+        rows = self._select("SELECT lsn, series_count, tallies, seen_minutes FROM checkpoint")
+        if not rows:
+            return Checkpoint()
+        lsn, series_count, tallies, seen_minutes = rows[0]
+        try:
+            return Checkpoint(lsn, series_count, msgspec.json.decode(tallies, type=Tallies), seen_minutes)
+        except msgspec.MsgspecError as error:
+            raise Damaged(str(self.directory / CATALOGUE), f"tallies of checkpoint {lsn}: {error}") from error
+
+    def metadata(self) -> list[Metadata]:
+        """What senders said about metric names, by name."""
+        return [Metadata(*row) for row in self._select("SELECT name, type, help, unit FROM metadata ORDER BY name")]
+
+    def cursors(self) -> dict[str, int]:
+        """How far each reader of the journal has come."""
+        return dict(self._select("SELECT name, lsn FROM cursor ORDER BY name"))
+
+    def check(self) -> list[str]:
+        """What SQLite finds wrong with its own file; empty where nothing is."""
+        return [row[0] for row in self._select("PRAGMA integrity_check") if row[0] != "ok"]
+
+    def _meta(self, key: str) -> str:
+        rows = self._select("SELECT value FROM meta WHERE key = ?", (key,))
+        if not rows:
+            raise Damaged(str(self.directory / CATALOGUE), f"it has no {key}")
+        return str(rows[0][0])
+
+    def _last_id(self) -> int:
+        return int(self._select("SELECT coalesce(max(seq), 0) FROM sqlite_sequence")[0][0])
+
+    def _select(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        with self._read_lock, _told_apart(self.directory / CATALOGUE):
+            return self._read.execute(sql, values).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        if self._write is None:
+            raise Unavailable("the catalogue is open for reading only")
+        with self._write_lock, _told_apart(self.directory / CATALOGUE):
+            self._write.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._write
+                self._write.execute("COMMIT")
+            except BaseException:
+                if self._write.in_transaction:
+                    self._write.execute("ROLLBACK")
+                raise
+
+
+def collect_garbage(directory: Path, catalogue: Catalogue) -> list[str]:
+    """Delete blocks and series segments that no row names, left by a crash. Returns their paths. At start only."""
+    known = {block.path for block in catalogue.blocks()} | {segment.path for segment in catalogue.series_segments()}
+    garbage = [path for path in own_files(directory) if is_own_path(path) and path not in known]
+    for path in garbage:
+        (directory / path).unlink(missing_ok=True)
+    return garbage
+
+
+def _open_for_writing(directory: Path) -> sqlite3.Connection:
+    for room in (directory, directory / BLOCKS, directory / SERIES):
+        room.mkdir(mode=0o750, parents=True, exist_ok=True)
+    path = directory / CATALOGUE
+    fresh = not path.exists()
+    db = _connect(path, "rwc")
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        _refuse_version(path, version)
+        for number in range(version, FORMAT):
+            db.execute("BEGIN IMMEDIATE")
+            for statement in MIGRATIONS[number]:
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {number + 1}")
+            db.execute("COMMIT")
+        db.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (os.urandom(SECRET_BYTES).hex(),))
+        db.execute("INSERT OR IGNORE INTO meta VALUES ('instance', ?)", (os.urandom(8).hex(),))
+        if fresh:
+            path.chmod(0o640)
+            sync_directory(directory)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+
+
+def _refuse_newer(path: Path) -> None:
+    """Look at the format without SQLite, which would already write beside the file."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(100)
+    except FileNotFoundError:
+        return
+    if len(header) == 100:
+        _refuse_version(path, int.from_bytes(header[_USER_VERSION_OFFSET : _USER_VERSION_OFFSET + 4], "big"))
+
+
+def _refuse_version(path: Path, version: int) -> None:
+    if not 0 <= version <= FORMAT:
+        raise UnknownFormat(f"{path}: format {version}, this version reads up to {FORMAT}; nothing was changed")
+
+
+def _insert(db: sqlite3.Connection, table: str, rows: Sequence[msgspec.Struct]) -> None:
+    for row in rows:
+        names = row.__struct_fields__
+        marks = ", ".join("?" * len(names))
+        sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608: names of our own
+        db.execute(sql, msgspec.structs.astuple(row))
+
+
+@contextmanager
+def _told_apart(path: Path) -> Iterator[None]:
+    """SQLite's errors by who is to blame: the machine for now, or the bytes on disk."""
+    try:
+        yield
+    except NissaError:
+        raise
+    except sqlite3.OperationalError as error:
+        raise Unavailable(f"{path}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise Damaged(str(path), str(error)) from error

@@ -1,0 +1,202 @@
+"""Files written once, every byte of them under a checksum that lies elsewhere: in the catalogue.
+
+    file      |  page 0: 64 KiB  |  page 1: 64 KiB  |  page 2: the rest  |
+    seal      crc of all  +  crc of page 0, page 1, page 2                      CRC-32C, 4 bytes per page
+
+A writer makes a file that did not exist, sums its pages as they go by, and calls it finished once the file and its directory
+are synced. A reader hands out only bytes of pages whose sum it has just verified, however small the part asked for; so neither
+Parquet's footer nor its page headers, which its own checksums leave out, can mislead anybody.
+
+This file does not know what the bytes mean.
+"""
+
+import io
+import os
+from pathlib import Path
+
+import google_crc32c
+import msgspec
+
+from nissa.model.errors import Damaged
+from nissa.model.units import KIB
+
+PAGE_BYTES = 64 * KIB
+
+
+class FileGone(FileNotFoundError):
+    """A file the catalogue named is not there any more: it was merged or expired. Read the catalogue again and retry."""
+
+
+class FileSeal(msgspec.Struct, frozen=True):
+    """What tells a whole file from a damaged one. page_crcs: 4 bytes per page, little endian."""
+
+    bytes: int
+    crc: int
+    page_crcs: bytes
+
+
+class CheckedWriter(io.RawIOBase):
+    """A new file, sequential. Raises: FileExistsError where there is one already."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self._fd = os.open(path, flags, 0o640)
+        self._bytes = 0
+        self._crc = 0
+        self._page_crc = 0
+        self._page_crcs = bytearray()
+
+    def write(self, data: object) -> int:
+        """Append ``data``, whole."""
+        view = memoryview(data).cast("B")  # type: ignore[arg-type]
+        self._sum(view)
+        written = 0
+        while written < len(view):
+            written += os.write(self._fd, view[written:])
+        return written
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def tell(self) -> int:
+        """Bytes written so far."""
+        return self._bytes
+
+    def finish(self) -> FileSeal:
+        """Sync the file and its directory. Only after this does the file count."""
+        if self._bytes % PAGE_BYTES:
+            self._page_crcs += self._page_crc.to_bytes(4, "little")
+        os.fsync(self._fd)
+        self._close()
+        sync_directory(self.path.parent)
+        return FileSeal(self._bytes, self._crc, bytes(self._page_crcs))
+
+    def discard(self) -> None:
+        """Give the file up; called again, or after ``finish``, it only deletes."""
+        self._close()
+        self.path.unlink(missing_ok=True)
+
+    def _sum(self, view: memoryview) -> None:
+        at = 0
+        while at < len(view):
+            part = bytes(view[at : at + PAGE_BYTES - self._bytes % PAGE_BYTES])
+            self._crc = google_crc32c.extend(self._crc, part)
+            self._page_crc = google_crc32c.extend(self._page_crc, part)
+            self._bytes += len(part)
+            at += len(part)
+            if self._bytes % PAGE_BYTES == 0:
+                self._page_crcs += self._page_crc.to_bytes(4, "little")
+                self._page_crc = 0
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
+
+class CheckedReader(io.RawIOBase):
+    """Reads a finished file. Raises: FileGone where there is none; Damaged where size or a page differ from the seal."""
+
+    def __init__(self, path: Path, seal: FileSeal) -> None:
+        super().__init__()
+        self.path = path
+        self.damage: Damaged | None = None  # what a library in between may have turned into an error of its own
+        self._seal = seal
+        self._at = 0
+        self._fd = -1
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError as error:
+            raise FileGone(error.errno, "it was merged or expired since the catalogue was read", str(path)) from None
+        except OSError as error:
+            raise Damaged(str(path), f"cannot be opened: {error.strerror}") from error
+        size = os.fstat(self._fd).st_size
+        if size != seal.bytes or len(seal.page_crcs) != 4 * -(-seal.bytes // PAGE_BYTES):
+            self.close()
+            raise Damaged(str(path), f"it has {size} bytes, expected {seal.bytes}")
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def tell(self) -> int:
+        """Where the next read begins."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to ``offset`` from the start, the current position or the end."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._seal.bytes}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Up to ``size`` verified bytes."""
+        end = self._seal.bytes if size is None or size < 0 else min(self._at + size, self._seal.bytes)
+        if self._at >= end:
+            return b""
+        first = self._at // PAGE_BYTES * PAGE_BYTES
+        last = min(-(-end // PAGE_BYTES) * PAGE_BYTES, self._seal.bytes)
+        data = self._verified(first, last)
+        out = data[self._at - first : end - first]
+        self._at = end
+        return out
+
+    def close(self) -> None:
+        """Close the file; again does nothing."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+        super().close()
+
+    def _verified(self, first: int, last: int) -> bytes:
+        data = self._pread(first, last)
+        for at in range(first, last, PAGE_BYTES):
+            page = at // PAGE_BYTES
+            expected = int.from_bytes(self._seal.page_crcs[4 * page : 4 * page + 4], "little")
+            crc = google_crc32c.value(data[at - first : at - first + PAGE_BYTES])
+            if crc != expected:
+                raise self._damaged(f"page {page} at byte {at} has CRC-32C {crc:08x}, expected {expected:08x}")
+        return data
+
+    def _pread(self, first: int, last: int) -> bytes:
+        parts = []
+        while first < last:
+            try:
+                part = os.pread(self._fd, last - first, first)
+            except OSError as error:
+                raise self._damaged(f"byte {first} cannot be read: {error.strerror}") from error
+            if not part:
+                raise self._damaged(f"it ends at byte {first}, expected {self._seal.bytes} bytes")
+            parts.append(part)
+            first += len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _damaged(self, what: str) -> Damaged:
+        self.damage = Damaged(str(self.path), what)
+        return self.damage
+
+
+def file_crc(path: Path) -> tuple[int, int]:
+    """(bytes, CRC-32C) of a file as it lies on disk. Raises: FileNotFoundError."""
+    crc = size = 0
+    with path.open("rb") as file:
+        while data := file.read(16 * PAGE_BYTES):
+            crc = google_crc32c.extend(crc, data)
+            size += len(data)
+    return size, crc
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,56 @@
+"""Merging raw blocks: several small ones become one, one level up.
+
+    level 0   ▪ ▪ ▪ ▪ ▪ ▪ ▪ ▪  ──►  level 1   ■        once 8 lie at a level, its 8 oldest are merged
+                                                 ■ ■ ■ ■ ■ ■ ■ ■  ──►  level 2   █
+
+A sample is rewritten once per level. Rows of equal series and time are resolved by the rule of ``_fast/sample.pxd``, so what a reader
+sees does not change. A crash changes nothing either: the new file is synced, then one transaction puts it in the place of the old
+ones, then those are deleted; a file that lost its row, or never had one, is garbage at the next start.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from nissa.store.blocks import BlockWriter, OpenBlock
+from nissa.store.catalogue import BlockRow, Catalogue
+from nissa.store.checked_file import sync_directory
+from nissa.store.names import BLOCKS, RAW_KIND, locate
+from nissa.store.read import block_run, merge_runs
+
+LEVEL_MAX = 3  # sealed every 2 min and merged by 8: a block of level 3 spans 17 h
+START_MS, END_MS = -(2**63), 2**63 - 1
+
+
+def plan_compaction(blocks: Sequence[BlockRow], fan_in: int) -> tuple[BlockRow, ...]:
+    """The blocks to merge next: the ``fan_in`` oldest of the lowest level that has as many; none where no level has."""
+    for level in range(LEVEL_MAX):
+        there = sorted((one for one in blocks if one.kind == RAW_KIND and one.level == level), key=lambda one: one.id)
+        if len(there) >= fan_in:
+            return tuple(there[:fan_in])
+    return ()
+
+
+def merge_blocks(directory: Path, catalogue: Catalogue, blocks: Sequence[BlockRow], created_ms: int) -> BlockRow:
+    """Merge raw blocks into one and put it in their place. Cost: about 120 ns per row; memory: some MB per block.
+
+    Raises: Damaged where one of them is damaged, OSError where the disk refuses; the old blocks stay then.
+    """
+    level = min(max(block.level for block in blocks) + 1, LEVEL_MAX)
+    writer = BlockWriter(directory, catalogue.new_id(), level=level, created_ms=created_ms)
+    try:
+        with ExitStack() as stack:
+            opened = [OpenBlock(directory, block) for block in blocks]
+            for one in opened:
+                stack.callback(one.close)
+            for batch in merge_runs([block_run(one, None, START_MS, END_MS) for one in opened]):
+                writer.write(batch)
+        merged = writer.finish(min(block.first_lsn for block in blocks), max(block.last_lsn for block in blocks))
+        catalogue.replace_blocks(blocks, (merged,))
+    except BaseException:
+        writer.discard()
+        raise
+    for block in blocks:
+        locate(directory, block.path).unlink(missing_ok=True)
+    sync_directory(directory / BLOCKS)
+    return merged

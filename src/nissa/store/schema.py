@@ -1,0 +1,27 @@
+"""Tables of the catalogue, as steps from one format to the next: ``MIGRATIONS[n]`` makes format n + 1 out of format n.
+
+Steps are only ever added. Each runs in one transaction that also sets ``PRAGMA user_version``. ``docs/format/catalogue.md``
+draws the result.
+"""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE block (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, level INTEGER NOT NULL, path TEXT NOT NULL UNIQUE,
+            rows INTEGER NOT NULL, min_ms INTEGER NOT NULL, max_ms INTEGER NOT NULL,
+            series_min INTEGER NOT NULL, series_max INTEGER NOT NULL,
+            first_lsn INTEGER NOT NULL, last_lsn INTEGER NOT NULL, created_ms INTEGER NOT NULL,
+            bytes INTEGER NOT NULL, crc INTEGER NOT NULL, page_crcs BLOB NOT NULL)""",
+        """CREATE TABLE series_segment (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE, first_series INTEGER NOT NULL UNIQUE,
+            rows INTEGER NOT NULL, bytes INTEGER NOT NULL, crc INTEGER NOT NULL, page_crcs BLOB NOT NULL)""",
+        """CREATE TABLE checkpoint (
+            one INTEGER PRIMARY KEY CHECK (one = 1), lsn INTEGER NOT NULL, series_count INTEGER NOT NULL,
+            tallies TEXT NOT NULL, seen_minutes BLOB NOT NULL)""",
+        "CREATE TABLE cursor (name TEXT PRIMARY KEY, lsn INTEGER NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE metadata (
+            name TEXT PRIMARY KEY, type TEXT NOT NULL, help TEXT NOT NULL, unit TEXT NOT NULL) WITHOUT ROWID""",
+    ),
+)
+FORMAT = len(MIGRATIONS)
