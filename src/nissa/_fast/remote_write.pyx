@@ -248,7 +248,7 @@ cdef Status walk_sample(Batch batch, Text message, bint second) noexcept nogil:
 
 
 cdef Status walk_label(Text message, Label* out) noexcept nogil:
-    """A Label of 1.0: name and value, absent ones empty."""
+    """A Label of 1.0: name and value, absent ones empty, the last of a repeated one; the earlier are checked here."""
     cdef Cursor cursor = cursor_in(message)
     cdef uint32_t tag = 0
     cdef Status status
@@ -260,9 +260,13 @@ cdef Status walk_label(Text message, Label* out) noexcept nogil:
         if status != OK:
             return status
         if tag == TAG_LABEL_NAME:
-            status = read_bytes(&cursor, &out.name)
+            status = check_utf8(out.name)
+            if status == OK:
+                status = read_bytes(&cursor, &out.name)
         elif tag == TAG_LABEL_VALUE:
-            status = read_bytes(&cursor, &out.value)
+            status = check_utf8(out.value)
+            if status == OK:
+                status = read_bytes(&cursor, &out.value)
         elif tag >> 3 == 1 or tag >> 3 == 2:
             return WIRE_TYPE_WRONG
         else:
