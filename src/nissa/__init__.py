@@ -4,18 +4,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nissa.ingest.engine import Engine as Engine
+    from nissa.service.embedded import Engine as Engine
     from nissa.query.reader import Reader as Reader
-    from nissa.query.reader import open_directory as open
+    from nissa.service.embedded import open_directory as open
 
 __version__ = "0.1.0"
 __all__ = ["Engine", "Reader", "__version__", "open"]
 
 # Loaded at first use: importing the package must cost nothing that its user does not need.
 _LAZY = {
-    "Engine": ("nissa.ingest.engine", "Engine"),
+    "Engine": ("nissa.service.embedded", "Engine"),
     "Reader": ("nissa.query.reader", "Reader"),
-    "open": ("nissa.query.reader", "open_directory"),
+    "open": ("nissa.service.embedded", "open_directory"),
 }
 
 

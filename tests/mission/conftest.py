@@ -43,8 +43,8 @@ def serve() -> Iterator[Serve]:
     running: list[Served] = []
     clients: list[httpx.Client] = []
 
-    def start(backend: Backend, limits: Api = Api()) -> httpx.Client:
-        served = Served(backend, limits)
+    def start(backend: Backend, limits: Api | None = None) -> httpx.Client:
+        served = Served(backend, limits or Api())
         running.append(served)
         host, port = served.address
         clients.append(httpx.Client(base_url=f"http://{host}:{port}", timeout=30))

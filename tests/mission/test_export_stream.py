@@ -114,7 +114,7 @@ def test_a_fault_before_the_first_sample_is_told(serve):
 
 
 def test_exports_beyond_the_limit_are_told_to_come_again(serve):
-    """One export held open fills a gate of one place: the next gets 503 with Retry-After, short questions still pass."""
+    """An export held open fills a gate of one: the next gets 503 with Retry-After, short questions still pass."""
     client = serve(BackendTwin(LABELS, regular(2, 1_000_000)), Api(concurrent_queries_max=1))
     with client.stream("GET", "/api/v1/export", params=UP, headers={"accept-encoding": "identity"}) as held:
         assert held.status_code == 200

@@ -18,7 +18,7 @@ LABELS = [
 
 @pytest.fixture
 def client(serve) -> httpx.Client:
-    """Three series; the first has samples at seconds 0 to 9 from 1732190000, the second from 1000 later, the third none."""
+    """Three series: samples at 1732190000 … 009 in the first, a thousand seconds later in the second, none in the third."""
     early = regular(1, 10)
     late = regular(1, 10, first_ms=1_732_191_000_000)
     series = np.repeat(np.array([0, 1], np.uint32), 10)

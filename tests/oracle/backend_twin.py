@@ -1,6 +1,7 @@
 """A backend over samples in memory: the real index and a real snapshot of one head, no journal and no threads."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ class BackendTwin:
         self.facts: dict[str, Any] = {"mode": "ready", "durability": "fsync", "series": {"active": 3, "limit": 10}}
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(self._batch)
+        return Snapshot(Path(), heads=(self._batch,) if len(self._batch) else ())
 
     def accounting(self) -> dict[str, Tally]:
         return self.tallies

@@ -4,6 +4,8 @@ The next chunk is worked out when the last one has left, so memory does not grow
 slows down nobody but itself. Until the first chunk is there an error is a proper answer. Afterwards the status line
 is gone: the connection is closed before the end of the body, which every client sees as an incomplete answer.
 
+Where a file is damaged the export goes on with all the rest, and then ends in the same way: it is not complete.
+
 An export may last as long as it makes progress: the deadline begins anew with each chunk, both for working it out and
 for the client to take it. A client that goes away ends the work at the next chunk.
 """
@@ -20,7 +22,8 @@ from starlette.types import Receive, Scope, Send
 
 from nissa.mission.parameters import Parameters, read_parameters
 from nissa.mission.state import Mission
-from nissa.query.export import export
+from nissa.model.errors import Damaged
+from nissa.query.export import OnDamage, export
 from nissa.query.export_form import ExportForm, read_form
 from nissa.query.limits import Deadline
 
@@ -56,10 +59,13 @@ class ExportStream(Response):
         deadline = mission.deadline()
         form = read_form(parameters.text("format", "jsonl"))
         zipped = form.compressible and _accepts_gzip(self._request.headers.get("accept-encoding", ""))
-        chunks = self._chunks(parameters, form, zipped, deadline)
+        damages: list[Damaged] = []
+        chunks = await mission.exports.run(lambda: self._chunks(parameters, form, zipped, deadline, damages.append))
         gone = asyncio.create_task(_disconnected(receive))
         try:
             chunk = await mission.exports.run(chunks.take)
+            if chunk is None and damages:
+                raise damages[0]
             await send({"type": "http.response.start", "status": 200, "headers": _headers(form, zipped)})
             self._started = True
             while chunk is not None and not gone.done():
@@ -67,16 +73,20 @@ class ExportStream(Response):
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 deadline.extend()
                 chunk = await mission.exports.run(chunks.take)
+            if damages:
+                raise damages[0]
             if not gone.done():
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             gone.cancel()
             await mission.exports.run(chunks.close)
 
-    def _chunks(self, parameters: Parameters, form: ExportForm, zipped: bool, deadline: Deadline) -> "_Chunks":
+    def _chunks(
+        self, parameters: Parameters, form: ExportForm, zipped: bool, deadline: Deadline, on_damage: OnDamage
+    ) -> "_Chunks":
         selectors = parameters.selectors(needed=True)
         interval_ms = parameters.interval_ms()
-        chunks = export(self._mission.backend, selectors, interval_ms, form, deadline.check)
+        chunks = export(self._mission.backend, selectors, interval_ms, form, deadline.check, on_damage)
         return _Chunks(gzipped(chunks) if zipped else chunks)
 
 

@@ -13,19 +13,21 @@ under it; a read that misses one refreshes and begins again. How the directory i
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 
 from nissa.model.columns import Metadata, SampleBatch
-from nissa.model.errors import BadQuery, Damaged
+from nissa.model.errors import BadQuery
 from nissa.model.tally import Tally
 from nissa.query.backend import Backend, IndexView
-from nissa.query.export import export, read_batches
-from nissa.query.export_form import read_form
+from nissa.query.export import ATTEMPTS_MAX, OnDamage, read_batches
+from nissa.query.export_form import read_form, write_form
 from nissa.query.selector import read_selectors
 from nissa.query.series_answers import SeriesQuestion, label_names, label_sets, label_values
 from nissa.query.tables import record_batch, table_schema
 from nissa.query.times import read_range
+from nissa.store.checked_file import FileGone
 from nissa.store.read import Snapshot
 
 if TYPE_CHECKING:
@@ -35,8 +37,8 @@ Load = Callable[[], Backend]
 Time = str | float | datetime | None
 Answer = TypeVar("Answer")
 
-ATTEMPTS_MAX = 5  # each follows a deletion by the daemon, which happens minutes apart
 SAMPLES_LOOKED_AT_MAX = 50_000_000
+COLUMNS = frozenset({"name", "labels", "timestamp", "value"})
 
 
 class Reader:
@@ -56,24 +58,22 @@ class Reader:
         end: Time = None,
         *,
         label_columns: Sequence[str] = (),
+        on_damage: OnDamage | None = None,
     ) -> "pa.Table":
         """Samples as an Arrow table with the columns name, labels (JSON), timestamp and value (``query/tables.py``).
 
         matchers: one selector or several, whose series are united. start, end: RFC 3339 text, Unix seconds or an aware
         datetime; both are inside the range. label_columns: labels to give as columns of their own, null where missing.
+        on_damage: told of each damaged file, the rest being read; without it the first is raised.
         Rows are sorted by series and time. Raises: BadQuery, Damaged.
         """
         import pyarrow as pa  # heavy: nobody who only receives needs it
 
-        if taken := {"name", "labels", "timestamp", "value"}.intersection(label_columns):
+        if taken := COLUMNS.intersection(label_columns):
             raise BadQuery(f"label_columns: {', '.join(sorted(taken))} would be there twice")
-
-        def read() -> "pa.Table":
-            batches = self._batches(matchers, start, end)
-            parts = [record_batch(self.index, batch, label_columns) for batch in batches]
-            return pa.Table.from_batches(parts, table_schema(label_columns)).unify_dictionaries()
-
-        return self._persist(read)
+        batches = self.batches(matchers, start, end, on_damage=on_damage)
+        parts = [record_batch(self.index, batch, label_columns) for batch in batches]
+        return pa.Table.from_batches(parts, table_schema(label_columns)).unify_dictionaries()
 
     def series(self, matchers: str | Iterable[str], start: Time = None, end: Time = None) -> list[dict[str, str]]:
         """Label sets of the selected series; with a time, of those that have samples in the range."""
@@ -88,26 +88,40 @@ class Reader:
         return label_values(self, name, self._question(matchers, None, None))
 
     def export(
-        self, sink: IO[bytes], matchers: str | Iterable[str], start: Time = None, end: Time = None, form: str = "jsonl"
+        self,
+        sink: IO[bytes],
+        matchers: str | Iterable[str],
+        start: Time = None,
+        end: Time = None,
+        form: str = "jsonl",
+        *,
+        on_damage: OnDamage | None = None,
     ) -> int:
-        """Write samples to ``sink`` as jsonl, csv, parquet or arrow, in bounded memory; returns how many bytes.
+        """Write samples to ``sink`` as jsonl, csv, parquet or arrow, in bounded memory; returns how many bytes."""
+        chosen = read_form(form)
+        batches = self.batches(matchers, start, end, on_damage=on_damage)
+        return sum(sink.write(chunk) or len(chunk) for chunk in write_form(chosen, self.index, batches))
 
-        Where a file vanishes before anything was written it begins again; afterwards it raises FileNotFoundError.
+    def batches(
+        self,
+        matchers: str | Iterable[str],
+        start: Time = None,
+        end: Time = None,
+        *,
+        on_damage: OnDamage | None = None,
+    ) -> Iterator[SampleBatch]:
+        """Samples as numpy columns, in bounded memory; ``index.labels(series)`` names a series.
+
+        Files are opened before this returns: what the daemon deletes afterwards is still read.
         """
-        written = 0
+        selectors, interval_ms = read_selectors(matchers), read_range(start, end)
 
-        def write() -> int:
-            nonlocal written
-            for chunk in export(self, read_selectors(matchers), read_range(start, end), read_form(form)):
-                written += len(chunk)
-                sink.write(chunk)
-            return written
+        def begin() -> Iterator[SampleBatch]:
+            batches = read_batches(self, selectors, interval_ms, on_damage=on_damage)
+            first = next(batches, None)
+            return iter(()) if first is None else chain((first,), batches)
 
-        return self._persist(write, lambda: written == 0)
-
-    def batches(self, matchers: str | Iterable[str], start: Time = None, end: Time = None) -> Iterator[SampleBatch]:
-        """Samples as numpy columns, in bounded memory; ``index.labels(series)`` names a series."""
-        return self._batches(matchers, start, end)
+        return self._persist(begin)
 
     def refresh(self) -> None:
         """Read the directory anew: what was written since is there afterwards."""
@@ -149,24 +163,14 @@ class Reader:
     ) -> None:
         self.close()
 
-    def _batches(self, matchers: str | Iterable[str], start: Time, end: Time) -> Iterator[SampleBatch]:
-        return read_batches(self, read_selectors(matchers), read_range(start, end))
-
     def _question(self, matchers: str | Iterable[str], start: Time, end: Time) -> SeriesQuestion:
         return SeriesQuestion(read_selectors(matchers), read_range(start, end), SAMPLES_LOOKED_AT_MAX)
 
-    def _persist(self, read: Callable[[], Answer], may_repeat: Callable[[], bool] = lambda: True) -> Answer:
-        """``read()``, again after a refresh where a file was deleted meanwhile."""
+    def _persist(self, read: Callable[[], Answer]) -> Answer:
+        """``read()``, again after a refresh where a file was merged into another meanwhile."""
         for _ in range(ATTEMPTS_MAX - 1):
             try:
                 return read()
-            except (FileNotFoundError, Damaged) as error:
-                if not (may_repeat() and _is_gone(error)):
-                    raise
+            except FileGone:
                 self.refresh()
         return read()
-
-
-def _is_gone(error: Exception) -> bool:
-    """Whether the error tells of a missing file; damage is no reason to read again."""
-    return isinstance(error, FileNotFoundError) or isinstance(error.__cause__, FileNotFoundError)

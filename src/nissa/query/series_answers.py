@@ -11,12 +11,12 @@ import msgspec
 import numpy as np
 
 from nissa.model.columns import SeriesColumn
+from nissa.model.errors import Damaged
 from nissa.model.matcher import Selector
 from nissa.query.backend import Backend, IndexView
-from nissa.query.export import BATCH_ROWS_MAX
+from nissa.query.export import stream_series
 from nissa.query.times import TIME_MS_MAX, TIME_MS_MIN
 from nissa.series.select import no_check, select_any
-from nissa.store.read import stream_samples
 
 SERIES_PER_SLICE = 16_384
 
@@ -45,14 +45,15 @@ def _present(backend: Backend, series: SeriesColumn, question: SeriesQuestion) -
     """Those of ``series`` with a sample in the interval, and those not looked at."""
     seen: list[SeriesColumn] = []
     samples = 0
-    for batch in stream_samples(backend.snapshot(), series, *question.interval_ms, BATCH_ROWS_MAX):
-        question.check()
-        if len(batch):
-            seen.append(np.unique(batch.series))
-            samples += len(batch)
-            if samples > question.samples_max:
-                seen.append(series[series > batch.series[-1]])
-                break
+    damages: list[Damaged] = []
+    for batch in stream_series(backend, series, question.interval_ms, question.check, damages.append):
+        seen.append(np.unique(batch.series))
+        samples += len(batch)
+        if samples > question.samples_max:
+            seen.append(series[series > batch.series[-1]])
+            break
+    if damages:  # nobody knows what stood there
+        return series
     return np.unique(np.concatenate([np.empty(0, np.uint32), *seen]))
 
 
