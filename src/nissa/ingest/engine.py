@@ -24,7 +24,7 @@ from nissa.config.tree import Config
 from nissa.ingest.accounting import balance
 from nissa.ingest.commit import Committer, Settlement
 from nissa.ingest.pipeline import Pipeline
-from nissa.ingest.recover import Opened, open_directory
+from nissa.ingest.recover import Opened, open_directory, write_settings
 from nissa.ingest.sealing import Generation, Sealer
 from nissa.model.columns import Metadata
 from nissa.model.durability import parse_durability
@@ -38,6 +38,7 @@ from nissa.store.read import Snapshot
 
 TAKE_MAX = 64  # frames taken between two looks at the commit queue
 TICK_S = 0.5
+FLUSH_POLL_S = 0.05
 Call = Callable[[], None]
 
 log = structlog.get_logger()
@@ -55,10 +56,12 @@ class Engine:
         self.config = config
         self._clock = clock
         self._opened: Opened = open_directory(data_dir, config, clock)
+        if self._opened.settings_changed:
+            self._opened = reopen_under(self._opened, data_dir, config, clock)
         self._pipeline: Pipeline = self._opened.pipeline
         self._journal: Journal = self._opened.journal
         self._committer = Committer(self._journal, data_dir, config.storage.free_bytes_min, self._ask_to_give_up)
-        self._sealer = Sealer(self._opened.catalogue, data_dir, config, clock, self._journal, self._call)
+        self._sealer = Sealer(data_dir, self._opened.catalogue, self._journal, config, clock, self._call)
         self._inbox: queue.SimpleQueue[tuple[Frame, Settle] | Call | None] = queue.SimpleQueue()
         self._submit_lock = threading.Lock()
         self._submitted_bytes = 0
@@ -172,12 +175,14 @@ class Engine:
     # ---- life ----
 
     def flush(self) -> None:
-        """Seal what is in the head now, and wait until it is in blocks. Raises what sealing raised."""
-        self._ask(lambda: self._seal_now())().wait()
-
-    def compact(self) -> int:
-        """Merge all raw blocks into as few as possible; returns how many went in. For the operator, not for the hot path."""
-        return self._sealer.compact_all()
+        """Seal all that was taken before, and wait until it is in blocks. Raises: Unavailable where it cannot be."""
+        while True:
+            generation, begun = self._ask(self._seal_or_wait)
+            while not generation.sealed.wait(FLUSH_POLL_S):
+                if generation.failed.is_set():
+                    raise Unavailable(f"a head could not be sealed: {generation.error}")
+            if begun:
+                return
 
     def close(self, *, seal: bool = False) -> None:
         """Take nothing more, make durable and settle what was taken, stop the threads, give the directory back."""
@@ -258,17 +263,20 @@ class Engine:
         old = self._clock() - head.opened_ms >= storage.seal_interval_ms
         long = self._journal.appended_lsn > 0 and self._journal.bytes_on_disk >= storage.journal_bytes_max
         if old or long or head.total >= storage.seal_samples:
-            self._seal_now()
+            self._sealer.begin(self._pipeline, self._journal.appended_lsn)
 
-    def _seal_now(self) -> threading.Event:
-        """Start a new head and give the old one to the sealer; the event is set when it is in blocks."""
-        return self._sealer.start_seal(self._pipeline, self._journal.appended_lsn)
+    def _seal_or_wait(self) -> tuple[Generation, bool]:
+        """The generation on its way, or a new one and True."""
+        under_way = self._sealer.generation
+        if under_way is not None:
+            return under_way, False
+        return self._sealer.begin(self._pipeline, self._journal.appended_lsn), True
 
     def _ask_to_give_up(self) -> None:
         self._inbox.put(self._give_up)
 
     def _give_up(self) -> None:
-        self._sealer.give_up()
+        self._sealer.give_up(self._pipeline.tallies)
         self._pipeline.give_up()
         self._committer.gave_up()
 
@@ -305,6 +313,18 @@ class Engine:
 
     def _head_rows(self) -> int:
         return self._pipeline.head.total + self._sealer.sealing_rows
+
+
+def reopen_under(opened: Opened, data_dir: Path, config: Config, clock: Callable[[], int]) -> Opened:
+    """Bring what was journaled under other settings into blocks, note the new ones, and open the directory again."""
+    if not opened.pipeline.head.empty:
+        sealer = Sealer(data_dir, opened.catalogue, opened.journal, config, clock, lambda call: call())
+        sealer.seal_here(opened.pipeline, opened.journal.appended_lsn)
+    opened.journal.close()
+    opened.catalogue.close()
+    write_settings(data_dir, config)
+    opened.lock.close()
+    return open_directory(data_dir, config, clock)
 
 
 def _attempt(question: Callable[[], Any]) -> Any:

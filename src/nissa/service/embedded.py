@@ -1,11 +1,18 @@
 """What ``nissa.Engine`` and ``nissa.open`` are: the rooms put together without sockets."""
 
 from pathlib import Path
+from typing import Any, Self
 
+from nissa._fast.series import SeriesIndex
 from nissa.config.load import load_config
 from nissa.config.tree import Config
 from nissa.ingest.engine import Engine as _Engine
+from nissa.ingest.recover import read_directory
+from nissa.model.columns import Metadata
+from nissa.model.tally import Tallies
+from nissa.query.reader import Reader
 from nissa.service.clock import wall_ms
+from nissa.store.read import Snapshot
 
 
 class Engine(_Engine):
@@ -19,8 +26,45 @@ class Engine(_Engine):
         """Open ``data_dir`` for writing. Raises: DirectoryLocked, UnknownFormat, JournalFailed, Damaged."""
         super().__init__(Path(data_dir), config if config is not None else load_config(None, {}, {}), wall_ms)
 
-    def __enter__(self) -> "Engine":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def open_directory(data_dir: str | Path) -> Reader:
+    """Read a data directory, also while a daemon writes it. Changes nothing there.
+
+    Raises: ConfigInvalid where it is none, UnknownFormat, Damaged.
+    """
+    return Reader(lambda: DirectoryView(Path(data_dir)))
+
+
+class DirectoryView:
+    """A directory as it is at one moment: its blocks, and its journal replayed in memory (``query.backend.Backend``)."""
+
+    def __init__(self, directory: Path) -> None:
+        read = read_directory(directory)
+        self.index: SeriesIndex = read.pipeline.index
+        self._directory = directory
+        self._blocks = read.blocks
+        self._pipeline = read.pipeline
+        self._recovery = read.recovery
+
+    def snapshot(self) -> Snapshot:
+        """Blocks, and what the journal holds behind them."""
+        return Snapshot(self._directory, self._blocks, self._pipeline.head.snapshot())
+
+    def accounting(self) -> Tallies:
+        """The counters as checkpointed and replayed."""
+        return self._pipeline.tallies
+
+    def status(self) -> dict[str, Any]:
+        """What is known of the directory from outside."""
+        series = {"total": self.index.series_count, "active": self.index.active_count}
+        return {"mode": "offline", "data_dir": str(self._directory), "series": series, "recovery": self._recovery}
+
+    def metadata(self) -> list[Metadata]:
+        """What senders said about metric names."""
+        return list(self._pipeline.metadata.values())

@@ -5,8 +5,8 @@
     blocks/events-00000000000000000008.parquet
     series/series-00000000000000000001.parquet
 
-Names are made of a kind and a number that is never used twice in one directory. A path that comes out of the catalogue is
-believed only in this form, so nothing stored can lead a reader out of the directory.
+Names are made of a kind and a number that is never used twice in one directory. A path that comes out of the
+catalogue is believed only in this form, so nothing stored can lead a reader out of the directory.
 """
 
 import re
