@@ -38,12 +38,17 @@ $(VENV)/stamp-venv: scripts/make-venv
 	scripts/make-venv $(PYTHON) $(VENV)
 	@touch $@
 
-$(VENV)/stamp-built: $(VENV)/stamp-venv setup.py pyproject.toml $(COMPILED)
-	$(BIN)/pip install --quiet --editable .
+$(VENV)/stamp-linked: $(VENV)/stamp-venv scripts/install-dependencies pyproject.toml
+	scripts/install-dependencies $(BIN)/python build run
+	NISSA_BUILD=none $(BIN)/pip install --quiet --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/stamp-built: $(VENV)/stamp-linked setup.py $(COMPILED)
+	$(BIN)/python setup.py --quiet build_ext --inplace
 	@touch $@
 
 $(VENV)/stamp-dev: $(VENV)/stamp-built
-	$(BIN)/pip install --quiet --editable '.[dev,sql]'
+	scripts/install-dependencies $(BIN)/python dev
 	@touch $@
 
 build/checked/stamp build/sanitize/stamp: build/%/stamp: $(VENV)/stamp-dev setup.py $(SOURCES)

@@ -7,19 +7,23 @@
     sanitize  AddressSanitizer and UndefinedBehaviorSanitizer, bounds checked, -O1 -g
     trace     line tracing and profiling hooks, for coverage and profilers
     native    release for this machine's instruction set only
+    none      no modules: links a source tree into an environment; its modules are built in place, apart
 
 A build into the source tree remembers its mode and rebuilds when the next one differs.
 """
 
 import os
+from copy import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from Cython.Build import cythonize
+from Cython.Compiler.ModuleNode import ModuleNode
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-MODES = ("release", "checked", "sanitize", "trace", "native")
+MODES = ("release", "checked", "sanitize", "trace", "native", "none")
 MODE = os.environ.get("NISSA_BUILD") or "release"
 if MODE not in MODES:
     raise SystemExit(f"NISSA_BUILD: expected one of {', '.join(MODES)}, got {MODE!r}")
@@ -68,6 +72,7 @@ class BuildModules(build_ext):
         self.build_temp = str(BUILD / "objects")
 
     def run(self) -> None:
+        self.translate()
         if not self.inplace:
             super().run()
             return
@@ -78,11 +83,39 @@ class BuildModules(build_ext):
         INPLACE_MODE.parent.mkdir(parents=True, exist_ok=True)
         INPLACE_MODE.write_text(MODE)
 
+    def translate(self) -> None:
+        """Cython to C, here and not at import: pip asks this file for metadata several times before it builds."""
+        leave_enums_unchecked()
+        directives = {"language_level": 3, "embedsignature": True, **DIRECTIVES[MODE]}
+        options = {"build_dir": str(BUILD / "cython"), "include_path": ["src"], "compiler_directives": directives}
+        translated = cythonize([copy(extension) for extension in self.extensions], nthreads=2, **options)
+        sources = {extension.name: extension.sources for extension in translated}
+        for extension in self.extensions:
+            extension.sources = sources[extension.name]
+
+
+def leave_enums_unchecked() -> None:
+    """Constants of C enums stand outside of functions, where Cython (3.1 to 3.3) fails to place an overflow check."""
+    generate = ModuleNode.generate_enum_definition
+
+    def generate_unchecked(self: ModuleNode, entry: Any, code: Any) -> None:
+        nodes = [value.value_node for value in entry.enum_values]
+        while nodes:
+            node = nodes.pop()
+            if node is not None:
+                node.overflow_check = node.is_temp = False
+                nodes += [getattr(node, "operand1", None), getattr(node, "operand2", None), getattr(node, "arg", None)]
+        generate(self, entry, code)
+
+    ModuleNode.generate_enum_definition = generate_unchecked
+
 
 def compiled_modules() -> list[Extension]:
-    """One extension per .pyx; all of them depend on every header, which are few."""
+    """One extension per .pyx; all of them depend on every header, which are few. None in mode none."""
+    if MODE == "none":
+        return []
     headers = sorted(str(path) for pattern in ("*.pxd", "*.h") for path in FAST.glob(pattern))
-    extensions = [
+    return [
         Extension(
             f"nissa._fast.{path.stem}",
             [str(path)],
@@ -94,12 +127,6 @@ def compiled_modules() -> list[Extension]:
         )
         for path in sorted(FAST.glob("*.pyx"))
     ]
-    if not extensions:
-        return []
-    directives = {"language_level": 3, "embedsignature": True, **DIRECTIVES[MODE]}
-    options = {"build_dir": str(BUILD / "cython"), "include_path": ["src"], "compiler_directives": directives}
-    modules: list[Extension] = cythonize(extensions, nthreads=2 if len(extensions) > 1 else 0, **options)
-    return modules
 
 
 if __name__ == "__main__":
