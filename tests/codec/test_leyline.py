@@ -46,7 +46,9 @@ GOLDEN_SAMPLES = [
 ]
 
 
-@pytest.mark.parametrize(("golden", "codec"), [("leyline-packet", Codec.LEYLINE_PACKET), ("leyline-bus", Codec.LEYLINE_BUS)])
+@pytest.mark.parametrize(
+    ("golden", "codec"), [("leyline-packet", Codec.LEYLINE_PACKET), ("leyline-bus", Codec.LEYLINE_BUS)]
+)
 def test_golden_packet(golden: str, codec: Codec) -> None:
     """Esper's sample packet, bare and on the bus: four samples, the absent value as 0, units, and the event."""
     reader = Reader()
@@ -105,7 +107,7 @@ def test_last_of_a_repeated_attribute_holds() -> None:
 
 
 def test_refusals_have_reasons_and_spare_the_rest() -> None:
-    """A metric without a name, with a __name__ attribute or with too many attributes is refused; its neighbours are kept."""
+    """A metric without a name, with a __name__ or too many attributes is refused; its neighbours are kept."""
     reader = Reader()
     packet = leyline.TelemetryPacket()
     packet.metrics.add(value=1)
@@ -117,7 +119,8 @@ def test_refusals_have_reasons_and_spare_the_rest() -> None:
     packet.metrics.add(name="good", value=2)
     for _ in range(2):
         reader.decode(packet.SerializeToString())
-        assert reader.batch.refused == {"name_missing": 2, "label_duplicate": 1, "label_name_empty": 1, "labels_too_many": 2}
+        reasons = {"name_missing": 2, "label_duplicate": 1, "label_name_empty": 1, "labels_too_many": 2}
+        assert reader.batch.refused == reasons
         assert [each[2] for each in reader.samples()] == [2.0]
 
 
@@ -142,7 +145,7 @@ def test_other_bus_messages_are_accepted_and_counted() -> None:
 
 
 def test_event_envelope() -> None:
-    """The payload of an EventEnvelope is read where its type is TelemetryPacket; a compressed one is told to the sender."""
+    """The payload of an EventEnvelope is read where its type is TelemetryPacket; a compressed one is refused."""
     reader = Reader()
     packet = (GOLDENS / "leyline-packet.bin").read_bytes()
     envelope = leyline.EventEnvelope(payload=packet, payload_type="esper.leyline.v1.TelemetryPacket")

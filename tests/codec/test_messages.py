@@ -26,8 +26,19 @@ SAMPLES = {
         "epoch": 3,
         "request_id": "r-1",
     },
-    "alert_notification": {"alert_id": "f00d", "name": "slow", "severity": 4, "value": 25.5, "routes": ["slack", "email"]},
-    "control_command": {"command_id": "c-1", "command": "pause", "dry_run": True, "parameters": [{"name": "s", "value": "1"}]},
+    "alert_notification": {
+        "alert_id": "f00d",
+        "name": "slow",
+        "severity": 4,
+        "value": 25.5,
+        "routes": ["slack", "email"],
+    },
+    "control_command": {
+        "command_id": "c-1",
+        "command": "pause",
+        "dry_run": True,
+        "parameters": [{"name": "s", "value": "1"}],
+    },
 }
 
 
@@ -77,7 +88,7 @@ def test_other_spelling_of_a_sound_message_passes_the_round_trip() -> None:
 
 
 def test_many_labels_pass_the_round_trip() -> None:
-    """Labels are no map: their order is on the wire, so that re-encoding never differs, as it does for half of all map messages."""
+    """Labels are no map: their order is on the wire, so that re-encoding never differs, however many there are."""
     codec = MessageCodec()
     point = telemetry_pb2.MetricPoint(name="a", value=math.nan)
     for number in range(32):

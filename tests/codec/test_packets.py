@@ -111,7 +111,12 @@ def test_golden_command_delimited() -> None:
     assert decoded.events is not None
     assert (len(decoded.events), reader.batch.events, len(reader.batch)) == (2, 2, 0)
     row = decoded.events.row(1)
-    assert (row["description"], row["source"], row["level"], row["time_ms"]) == ("acknowledge_alert", "tolaria", 1, START_MS)
+    assert (row["description"], row["source"], row["level"], row["time_ms"]) == (
+        "acknowledge_alert",
+        "tolaria",
+        1,
+        START_MS,
+    )
     assert row["attributes"]["parameter.alert"] == "f00d"
     assert row["attributes"]["dry_run"] == "true"
 

@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
+
 from oracle import fuzz_wire, leyline
 from oracle.wire import rearrange
 
@@ -37,7 +38,9 @@ def test_rearranged_packets_are_the_same_series() -> None:
     packet = leyline.leyline.TelemetryPacket.FromString((GOLDENS / "leyline-packet.bin").read_bytes())
     packet.metrics[0].attributes["k"] = "v"
     for _ in range(200):
-        assert harness.compare(rearrange(packet.DESCRIPTOR, packet.SerializeToString(), rng), leyline.PACKET, False) == ""
+        assert (
+            harness.compare(rearrange(packet.DESCRIPTOR, packet.SerializeToString(), rng), leyline.PACKET, False) == ""
+        )
         assert harness.index.series_count == 4
 
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from oracle import fuzz_wire, packets
 
 from nissa._proto.columns_pb2 import SampleColumns
+from oracle import fuzz_wire, packets
 
 GOLDENS = Path(__file__).parent.parent / "goldens"
 SYMBOLS = ["", "__name__", "a", "b"]
@@ -50,7 +50,7 @@ def columns(series: int = 2, **fields: object) -> bytes:
     ],
 )
 def test_columns_that_do_not_fit(body: bytes) -> None:
-    """Uneven columns, wrong run lengths, references to nothing and times past 64 bits are malformed; nothing is kept."""
+    """Uneven columns, wrong run lengths, references to nothing, times past 64 bits: malformed, nothing is kept."""
     harness = fuzz_wire.Harness()
     assert harness.compare(body, packets.COLUMNS, False) == ""
     assert harness.refused == 1

@@ -11,7 +11,7 @@ VALUE_BYTES_MAX = 65535
 
 
 class Expected(NamedTuple):
-    """samples: (labels, ts_ms, bits of the value) in order. refused: a set of allowed reasons for each refused sample."""
+    """samples: (labels, ts_ms, bits of the value) in order. refused: the reasons allowed, for each refused sample."""
 
     samples: list[tuple[Labels, int, int]]
     refused: list[set[str]]

@@ -14,16 +14,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from oracle import leyline, packets
-from oracle.expected import agree, got
-from oracle.wire import Refused, damage, delimit, rearrange
-
 from nissa._fast.batch import Batch
 from nissa._fast.leyline import decode_leyline
 from nissa._fast.packets import decode_packets
 from nissa._fast.sample_columns import decode_sample_columns
 from nissa._fast.series import SeriesIndex
 from nissa.model.errors import Malformed
+from oracle import leyline, packets
+from oracle.expected import agree, got
+from oracle.wire import Refused, damage, delimit, rearrange
 
 CODECS = (leyline.BUS, leyline.EVENT, leyline.PACKET, packets.PACKET, packets.COLUMNS, packets.POINT, packets.EVENT)
 RECEIVED_MS = 1_758_000_000_777
@@ -111,7 +110,8 @@ def run(count: int, seed: int) -> Harness:
         body, delimited = a_body(codec, rng)
         difference = harness.compare(body, codec, delimited)
         if difference:
-            raise AssertionError(f"seed {seed}, message {number}, codec {codec}, delimited {delimited}, {body.hex()}: {difference}")
+            where = f"seed {seed}, message {number}, codec {codec}, delimited {delimited}"
+            raise AssertionError(f"{where}, {body.hex()}: {difference}")
     return harness
 
 
@@ -120,4 +120,5 @@ if __name__ == "__main__":
     chosen = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(1 << 32)
     started = time.monotonic()
     done = run(messages, chosen)
-    print(f"seed {chosen}: {done.accepted} accepted and {done.refused} refused alike, {time.monotonic() - started:.0f} s")
+    seconds = time.monotonic() - started
+    print(f"seed {chosen}: {done.accepted} accepted and {done.refused} refused alike, {seconds:.0f} s")

@@ -3,14 +3,14 @@
 import random
 from typing import Any
 
+from nissa._proto import leyline_pb2 as leyline
 from oracle.expected import Expected, sample, series_labels
 from oracle.wire import TIMES_MS, Refused, a_double, a_text, bits_of, parse, undelimit
-
-from nissa._proto import leyline_pb2 as leyline
 
 BUS, EVENT, PACKET = 3, 4, 5
 CLASSES = {BUS: leyline.BusEnvelope, EVENT: leyline.EventEnvelope, PACKET: leyline.TelemetryPacket}
 SECONDS_MAX = 9_223_372_036_854_000
+PAYLOAD_TYPES = ("TelemetryPacket", "esper.leyline.v1.TelemetryPacket", "a.b/x.TelemetryPacket", "XTelemetryPacket", "")
 NAMES = ("tolaria.training.loss", "kasmina.isolation.violations", "a", "oona.queue.depth", "b.c")
 KEYS = ("status", "node", "job", "source", "kind", "__name__")
 
@@ -60,7 +60,7 @@ def expect_packet(out: Expected, packet: Any, received_ms: int) -> None:
         )
 
 
-# ---- Generation --------------------------------------------------------------------------------------------------------
+# ---- Generation ------------------------------------------------------------------------------------------------------
 
 
 def a_packet(rng: random.Random) -> Any:
@@ -75,7 +75,9 @@ def a_packet(rng: random.Random) -> Any:
         metric = packet.metrics.add(name=a_text(rng, NAMES), value=a_double(rng), unit=a_text(rng, ("ms", "loss", "")))
         fill(metric.attributes, rng)
     for _ in range(rng.choice((0, 0, 1, 2))):
-        event = packet.events.add(event_id=a_text(rng, ("evt-1",)), description=a_text(rng, ("timeout",)), level=rng.randrange(7))
+        event = packet.events.add(
+            event_id=a_text(rng, ("evt-1",)), description=a_text(rng, ("timeout",)), level=rng.randrange(7)
+        )
         fill(event.attributes, rng)
     if rng.random() < 0.2:
         span = packet.spans.add(span_id="s", name="n", parent_span_id="p")
@@ -98,14 +100,16 @@ def a_message(codec: int, rng: random.Random) -> Any:
     if codec == PACKET:
         return payload
     if codec == BUS:
-        envelope = leyline.BusEnvelope(message_type=rng.choice((4, 4, 4, 4, 0, 3, 10)), payload=payload.SerializeToString())
+        envelope = leyline.BusEnvelope(
+            message_type=rng.choice((4, 4, 4, 4, 0, 3, 10)), payload=payload.SerializeToString()
+        )
         fill(envelope.attributes, rng)
         return envelope
     envelope = leyline.EventEnvelope(
         event_id="e",
         event_type="telemetry",
         payload=payload.SerializeToString(),
-        payload_type=rng.choice(("TelemetryPacket", "esper.leyline.v1.TelemetryPacket", "type.googleapis.com/x.TelemetryPacket", "XTelemetryPacket", "")),
+        payload_type=rng.choice(PAYLOAD_TYPES),
         content_encoding=rng.choice(("", "identity", "protobuf")),
         routing_keys=["a", "b"][: rng.randrange(3)],
         max_attempts=rng.randrange(3),

@@ -3,10 +3,9 @@
 import random
 from typing import Any
 
+from nissa._proto import columns_pb2, telemetry_pb2
 from oracle.expected import Expected, sample, series_labels
 from oracle.wire import TIMES_MS, Refused, a_double, a_text, bits_of, parse, undelimit
-
-from nissa._proto import columns_pb2, telemetry_pb2
 
 PACKET, COLUMNS, POINT, EVENT = 6, 7, 8, 9
 CLASSES = {
@@ -66,7 +65,8 @@ def expect_columns(out: Expected, message: Any, received_ms: int) -> None:
     values, deltas = list(message.values), list(message.time_deltas_ms)
     if message.run_lengths:
         lengths = list(message.run_lengths)
-        if message.by_round or len(lengths) != len(definitions) or sum(lengths) != len(values) or len(deltas) != len(values):
+        counts = (len(lengths), sum(lengths), len(deltas))
+        if message.by_round or counts != (len(definitions), len(values), len(values)):
             raise Refused("runs")
         runs = []
         for length in lengths:
@@ -108,7 +108,7 @@ def summed(start_ms: int, deltas: list[int]) -> list[int]:
     return out
 
 
-# ---- Generation --------------------------------------------------------------------------------------------------------
+# ---- Generation ------------------------------------------------------------------------------------------------------
 
 
 def a_message(codec: int, rng: random.Random) -> Any:
@@ -182,6 +182,8 @@ def a_columns(rng: random.Random) -> Any:
         samples = count * (rounds or rng.randrange(2))
         if rng.random() < 0.4:
             message.by_round = rng.random() < 0.8
-    message.time_deltas_ms.extend(rng.choice((0, 1000, -1, 2**40, 2**62)) if rng.random() < 0.1 else 1000 for _ in range(deltas))
+    message.time_deltas_ms.extend(
+        rng.choice((0, 1000, -1, 2**40, 2**62)) if rng.random() < 0.1 else 1000 for _ in range(deltas)
+    )
     message.values.extend(a_double(rng) for _ in range(samples))
     return message

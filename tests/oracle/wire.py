@@ -2,11 +2,11 @@
 
 What the decoders refuse as malformed is what Google's parser refuses, and beside that exactly:
 
-* a known field with another wire type than that of its definition (packed and single elements of a repeated number are both its own);
+* a known field with another wire type than that of its definition (a repeated number may be packed or single);
 * groups, wire types 3 and 4;
 * a varint of more than 64 bits, whose upper bits Google's parsers drop;
 * a string that is not UTF-8, in proto2 too;
-* a map entry with any field beside key and value (Google's own parsers differ: some keep such an entry, some set it aside).
+* a map entry with any field beside key and value (of Google's parsers some keep such an entry, some set it aside).
 
 Known messages inside known messages are held to the same.
 """
@@ -20,10 +20,10 @@ from google.protobuf.descriptor import FieldDescriptor as F
 from google.protobuf.message import DecodeError
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-WIRE = {F.TYPE_DOUBLE: FIXED64, F.TYPE_FIXED64: FIXED64, F.TYPE_FLOAT: FIXED32, F.TYPE_STRING: BYTES, F.TYPE_BYTES: BYTES, F.TYPE_MESSAGE: BYTES}
+WIRE = {F.TYPE_DOUBLE: FIXED64, F.TYPE_FLOAT: FIXED32, F.TYPE_STRING: BYTES, F.TYPE_BYTES: BYTES, F.TYPE_MESSAGE: BYTES}
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818  a verdict of the twin, not an error
     """The message is malformed, for the reason given."""
 
 
@@ -139,11 +139,11 @@ def undelimit(data: bytes) -> list[bytes]:
     return out
 
 
-# ---- Mutation ----------------------------------------------------------------------------------------------------------
+# ---- Mutation --------------------------------------------------------------------------------------------------------
 
 
 def rearrange(descriptor: Any, data: bytes, rng: random.Random) -> bytes:
-    """The same message to a reader that knows protobuf: fields in another order, some split, repeated, or spelt longer."""
+    """The same message to who knows protobuf: fields in another order, some split, repeated, or spelt longer."""
     pieces = []
     for number, wire, value, raw in split(data):
         field = descriptor.fields_by_number.get(number)
@@ -217,7 +217,8 @@ def damage(data: bytes, other: bytes, rng: random.Random) -> bytes:
         elif kind == 3:
             del out[at : at + rng.randrange(1, 4)]
         elif kind == 4:
-            out[at:at] = rng.choice((b"\x00", b"\xff" * 10, b"\x80", b"\x0b", b"\x0c", varint(rng.getrandbits(64)), rng.randbytes(3)))
+            some = (b"\x00", b"\xff" * 10, b"\x80", b"\x0b", b"\x0c", varint(rng.getrandbits(64)), rng.randbytes(3))
+            out[at:at] = rng.choice(some)
         elif kind == 5:
             start = rng.randrange(len(other) + 1)
             out[at:at] = other[start : start + rng.randrange(16)]
@@ -226,7 +227,7 @@ def damage(data: bytes, other: bytes, rng: random.Random) -> bytes:
     return bytes(out)
 
 
-# ---- Values ------------------------------------------------------------------------------------------------------------
+# ---- Values ----------------------------------------------------------------------------------------------------------
 
 DOUBLES = (0.0, -0.0, 1.0, -1.5, 1e308, 5e-324, float("inf"), float("-inf"))
 BITS = (0x7FF0000000000002, 0x7FF8000000000001, 0xFFF8000000000000)

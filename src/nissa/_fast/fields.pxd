@@ -1,14 +1,17 @@
-# Steps shared by the codecs of packets: fields of a protobuf message, each one read or checked in the wire type of its definition.
+# Steps shared by the codecs of packets: fields of a protobuf message, each one read or checked in the wire type of its
+# definition.
 #
 # A message that is checked for form only is described by a string, one letter for each field number from 0:
 #
-#   s string (UTF-8)   b bytes   n varint   d double   e map entry {1 name, 2 value: string}   m moment {1 seconds, 2 nanos}   - unknown
+#   s string (UTF-8)   b bytes   n varint   d double   - unknown
+#   e map entry {1 name, 2 value: string}   m moment {1 seconds, 2 nanos}
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
-from nissa._fast.cursor cimport BYTES, FIXED64, VARINT, Cursor, check_utf8, cursor_in, read_bytes, read_tag, read_varint, skip_field
-from nissa._fast.types cimport (LABELS_MAX, OK, SCRATCH_BYTES, TAG_INVALID, TIME_OVERFLOW, WIRE_TYPE_WRONG, Label, LabelList, Status,
-                                Text)
+from nissa._fast.cursor cimport (BYTES, FIXED64, VARINT, Cursor, check_utf8, cursor_in, read_bytes, read_tag,
+                                 read_varint, skip_field)
+from nissa._fast.types cimport (LABELS_MAX, OK, SCRATCH_BYTES, TAG_INVALID, TIME_OVERFLOW, WIRE_TYPE_WRONG, Label,
+                                LabelList, Status, Text)
 
 
 cdef inline Text no_text() noexcept nogil:
@@ -29,9 +32,10 @@ cdef inline Status read_text(Cursor* cursor, Text* out) noexcept nogil:
 
 
 cdef inline Status read_entry(Text message, bint of_map, Label* out) noexcept nogil:
-    """A map entry of Leyline or a Label of nissa.v2: both are {1 name, 2 value}. The last of a repeated field holds, absent is empty.
+    """A map entry of Leyline or a Label of nissa.v2: {1 name, 2 value}. The last of each holds, absent is empty.
 
-    A map entry has these two fields by definition. With a third one, some readers keep the entry and some drop it: it is refused.
+    A map entry has these two fields by definition. With a third one, some readers keep the entry and some drop it: it
+    is refused.
     """
     cdef Cursor cursor = cursor_in(message)
     cdef uint32_t tag = 0
@@ -58,7 +62,7 @@ cdef inline Status read_entry(Text message, bint of_map, Label* out) noexcept no
 
 
 cdef inline Status read_moment(Text message, int64_t* seconds, int32_t* nanos) noexcept nogil:
-    """A Timestamp or Duration. What it does not mention keeps its value, so that repeated ones merge as protobuf merges them."""
+    """A Timestamp or Duration. What it does not mention keeps its value: repeated ones merge as protobuf has it."""
     cdef Cursor cursor = cursor_in(message)
     cdef uint32_t tag = 0
     cdef uint64_t number = 0
@@ -117,6 +121,11 @@ cdef inline Status check_field(Cursor* cursor, uint32_t tag, char kind) noexcept
     return OK
 
 
+cdef inline char kind_of(const char* kinds, uint32_t kind_count, uint32_t tag) noexcept nogil:
+    """The kind of a tag's field in a description like those above."""
+    return kinds[tag >> 3] if tag >> 3 < kind_count else <char>c'-'
+
+
 cdef inline Status check_message(Text message, const char* kinds, uint32_t kind_count) noexcept nogil:
     """A message that is checked for form only."""
     cdef Cursor cursor = cursor_in(message)
@@ -125,7 +134,7 @@ cdef inline Status check_message(Text message, const char* kinds, uint32_t kind_
     while cursor.at < cursor.end:
         status = read_tag(&cursor, &tag)
         if status == OK:
-            status = check_field(&cursor, tag, kinds[tag >> 3] if tag >> 3 < kind_count else <char>c'-')
+            status = check_field(&cursor, tag, kind_of(kinds, kind_count, tag))
         if status != OK:
             return status
     return OK
@@ -143,7 +152,7 @@ cdef inline void put_label(LabelList* out, Label label) noexcept nogil:
     """Add a label as a map takes an entry: the last of one name holds."""
     cdef uint32_t index
     for index in range(min(out.count, <uint32_t>LABELS_MAX)):
-        if out.label[index].name.size == label.name.size and memcmp(out.label[index].name.at, label.name.at, label.name.size) == 0:
+        if text_is(out.label[index].name, <const char*>label.name.at, label.name.size):
             out.label[index].value = label.value
             return
     add_label(out, label)
@@ -171,7 +180,8 @@ cdef inline void add_default(LabelList* labels, const char* name, uint32_t size,
 cdef inline void add_name(LabelList* labels, Text name) noexcept nogil:
     """Add ``__name__``: the name with dots as underscores.
 
-    A sender's own ``__name__`` label makes the series refused: it stands beside this one, a duplicate, or is emptied with it.
+    A sender's own ``__name__`` label makes the series refused: it stands beside this one, a duplicate, or is emptied
+    with it.
     """
     cdef Label label
     cdef uint32_t index

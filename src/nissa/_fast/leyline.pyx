@@ -12,30 +12,32 @@
     ├─ 30 spans*         checked for form
     └─ 40 system_health  checked for form
 
-A metric becomes one sample, at the packet's time, of the series {__name__ = name with dots as underscores, job = "nissa",
-source = source_subsystem, attributes}; attributes win over job and source. Fields may come in any order, so a packet is walked twice:
-for what all its metrics share, then for metrics and events.
+A metric becomes one sample, at the packet's time, of the series {__name__ = name with dots as underscores, job =
+"nissa", source = source_subsystem, attributes}; attributes win over job and source. Fields may come in any order, so a
+packet is walked twice: for what all its metrics share, then for metrics and events.
 
-A metric is known by the hash of its bytes but the value's: ``name | value | unit attributes`` is hashed around the value, and only the
-lengths of its fields are looked at. What those bytes say was checked when the index first saw them: its text, and the form of its
-attributes. A metric whose fields stand in another order is checked and hashed field by field.
+A metric is known by the hash of its bytes but the value's: ``name | value | unit attributes`` is hashed around the
+value, and only the lengths of its fields are looked at. What those bytes say was checked when the index first saw them:
+its text, and the form of its attributes. A metric whose fields stand in another order is checked and hashed field by
+field.
 
-Read strictly: fields in the wire type of their definition, no groups, strings UTF-8; unknown fields are stepped over. A body is sound
-as a whole or refused as a whole.
+Read strictly: fields in the wire type of their definition, no groups, strings UTF-8; unknown fields are stepped over. A
+body is sound as a whole or refused as a whole.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from nissa._fast.batch cimport Batch, Note, push_row
-from nissa._fast.cursor cimport Cursor, cursor_in, cursor_over, read_bytes, read_double, read_tag, read_varint, skip_field
-from nissa._fast.fields cimport (add_default, add_name, check_field, check_message, moment_ms, no_text, put_label, read_entry,
-                                 read_moment, read_text, text_is)
+from nissa._fast.cursor cimport (Cursor, cursor_in, cursor_over, read_bytes, read_double, read_tag, read_varint,
+                                 skip_field)
+from nissa._fast.fields cimport (add_default, add_name, check_field, check_message, kind_of, moment_ms, no_text,
+                                 put_label, read_entry, read_moment, read_text, text_is)
 from nissa._fast.hash cimport Secret, chain, hash_bytes
 from nissa._fast.series cimport SeriesIndex
 from nissa._fast.types cimport (OK, SERIES_NONE, WIRE_TYPE_WRONG, Fingerprint, Label, LabelList, Record, Status, Text)
-from nissa._fast.walk cimport (Event, Packet, Walk, begin_walk, end_walk, packet_of, push_attribute, push_event, push_packet,
-                               same_note, take_all)
+from nissa._fast.walk cimport (Event, Packet, Walk, begin_walk, end_walk, packet_of, push_attribute, push_event,
+                               push_packet, same_note, take_all)
 
 # A tag as it is compared: field number << 3 | wire type. The names say message and field.
 cdef enum:
@@ -74,17 +76,18 @@ cdef struct Metric:
     double value
 
 
-# ---- Boundary ------------------------------------------------------------------------------------------------------------------------
+# ---- Boundary --------------------------------------------------------------------------------------------------------
 
-def decode_leyline(const uint8_t[::1] body, int codec, SeriesIndex index not None, Batch batch not None, *, bint delimited,
-                   int64_t received_ms, uint32_t minute, size_t admit_max, int64_t oldest_ms, int64_t newest_ms):
+def decode_leyline(const uint8_t[::1] body, int codec, SeriesIndex index not None, Batch batch not None, *,
+                   bint delimited, int64_t received_ms, uint32_t minute, size_t admit_max, int64_t oldest_ms,
+                   int64_t newest_ms):
     """Decode one decompressed body into ``batch``; afterwards the batch holds the accepted rows and the counts.
 
-    codec: 3 BusEnvelope, 4 EventEnvelope, 5 TelemetryPacket (``model.frame.Codec``). delimited: a run of messages, each behind its
-    varint length. received_ms: the time of a packet that tells none. minute, admit_max, oldest_ms, newest_ms: as for remote write.
-    Returns: (list of Metadata, EventBatch or None, count of messages accepted and not read).
-    Raises: Malformed (what, and the byte offset), TooLarge, UnsupportedMedia. Nothing is kept of a body that raises.
-    GIL: released. Cost: about 50 ns per known metric without attributes, 10 ns for each attribute.
+    codec: 3 BusEnvelope, 4 EventEnvelope, 5 TelemetryPacket (``model.frame.Codec``). delimited: a run of messages, each
+    behind its varint length. received_ms: the time of a packet that tells none. minute, admit_max, oldest_ms,
+    newest_ms: as for remote write. Returns: (list of Metadata, EventBatch or None, count of messages accepted and not
+    read). Raises: Malformed (what, and the byte offset), TooLarge, UnsupportedMedia. Nothing is kept of a body that
+    raises. GIL: released. Cost: about 50 ns per known metric without attributes, 10 ns for each attribute.
     """
     cdef Text message
     cdef Walk walk
@@ -102,7 +105,7 @@ def decode_leyline(const uint8_t[::1] body, int codec, SeriesIndex index not Non
         end_walk(&walk)
 
 
-# ---- Loops ---------------------------------------------------------------------------------------------------------------------------
+# ---- Loops -----------------------------------------------------------------------------------------------------------
 
 cdef void decode_body(Walk* walk, Batch batch, SeriesIndex index, Text body, int codec, bint delimited, uint32_t minute,
                       size_t admit_max) noexcept nogil:
@@ -153,7 +156,7 @@ cdef Status walk_bus(Walk* walk, Batch batch, Text message) noexcept nogil:
         elif tag == TAG_BUS_PAYLOAD:
             status = read_bytes(&cursor, &payload)
         else:
-            status = check_field(&cursor, tag, b"-nbe"[tag >> 3] if tag >> 3 < 4 else <char>c'-')
+            status = check_field(&cursor, tag, kind_of(b"-nbe", 4, tag))
         if status != OK:
             return status
     if message_type & 0xFFFFFFFFU != BUS_TELEMETRY:
@@ -180,7 +183,7 @@ cdef Status walk_envelope(Walk* walk, Batch batch, Text message) noexcept nogil:
         elif tag == TAG_ENVELOPE_ENCODING:
             status = read_text(&cursor, &encoding)
         else:
-            status = check_field(&cursor, tag, b"-sssmmm---bss-------nss-------nnn"[tag >> 3] if tag >> 3 < 33 else <char>c'-')
+            status = check_field(&cursor, tag, kind_of(b"-sssmmm---bss-------nss-------nnn", 33, tag))
         if status != OK:
             return status
     if not is_packet_type(payload_type):
@@ -312,7 +315,8 @@ cdef Status walk_event(Walk* walk, const Packet* packet, Text message) noexcept 
     return status
 
 
-cdef Status read_metric(Text message, Metric* out, LabelList* labels, const Secret* secret, Fingerprint* key) noexcept nogil:
+cdef Status read_metric(Text message, Metric* out, LabelList* labels, const Secret* secret,
+                        Fingerprint* key) noexcept nogil:
     """A MetricPoint whatever the order of its fields. Its attributes go into labels, or else their hashes into key."""
     cdef Cursor cursor = cursor_in(message)
     cdef uint32_t tag = 0
@@ -396,10 +400,10 @@ cdef Status notes_of_new(Batch batch) noexcept nogil:
     return OK
 
 
-# ---- Steps ---------------------------------------------------------------------------------------------------------------------------
+# ---- Steps -----------------------------------------------------------------------------------------------------------
 
 cdef inline bint read_plain_metric(const Secret* secret, Text message, double* value, Fingerprint* key) noexcept nogil:
-    """The metric every sender writes, ``name [value] [unit] attributes*`` with short lengths, or no step at all (then: False)."""
+    """The metric every sender writes, ``name [value] [unit] attributes*`` with short lengths; else False."""
     cdef const uint8_t* at = message.at
     cdef const uint8_t* end = at + message.size
     cdef const uint8_t* tail
@@ -438,5 +442,5 @@ cdef inline bint is_packet_type(Text name) noexcept nogil:
 
 
 cdef inline bint is_compression(Text name) noexcept nogil:
-    return (text_is(name, b"gzip", 4) or text_is(name, b"zstd", 4) or text_is(name, b"snappy", 6) or text_is(name, b"deflate", 7)
-            or text_is(name, b"br", 2) or text_is(name, b"lz4", 3))
+    return (text_is(name, b"gzip", 4) or text_is(name, b"zstd", 4) or text_is(name, b"snappy", 6)
+            or text_is(name, b"deflate", 7) or text_is(name, b"br", 2) or text_is(name, b"lz4", 3))

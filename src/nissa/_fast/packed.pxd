@@ -1,11 +1,13 @@
 # Packed columns of a protobuf message: one run of varints or doubles, in however many pieces it came.
 #
-# A repeated scalar field may stand as one packed run, as several, or as single elements. One run is used where it stands; anything
-# else is joined first, so that the loops over a column see one run of bytes. Every piece holds whole elements only.
+# A repeated scalar field may stand as one packed run, as several, or as single elements. One run is used where it
+# stands; anything else is joined first, so that the loops over a column see one run of bytes. Every piece holds whole
+# elements only.
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
-from nissa._fast.cursor cimport BYTES, FIXED64, VARINT, Cursor, cursor_in, read_bytes, read_tag, read_varint, skip_field, zigzag
+from nissa._fast.cursor cimport (BYTES, FIXED64, VARINT, Cursor, cursor_in, read_bytes, read_tag, read_varint,
+                                 skip_field, zigzag)
 from nissa._fast.fields cimport no_text
 from nissa._fast.types cimport OK, TIME_OVERFLOW, TRUNCATED, WIRE_TYPE_WRONG, Status, Text
 

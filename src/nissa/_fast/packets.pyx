@@ -1,20 +1,22 @@
-"""nissa.v2: packets, single points and single events to rows, records and events. SampleColumns have ``sample_columns.pyx``.
+"""nissa.v2: packets, single points and single events to rows, records and events.
+
+SampleColumns have ``sample_columns.pyx``.
 
     TelemetryPacket
     ├─ 1 packet_id  2 source  3 epoch  4 request_id  5 priority  6 timestamp_ms
     ├─ 10 points*   1 name  2 labels*  3 type  4 value  5 timestamp_ms  6 unit  7 epoch  8 request_id
     └─ 20 events*   1 event_id  2 description  3 level  4 attributes*  5 timestamp_ms  6 source  7 epoch  8 request_id
 
-A point becomes one sample of the series {__name__ = name with dots as underscores, job = "nissa", source, labels}; labels win over job
-and source. It is known by the hash of two runs of its bytes, what comes before its value and what comes after its time; epoch and
-request_id behind them are not part of the series:
+A point becomes one sample of the series {__name__ = name with dots as underscores, job = "nissa", source, labels};
+labels win over job and source. It is known by the hash of two runs of its bytes, what comes before its value and what
+comes after its time; epoch and request_id behind them are not part of the series:
 
     name labels* [type] │ [value] [timestamp_ms] │ [unit] │ [epoch] [request_id]
     └──── hashed ─────┘                            hashed
 
-What those bytes say was checked when the index first saw them. A point whose fields stand in another order is checked and hashed field
-by field. A packet is walked twice, as in ``leyline.pyx``; the same strictness holds, and text must be UTF-8 although proto2 does not
-ask for it.
+What those bytes say was checked when the index first saw them. A point whose fields stand in another order is checked
+and hashed field by field. A packet is walked twice, as in ``leyline.pyx``; the same strictness holds, and text must be
+UTF-8 although proto2 does not ask for it.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -22,12 +24,12 @@ from libc.string cimport memcpy
 
 from nissa._fast.batch cimport Batch, Note, push_row
 from nissa._fast.cursor cimport Cursor, cursor_in, read_bytes, read_double, read_tag, read_varint, skip_field
-from nissa._fast.fields cimport add_default, add_label, add_name, check_field, no_text, read_entry, read_text
+from nissa._fast.fields cimport add_default, add_label, add_name, check_field, kind_of, no_text, read_entry, read_text
 from nissa._fast.hash cimport Secret, chain, hash_bytes
 from nissa._fast.series cimport SeriesIndex
 from nissa._fast.types cimport OK, SERIES_NONE, WIRE_TYPE_WRONG, Fingerprint, Label, LabelList, Record, Status, Text
-from nissa._fast.walk cimport (Event, Packet, Walk, begin_walk, end_walk, note_type, packet_of, push_attribute, push_event, push_packet,
-                               same_note, take_all)
+from nissa._fast.walk cimport (Event, Packet, Walk, begin_walk, end_walk, note_type, packet_of, push_attribute,
+                               push_event, push_packet, same_note, take_all)
 
 # A tag as it is compared: field number << 3 | wire type. The names say message and field.
 cdef enum:
@@ -67,15 +69,15 @@ cdef struct Point:
     uint32_t type
 
 
-# ---- Boundary ------------------------------------------------------------------------------------------------------------------------
+# ---- Boundary --------------------------------------------------------------------------------------------------------
 
-def decode_packets(const uint8_t[::1] body, int codec, SeriesIndex index not None, Batch batch not None, *, bint delimited,
-                   int64_t received_ms, uint32_t minute, size_t admit_max, int64_t oldest_ms, int64_t newest_ms):
+def decode_packets(const uint8_t[::1] body, int codec, SeriesIndex index not None, Batch batch not None, *,
+                   bint delimited, int64_t received_ms, uint32_t minute, size_t admit_max, int64_t oldest_ms,
+                   int64_t newest_ms):
     """Decode one decompressed body into ``batch``; afterwards the batch holds the accepted rows and the counts.
 
-    codec: 6 TelemetryPacket, 8 MetricPoint, 9 TelemetryEvent (``model.frame.Codec``). The rest, and what is returned and raised, is as
-    for ``decode_leyline``.
-    GIL: released. Cost: about 50 ns per known point of two labels.
+    codec: 6 TelemetryPacket, 8 MetricPoint, 9 TelemetryEvent (``model.frame.Codec``). The rest, and what is returned
+    and raised, is as for ``decode_leyline``. GIL: released. Cost: about 50 ns per known point of two labels.
     """
     cdef Text message
     cdef Walk walk
@@ -93,7 +95,7 @@ def decode_packets(const uint8_t[::1] body, int codec, SeriesIndex index not Non
         end_walk(&walk)
 
 
-# ---- Loops ---------------------------------------------------------------------------------------------------------------------------
+# ---- Loops -----------------------------------------------------------------------------------------------------------
 
 cdef void decode_body(Walk* walk, Batch batch, SeriesIndex index, Text body, int codec, bint delimited, uint32_t minute,
                       size_t admit_max) noexcept nogil:
@@ -177,7 +179,7 @@ cdef Status walk_header(Walk* walk, Batch batch, Packet* packet, Text message) n
         elif tag >> 3 == 10 or tag >> 3 == 20:
             return WIRE_TYPE_WRONG
         else:
-            status = check_field(&cursor, tag, b"-ssnsnn"[tag >> 3] if tag >> 3 < 7 else <char>c'-')
+            status = check_field(&cursor, tag, kind_of(b"-ssnsnn", 7, tag))
         if status != OK:
             return status
     packet.source_key = hash_bytes(walk.secret, packet.source.at, packet.source.size, DOMAIN_SOURCE)
@@ -210,8 +212,12 @@ cdef Status walk_point(Walk* walk, Batch batch, const Packet* packet, Text messa
     return push_row(batch, point.ts_ms, point.value)
 
 
-cdef Status read_point(Text message, Point* out, LabelList* labels, const Secret* secret, Fingerprint* key) noexcept nogil:
-    """A MetricPoint whatever the order of its fields. Its labels go into labels, or else their hashes into key. ts_ms is kept if absent."""
+cdef Status read_point(Text message, Point* out, LabelList* labels, const Secret* secret,
+                       Fingerprint* key) noexcept nogil:
+    """A MetricPoint whatever the order of its fields; an absent time leaves ts_ms as it is.
+
+    Its labels go into labels, or else their hashes into key.
+    """
     cdef Cursor cursor = cursor_in(message)
     cdef uint32_t tag = 0
     cdef Status status
@@ -251,7 +257,7 @@ cdef Status read_point_field(Cursor* cursor, uint32_t tag, Point* out) noexcept 
         return status
     if tag >> 3 <= 6:
         return WIRE_TYPE_WRONG
-    return check_field(cursor, tag, b"-------ns"[tag >> 3] if tag >> 3 < 9 else <char>c'-')
+    return check_field(cursor, tag, kind_of(b"-------ns", 9, tag))
 
 
 cdef Status read_point_label(Cursor* cursor, LabelList* labels, const Secret* secret, Fingerprint* key) noexcept nogil:
@@ -312,7 +318,7 @@ cdef Status read_event_field(Cursor* cursor, uint32_t tag, Event* event) noexcep
         return status
     if tag >> 3 <= 6:
         return WIRE_TYPE_WRONG
-    return check_field(cursor, tag, b"-------ns"[tag >> 3] if tag >> 3 < 9 else <char>c'-')
+    return check_field(cursor, tag, kind_of(b"-------ns", 9, tag))
 
 
 cdef Status labels_of_point(void* codec, const Record* record, LabelList* out) noexcept nogil:
@@ -350,7 +356,9 @@ cdef Status notes_of_new(Batch batch) noexcept nogil:
         message.size = record.origin_size
         labels.count = 0
         read_point(message, &point, &labels, NULL, NULL)
-        if (point.unit.size == 0 and point.type == 0) or same_note(batch, point.name, point.unit, note_type(point.type)):
+        if point.unit.size == 0 and point.type == 0:
+            continue
+        if same_note(batch, point.name, point.unit, note_type(point.type)):
             continue
         status = batch.push_note(&note)
         if status != OK:
@@ -361,10 +369,10 @@ cdef Status notes_of_new(Batch batch) noexcept nogil:
     return OK
 
 
-# ---- Steps ---------------------------------------------------------------------------------------------------------------------------
+# ---- Steps -----------------------------------------------------------------------------------------------------------
 
 cdef inline bint read_plain_point(const Secret* secret, Text message, Point* point, Fingerprint* key) noexcept nogil:
-    """The point every sender writes, fields in the order of their numbers with short lengths, or no step at all (then: False)."""
+    """The point every sender writes, fields in the order of their numbers with short lengths; else False."""
     cdef Cursor cursor = cursor_in(message)
     cdef const uint8_t* start
     cdef Text request_id

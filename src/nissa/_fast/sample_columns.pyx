@@ -7,9 +7,9 @@
     times   t0 … tR-1   decoded once, copied S times  times   of series 0 │ of series 1 │ …
     values  as they stand, or turned from by_round    values  of series 0 │ of series 1 │ …
 
-Identity costs once per series and message: each symbol is hashed once, a series is known by the hashes of its symbols in order, its
-type and its unit. Values are copied as bytes. A packed column that comes in several pieces, or as single elements, is joined first, so
-that the loops see one run of bytes each.
+Identity costs once per series and message: each symbol is hashed once, a series is known by the hashes of its symbols
+in order, its type and its unit. Values are copied as bytes. A packed column that comes in several pieces, or as single
+elements, is joined first, so that the loops see one run of bytes each.
 
 Read strictly, as ``packets.pyx`` does; columns that do not fit together, and references outside symbols, are malformed.
 """
@@ -24,8 +24,9 @@ from nissa._fast.fields cimport add_label, check_field, no_text, read_text, text
 from nissa._fast.hash cimport chain, hash_bytes
 from nissa._fast.packed cimport Column, count_varints, join_pieces, note_column, read_run
 from nissa._fast.series cimport SeriesIndex
-from nissa._fast.types cimport (COLUMNS_UNEVEN, NO_MEMORY, OK, RUNS_WRONG, SERIES_NONE, SYMBOL_FIRST, SYMBOL_OUT_OF_RANGE, SYMBOLS_ODD,
-                                WIRE_TYPE_WRONG, Fingerprint, Label, LabelList, Record, Status, Text)
+from nissa._fast.types cimport (COLUMNS_UNEVEN, NO_MEMORY, OK, RUNS_WRONG, SERIES_NONE, SYMBOL_FIRST,
+                                SYMBOL_OUT_OF_RANGE, SYMBOLS_ODD, WIRE_TYPE_WRONG, Fingerprint, Label, LabelList,
+                                Record, Status, Text)
 from nissa._fast.walk cimport Packet, Walk, begin_walk, end_walk, note_type, packet_of, push_packet, same_note, take_all
 
 # A tag as it is compared: field number << 3 | wire type.
@@ -57,7 +58,7 @@ cdef struct Definition:
     uint32_t unit           # symbol
 
 
-# ---- Boundary ------------------------------------------------------------------------------------------------------------------------
+# ---- Boundary --------------------------------------------------------------------------------------------------------
 
 def decode_sample_columns(const uint8_t[::1] body, SeriesIndex index not None, Batch batch not None, *, bint delimited,
                           int64_t received_ms, uint32_t minute, size_t admit_max, int64_t oldest_ms, int64_t newest_ms):
@@ -82,7 +83,7 @@ def decode_sample_columns(const uint8_t[::1] body, SeriesIndex index not None, B
         end_walk(&walk)
 
 
-# ---- Loops ---------------------------------------------------------------------------------------------------------------------------
+# ---- Loops -----------------------------------------------------------------------------------------------------------
 
 cdef void decode_body(Walk* walk, Batch batch, SeriesIndex index, Text body, bint delimited, uint32_t minute,
                       size_t admit_max) noexcept nogil:
@@ -181,7 +182,8 @@ cdef Status join_columns(Walk* walk, Text message, Columns* columns) noexcept no
     return OK
 
 
-cdef Status walk_all_series(Walk* walk, Batch batch, const Packet* packet, Text message, Columns* columns) noexcept nogil:
+cdef Status walk_all_series(Walk* walk, Batch batch, const Packet* packet, Text message,
+                            Columns* columns) noexcept nogil:
     """One record for each series, its rows not yet known."""
     cdef Cursor cursor = cursor_in(message)
     cdef uint32_t tag = 0
@@ -209,8 +211,9 @@ cdef Status walk_all_series(Walk* walk, Batch batch, const Packet* packet, Text 
     return OK
 
 
-cdef Status walk_definition(Walk* walk, Batch batch, const Packet* packet, Text message, Definition* out) noexcept nogil:
-    """A SeriesDefinition: its symbols' hashes in order, then its type and unit, which a change of makes a raw form of its own."""
+cdef Status walk_definition(Walk* walk, Batch batch, const Packet* packet, Text message,
+                            Definition* out) noexcept nogil:
+    """A SeriesDefinition: its symbols' hashes in order, then its type and unit, so that a change of these is a miss."""
     cdef const Fingerprint* hashes = <const Fingerprint*>batch.symbol_hashes + packet.first_symbol
     cdef size_t symbols = batch.symbol_count - packet.first_symbol
     cdef Fingerprint last
@@ -232,7 +235,8 @@ cdef Status walk_definition(Walk* walk, Batch batch, const Packet* packet, Text 
     return OK
 
 
-cdef Status read_definition(Walk* walk, Text message, const Fingerprint* hashes, size_t symbols, Definition* out) noexcept nogil:
+cdef Status read_definition(Walk* walk, Text message, const Fingerprint* hashes, size_t symbols,
+                            Definition* out) noexcept nogil:
     """The fields of a SeriesDefinition: references chained into key and counted, type, unit."""
     cdef Cursor cursor = cursor_in(message)
     cdef uint32_t tag = 0
@@ -268,7 +272,8 @@ cdef Status read_definition(Walk* walk, Text message, const Fingerprint* hashes,
     return SYMBOL_OUT_OF_RANGE if out.unit and out.unit >= symbols else OK
 
 
-cdef Status chain_refs(Walk* walk, Text packed, const Fingerprint* hashes, size_t symbols, Definition* out) noexcept nogil:
+cdef Status chain_refs(Walk* walk, Text packed, const Fingerprint* hashes, size_t symbols,
+                       Definition* out) noexcept nogil:
     cdef Cursor cursor = cursor_in(packed)
     cdef uint64_t symbol = 0
     cdef Fingerprint key = out.key
@@ -446,7 +451,7 @@ cdef Status notes_of_new(Walk* walk, Batch batch) noexcept nogil:
     return OK
 
 
-# ---- Steps ---------------------------------------------------------------------------------------------------------------------------
+# ---- Steps -----------------------------------------------------------------------------------------------------------
 
 cdef inline void begin_columns(Columns* columns, size_t first_record) noexcept nogil:
     cdef uint32_t index
@@ -459,13 +464,15 @@ cdef inline void begin_columns(Columns* columns, size_t first_record) noexcept n
 
 
 cdef inline Status push_symbol(Walk* walk, Batch batch, const Packet* packet, Text symbol) noexcept nogil:
+    cdef Fingerprint* hashes
     cdef Status status = batch.grow_symbols()
     if status != OK:
         return status
     if batch.symbol_count == packet.first_symbol and symbol.size:
         return SYMBOL_FIRST
     batch.symbols[batch.symbol_count] = symbol
-    (<Fingerprint*>batch.symbol_hashes)[batch.symbol_count] = hash_bytes(walk.secret, symbol.at, symbol.size, DOMAIN_SYMBOL)
+    hashes = <Fingerprint*>batch.symbol_hashes
+    hashes[batch.symbol_count] = hash_bytes(walk.secret, symbol.at, symbol.size, DOMAIN_SYMBOL)
     batch.symbol_count += 1
     return OK
 

@@ -5,8 +5,9 @@
     events     packet 0: e0 e1       packet 1: e2
     attributes e0: a0 a1             e2: a2
 
-Rows of samples go into the Batch; this holds what a batch has no columns for. Nothing is copied before the whole body is known to be
-sound. Memory grows with need and is given back with the body: events are rare beside samples. This file knows no wire language.
+Rows of samples go into the Batch; this holds what a batch has no columns for. Nothing is copied before the whole body
+is known to be sound. Memory grows with need and is given back with the body: events are rare beside samples. This file
+knows no wire language.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -22,19 +23,21 @@ from nissa._fast.types cimport NO_MEMORY, OK, TOO_MANY_SERIES, Label, Status, Te
 from nissa.model.columns import EventBatch, Metadata, TextColumn
 from nissa.model.errors import TooLarge, UnsupportedMedia
 
-# Packet id and source are repeated for each event, so many small events of a packet with a huge id could fill the memory.
+# Packet id and source are repeated for each event, so many small events of a packet with a huge id could fill the
+# memory.
 COLUMN_BYTES_MAX = 32 << 20
 
 
-# ---- Boundary ------------------------------------------------------------------------------------------------------------------------
+# ---- Boundary --------------------------------------------------------------------------------------------------------
 
 cdef take_all(const Walk* walk, Batch batch, const uint8_t* body):
-    """What a decoder of packets returns: (list of Metadata, EventBatch or None, messages not read). Raises what stopped it."""
+    """What a decoder returns: (list of Metadata, EventBatch or None, messages not read). Raises what stopped it."""
     if walk.foreign_encoding.size:
-        raise UnsupportedMedia(f"content_encoding {as_text(walk.foreign_encoding)!r} inside a message: send the payload as it is and "
-                               "compress the body")
+        encoding = as_text(walk.foreign_encoding)
+        raise UnsupportedMedia(f"content_encoding {encoding!r} in a message: send the payload plain, compress the body")
     if batch.status == TOO_MANY_SERIES and walk.event_count >= walk.events_max:
-        raise TooLarge("events in one frame", got=walk.events_max + 1, limit=walk.events_max, setting="ingest.frame_series_max")
+        raise TooLarge("events in one frame", got=walk.events_max + 1, limit=walk.events_max,
+                       setting="ingest.frame_series_max")
     if batch.status != OK:
         batch.fail(body)
     notes = batch.take_notes() if batch.note_count else []
@@ -102,7 +105,7 @@ cdef text_column(const Text* first, size_t stride, size_t count):
     return TextColumn(offsets, bytes(data))
 
 
-# ---- Steps ---------------------------------------------------------------------------------------------------------------------------
+# ---- Steps -----------------------------------------------------------------------------------------------------------
 
 cdef void begin_walk(Walk* walk, const Secret* secret, int64_t received_ms, size_t events_max) noexcept nogil:
     memset(walk, 0, sizeof(Walk))
@@ -151,7 +154,8 @@ cdef Status push_event(Walk* walk, const Packet* packet, Event** out) noexcept n
 
 cdef Status push_attribute(Walk* walk, Label attribute) noexcept nogil:
     """One more attribute of the event pushed last."""
-    cdef Status status = room_for_one(<void**>&walk.attributes, walk.attribute_count, &walk.attribute_capacity, sizeof(Label))
+    cdef Status status = room_for_one(<void**>&walk.attributes, walk.attribute_count, &walk.attribute_capacity,
+                                      sizeof(Label))
     if status != OK:
         return status
     walk.attributes[walk.attribute_count] = attribute
@@ -160,7 +164,7 @@ cdef Status push_attribute(Walk* walk, Label attribute) noexcept nogil:
 
 
 cdef const Packet* packet_of(const Walk* walk, const uint8_t* at) noexcept nogil:
-    """The packet in which address ``at`` lies: the first one that ends behind it. An empty message at a packet's end is its own."""
+    """The packet in which address ``at`` lies: the first that ends behind it, or at it (an empty one in last place)."""
     cdef size_t low = 0, high = walk.packet_count - 1, middle
     while low < high:
         middle = (low + high) >> 1

@@ -5,10 +5,10 @@
     alert_notification   nissa.v2.AlertNotification
     control_command      nissa.v2.ControlCommand
 
-The document re-encodes every message and compares the bytes. Protobuf promises no canonical form, so plain bytes differ for sound
-messages (fields in another order, a varint longer than it need be). Here both sides are encoded deterministically; a difference
-then means that something was not understood: a field, or the number of an enum, that this version does not know. It is counted and
-warned of, and never refuses a message.
+The document re-encodes every message and compares the bytes. Protobuf promises no canonical form, so plain bytes
+differ for sound messages (fields in another order, a varint longer than it need be). Here both sides are encoded
+deterministically; a difference then means that something was not understood: a field, or the number of an enum, that
+this version does not know. It is counted and warned of, and never refuses a message.
 
 This is the slow path, on Google's classes; the hot decoders are ``packets.py``.
 """
@@ -47,7 +47,7 @@ class MessageCodec:
         self.validation_failures = 0
 
     def encode_message(self, message_type: str, data: Mapping[str, Any]) -> bytes:
-        """The message of that type with the fields of ``data``; nested messages are dictionaries, repeated ones lists of them.
+        """The message of that type with the fields of ``data``; nested messages are dictionaries, repeated ones lists.
 
         A field the type does not have is warned of and left out; so is None.
         Raises: ValueError for an unknown type, TypeError or ValueError for a value that does not fit its field.
@@ -55,7 +55,7 @@ class MessageCodec:
         try:
             message = self._class_of(message_type)()
             _fill(message, data, message_type)
-        except Exception:
+        except Exception:  # whatever refuses the message is counted, and raised on
             self.validation_failures += 1
             raise
         encoded: bytes = message.SerializeToString(deterministic=True)
@@ -72,10 +72,12 @@ class MessageCodec:
             message_class = self._class_of(message_type)
             message = _parse(message_class, encoded_data)
             result = _fields(message)
-        except Exception:
+        except Exception:  # whatever refuses the message is counted, and raised on
             self.validation_failures += 1
             raise
-        self._check_round_trip(message_type, _rebuilt(message_class, message), message.SerializeToString(deterministic=True))
+        self._check_round_trip(
+            message_type, _known(message_class, message), message.SerializeToString(deterministic=True)
+        )
         self.decode_operations += 1
         return result
 
@@ -139,7 +141,7 @@ def _plain(value: Any, name: str) -> Any:
     return value
 
 
-def _rebuilt(message_class: Any, message: Any) -> Any:
+def _known(message_class: Any, message: Any) -> Any:
     """A copy made of the known fields only."""
     copy = message_class()
     copy.CopyFrom(message)

@@ -1,7 +1,7 @@
 """nissa.v2: packets, points, events and columns, and the two messages that become one event each.
 
-Packets and columns are walked by ``_fast/packets.pyx`` and ``_fast/sample_columns.pyx``. AlertNotification and ControlCommand are
-rare: they are parsed by Google's classes and kept as events.
+Packets and columns are walked by ``_fast/packets.pyx`` and ``_fast/sample_columns.pyx``. AlertNotification and
+ControlCommand are rare: they are parsed by Google's classes and kept as events.
 
     event         AlertNotification                        ControlCommand
     ------------  ---------------------------------------  ------------------------------------------
