@@ -1,6 +1,7 @@
 """``_fast/columns`` against its slow twin."""
 
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nissa._fast.columns import SortedRows, sort_resolve
-from tests.oracle.columns import STALE_BITS, Sample, resolve
+from oracle.columns import STALE_BITS, Sample, resolve
 
 ODD_BITS = [
     STALE_BITS,
@@ -44,10 +45,7 @@ def agree(samples: list[Sample], cuts: list[int], rows_aim: int) -> None:
     """The compiled module and the twin keep and drop the same rows."""
     series, ts_ms, value = columns(samples)
     edges = [0, *sorted(min(cut, len(samples)) for cut in cuts), len(samples)]
-    parts = [
-        (series[first:last], ts_ms[first:last], value[first:last])
-        for first, last in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    parts = [(series[first:last], ts_ms[first:last], value[first:last]) for first, last in pairwise(edges)]
     kept, dropped = resolve(samples)
     rows, got, origins = SortedRows(parts), [], []
     while len(chunk := rows.next_rows(rows_aim)[0:4]) and len(chunk[0]):

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from fast.test_columns import ODD_BITS, SAMPLES, columns, samples_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nissa._fast.selection import against_sorted, first_unsorted, raise_latest, rows_behind, select_rows
-from tests.fast.test_columns import ODD_BITS, SAMPLES, columns, samples_of
-from tests.oracle.columns import Sample, rank, resolve, select
+from oracle.columns import Sample, rank, resolve, select
 
 
 @settings(max_examples=200, deadline=None)

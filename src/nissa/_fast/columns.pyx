@@ -9,14 +9,14 @@ A head is in order of arrival; blocks and answers are in order of series, then t
       7     20    2.0             9     10    5.0
       7     20    2.0
 
-``SortedRows`` goes through the rows twice. Row numbers are first spread over buckets of neighbouring series, few enough that every
-bucket's writing end stays in the cache. Bucket by bucket, small enough for the cache itself, rows are then fetched, counting-sorted by
-series, resolved and handed out, so that sorted columns never stand in memory as a whole: a head of four million rows needs 16 MB of
-row numbers beside itself. Within one series rows keep their order of arrival, which nearly always is the order of time: a merge of
-natural runs sorts those that are not.
+``SortedRows`` goes through the rows twice. Row numbers are first spread over buckets of neighbouring series, few
+enough that every bucket's writing end stays in the cache. Bucket by bucket, small enough for the cache itself, rows
+are then fetched, counting-sorted by series, resolved and handed out, so that sorted columns never stand in memory as
+a whole: a head of four million rows needs 16 MB of row numbers beside itself. Within one series rows keep their order
+of arrival, which nearly always is the order of time: a merge of natural runs sorts those that are not.
 
-Two rows of the same series and time are one sample: ``sample.pxd`` says which value is kept. Of rows with the winner's bits the first
-to arrive is kept.
+Two rows of the same series and time are one sample: ``sample.pxd`` says which value is kept. Of rows with the
+winner's bits the first to arrive is kept.
 
 This file knows no series names, no clock and no files.
 """
@@ -34,7 +34,7 @@ cdef extern from *:
     """
     void prefetch "nissa_prefetch"(const void* address) noexcept nogil
 
-# Rows per bucket that, with their twin of the same size, stay in a 512 KiB second-level cache: 2 x 4096 x 24 B = 192 KiB.
+# Rows per bucket that, with their twin of the same size, stay in a second-level cache: 2 x 4096 x 24 B = 192 KiB.
 cdef enum:
     BUCKET_ROWS = 4096
     BUCKETS_MAX = 2048      # writing ends at once: 2048 cache lines of 64 B are 128 KiB
@@ -79,13 +79,13 @@ cdef struct Output:
     size_t dropped_rows
 
 
-# ---- Boundary ------------------------------------------------------------------------------------------------------------------------
+# ---- Boundary --------------------------------------------------------------------------------------------------------
 
 cdef class SortedRows:
     """Rows sorted by series, then time, one per series and time, handed out chunk by chunk.
 
-    parts: list of (series uint32, ts_ms int64, value float64) triples of equal length, in order of arrival; they must not change while
-        this object lives. Row numbers count over all parts.
+    parts: list of (series uint32, ts_ms int64, value float64) triples of equal length, in order of arrival; they must
+        not change while this object lives. Row numbers count over all parts.
     Raises: ValueError for columns of different lengths, or 2^32 - 1 rows and more.
     GIL: released. Cost: 6 to 12 ns per row in all; rows already in order are copied. Memory: 4 B per row and a few MB.
     """
@@ -146,7 +146,7 @@ cdef class SortedRows:
         return 0
 
     def next_rows(self, size_t rows_aim):
-        """The next chunk, at least ``rows_aim`` rows before resolving unless they are the last; an empty one at the end.
+        """The next chunk: at least ``rows_aim`` rows before resolving, unless they are the last; none at the end.
 
         Returns: (series, ts_ms, value, origins) as new arrays; origins uint32 are the row numbers of these rows.
         A chunk ends where a bucket ends, so it holds whole series unless the rows came in order.
@@ -162,8 +162,8 @@ cdef class SortedRows:
         series, ts_ms, bits, origins = (np.empty(rows, np.uint32), np.empty(rows, np.int64), np.empty(rows, np.uint64),
                                         np.empty(rows, np.uint32))
         if rows:
-            self.out.series, self.out.ts_ms, self.out.bits, self.out.origins = u32(series), i64(ts_ms), u64(bits), u32(origins)
-            self.out.rows = 0
+            self.out.series, self.out.ts_ms, self.out.bits = u32(series), i64(ts_ms), u64(bits)
+            self.out.origins, self.out.rows = u32(origins), 0
             with nogil:
                 if self.survey.in_order:
                     copy_rows(self.part, self.part_count, self.row, row_end, &self.out)
@@ -173,7 +173,7 @@ cdef class SortedRows:
         return series[:rows], ts_ms[:rows], bits[:rows].view(np.float64), origins[:rows]
 
     def dropped_rows(self):
-        """What was dropped so far: (row numbers uint32, differs uint8: 1 where the dropped bits are not those of the row kept)."""
+        """Dropped so far: row numbers uint32, and differs uint8, 1 where other bits than the dropped were kept."""
         count = self.out.dropped_rows
         return self.memory["dropped"][:count].copy(), self.memory["differs"][:count].copy()
 
@@ -192,7 +192,8 @@ cdef int point_part(Part* part, const uint32_t[::1] series, const int64_t[::1] t
     """Point at three columns; whoever calls keeps them alive."""
     cdef const uint64_t[::1] bits = value.view(np.uint64)
     if series.shape[0] != ts_ms.shape[0] or series.shape[0] != bits.shape[0]:
-        raise ValueError(f"columns of different lengths: {series.shape[0]} series, {ts_ms.shape[0]} times, {bits.shape[0]} values")
+        lengths = f"{series.shape[0]} series, {ts_ms.shape[0]} times, {bits.shape[0]} values"
+        raise ValueError(f"columns of different lengths: {lengths}")
     part.rows = series.shape[0]
     part.series = &series[0] if part.rows else NULL
     part.ts_ms = &ts_ms[0] if part.rows else NULL
@@ -230,7 +231,7 @@ cdef Plan plan_buckets(size_t rows, uint32_t series_min, uint32_t series_max):
     return plan
 
 
-# ---- Loops ---------------------------------------------------------------------------------------------------------------------------
+# ---- Loops -----------------------------------------------------------------------------------------------------------
 
 cdef Survey survey_rows(const Part* parts, size_t part_count) noexcept nogil:
     """One look over all rows: the range of series ids, and whether there is anything to do."""
@@ -293,8 +294,12 @@ cdef size_t count_buckets(const Part* parts, size_t part_count, const Plan* plan
     return largest
 
 
-cdef void spread_numbers(const Part* parts, size_t part_count, const Plan* plan, uint64_t* ends, uint32_t* numbers) noexcept nogil:
-    """Give every row number to its bucket, in order of arrival. ``ends`` says where buckets begin and is left saying where they end."""
+cdef void spread_numbers(const Part* parts, size_t part_count, const Plan* plan, uint64_t* ends,
+                         uint32_t* numbers) noexcept nogil:
+    """Give every row number to its bucket, in order of arrival.
+
+    ``ends`` says where buckets begin and is left saying where they end.
+    """
     cdef size_t index, row, bucket, current = 0
     cdef uint64_t end = ends[0]
     cdef uint32_t number = 0
@@ -313,7 +318,7 @@ cdef void spread_numbers(const Part* parts, size_t part_count, const Plan* plan,
 cdef void sort_buckets(SortedRows rows, size_t bucket, size_t bucket_end) noexcept nogil:
     """Fetch, sort and write out buckets [bucket, bucket_end)."""
     cdef uint64_t start = rows.ends[bucket - 1] if bucket else 0
-    cdef uint64_t span = <uint64_t>1 << rows.plan.shift
+    cdef uint64_t span = <uint64_t>1 << rows.plan.shift, base
     cdef size_t size
     cdef Row* sorted_rows
     while bucket < bucket_end:
@@ -322,8 +327,8 @@ cdef void sort_buckets(SortedRows rows, size_t bucket, size_t bucket_end) noexce
         if size <= 1:
             sorted_rows = rows.fetched
         elif span <= SPAN_MIN or span <= 4 * size:
-            sorted_rows = count_sort(rows.fetched, rows.twin, size, rows.plan.series_min + (<uint64_t>bucket << rows.plan.shift), span,
-                                     rows.counts)
+            base = rows.plan.series_min + (<uint64_t>bucket << rows.plan.shift)
+            sorted_rows = count_sort(rows.fetched, rows.twin, size, base, span, rows.counts)
         else:
             sorted_rows = merge_sort(rows.fetched, rows.twin, size)
         emit_rows(sorted_rows, size, &rows.out)
@@ -332,7 +337,10 @@ cdef void sort_buckets(SortedRows rows, size_t bucket, size_t bucket_end) noexce
 
 
 cdef void fetch_rows(const Part* part, const uint32_t* numbers, size_t size, Row* rows) noexcept nogil:
-    """Bring rows, given by rising row numbers, together. Those of the current part are asked for ahead of their turn."""
+    """Bring rows, given by rising row numbers, together.
+
+    Those of the current part are asked for ahead of their turn.
+    """
     cdef size_t index, row
     for index in range(size):
         while numbers[index] - part.first >= part.rows:
@@ -349,7 +357,10 @@ cdef void fetch_rows(const Part* part, const uint32_t* numbers, size_t size, Row
 
 
 cdef Row* count_sort(Row* rows, Row* twin, size_t size, uint64_t base, uint64_t span, uint32_t* counts) noexcept nogil:
-    """Sort by series with one count per series of the bucket, then by time where that is not given. Returns where the rows are."""
+    """Sort by series with one count per series of the bucket, then by time where that is not given.
+
+    Returns where the rows are.
+    """
     cdef size_t index
     cdef uint32_t at = 0, count
     cdef uint32_t* place
@@ -386,7 +397,10 @@ cdef void sort_times(Row* rows, Row* twin, uint64_t span, const uint32_t* counts
 
 
 cdef Row* merge_sort(Row* rows, Row* twin, size_t size) noexcept nogil:
-    """Stable sort by (series, ts) that merges natural runs, pair by pair: sorted input costs one look. Returns where the rows are."""
+    """Stable sort by (series, ts) that merges natural runs, pair by pair: sorted input costs one look.
+
+    Returns where the rows are.
+    """
     cdef Row* source = rows
     cdef Row* target = twin
     cdef Row* swap
@@ -465,7 +479,7 @@ cdef size_t run_end(const Row* rows, size_t start, size_t size) noexcept nogil:
     return at
 
 
-# ---- Steps ---------------------------------------------------------------------------------------------------------------------------
+# ---- Steps -----------------------------------------------------------------------------------------------------------
 
 cdef inline size_t bucket_of(const Plan* plan, uint32_t series) noexcept nogil:
     return <uint64_t>(series - plan.series_min) >> plan.shift  # 64 bits wide: the shift may be 32

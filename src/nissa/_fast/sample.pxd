@@ -1,8 +1,9 @@
 # One sample beside another: which comes first, and which of two values for one series and time is kept.
 #
-# Equal bits are duplicates. Otherwise the winner does not depend on who came first: a number beats a NaN, a NaN beats the stale
-# marker, the larger number wins, and what is still equal is settled by its bits (0.0 over -0.0; of two NaNs the larger bit pattern).
-# Values travel as the bits of their float64, so that no NaN payload passes through a floating point register.
+# Equal bits are duplicates. Otherwise the winner does not depend on who came first: a number beats a NaN, a NaN beats
+# the stale marker, the larger number wins, and what is still equal is settled by its bits (0.0 over -0.0; of two NaNs
+# the larger bit pattern). Values travel as the bits of their float64, so that no NaN payload passes through a floating
+# point register.
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
@@ -17,7 +18,8 @@ cdef extern from *:
     const uint64_t INFINITY_BITS "NISSA_INFINITY_BITS"
 
 
-cdef inline bint comes_after(uint32_t series, int64_t ts_ms, uint32_t before_series, int64_t before_ts_ms) noexcept nogil:
+cdef inline bint comes_after(uint32_t series, int64_t ts_ms, uint32_t before_series,
+                             int64_t before_ts_ms) noexcept nogil:
     return series > before_series or (series == before_series and ts_ms > before_ts_ms)
 
 

@@ -30,12 +30,14 @@ cdef enum Standing:
 
 
 
-# ---- Boundary ------------------------------------------------------------------------------------------------------------------------
+# ---- Boundary --------------------------------------------------------------------------------------------------------
 
-def select_rows(const uint32_t[::1] series, const int64_t[::1] ts_ms, value, const uint8_t[::1] wanted, int64_t start_ms, int64_t end_ms):
+def select_rows(const uint32_t[::1] series, const int64_t[::1] ts_ms, value, const uint8_t[::1] wanted,
+                int64_t start_ms, int64_t end_ms):
     """The rows of wanted series with start_ms <= ts_ms < end_ms, in their order.
 
-    series uint32, ts_ms int64, value float64: shape (n,). wanted uint8, by series id: not 0 where wanted; ids past its end are not.
+    series uint32, ts_ms int64, value float64: shape (n,). wanted uint8, by series id: not 0 where wanted; ids past
+    its end are not.
     Returns: (series, ts_ms, value) as new arrays.
     GIL: released. Cost: 1 to 2 ns per row looked at, 3 ns per row chosen.
     """
@@ -107,7 +109,10 @@ def against_sorted(series, ts_ms, value, block_series, block_ts_ms, block_value,
 
 
 def first_unsorted(const uint32_t[::1] series, const int64_t[::1] ts_ms):
-    """The first row that does not come strictly after the one before it by (series, ts), or -1. GIL: released. Cost: 1 ns per row."""
+    """The first row that does not come strictly after the one before it by (series, ts), or -1.
+
+    GIL: released. Cost: 1 ns per row.
+    """
     cdef size_t rows = same_length(series, ts_ms)
     cdef size_t at = rows
     if rows:
@@ -126,7 +131,8 @@ cdef int point_part(Part* part, const uint32_t[::1] series, const int64_t[::1] t
     """Point at three columns; whoever calls keeps them alive."""
     cdef const uint64_t[::1] bits = value.view(np.uint64)
     if series.shape[0] != ts_ms.shape[0] or series.shape[0] != bits.shape[0]:
-        raise ValueError(f"columns of different lengths: {series.shape[0]} series, {ts_ms.shape[0]} times, {bits.shape[0]} values")
+        lengths = f"{series.shape[0]} series, {ts_ms.shape[0]} times, {bits.shape[0]} values"
+        raise ValueError(f"columns of different lengths: {lengths}")
     part.rows = series.shape[0]
     part.series = &series[0] if part.rows else NULL
     part.ts_ms = &ts_ms[0] if part.rows else NULL
@@ -146,9 +152,10 @@ cdef uint32_t* u32(uint32_t[::1] column) except? NULL:
     return &column[0] if column.shape[0] else NULL
 
 
-# ---- Loops ---------------------------------------------------------------------------------------------------------------------------
+# ---- Loops -----------------------------------------------------------------------------------------------------------
 
-cdef size_t count_chosen(const Part* part, const uint8_t* mask, size_t mask_size, int64_t start_ms, int64_t end_ms) noexcept nogil:
+cdef size_t count_chosen(const Part* part, const uint8_t* mask, size_t mask_size, int64_t start_ms,
+                         int64_t end_ms) noexcept nogil:
     cdef size_t row, chosen = 0
     for row in range(part.rows):
         chosen += is_chosen(part, row, mask, mask_size, start_ms, end_ms)
@@ -177,7 +184,8 @@ cdef size_t find_behind(const uint32_t* series, const int64_t* ts_ms, size_t row
     return behind
 
 
-cdef bint lift_latest(const uint32_t* series, const int64_t* ts_ms, size_t rows, int64_t* latest, size_t known) noexcept nogil:
+cdef bint lift_latest(const uint32_t* series, const int64_t* ts_ms, size_t rows, int64_t* latest,
+                      size_t known) noexcept nogil:
     cdef size_t row
     for row in range(rows):
         if series[row] >= known:
@@ -225,7 +233,7 @@ cdef size_t lower_bound(const Part* rows, uint32_t series, int64_t ts_ms) noexce
     return low
 
 
-# ---- Steps ---------------------------------------------------------------------------------------------------------------------------
+# ---- Steps -----------------------------------------------------------------------------------------------------------
 
 cdef inline bint is_chosen(const Part* part, size_t row, const uint8_t* mask, size_t mask_size, int64_t start_ms,
                            int64_t end_ms) noexcept nogil:

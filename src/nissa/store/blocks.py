@@ -6,12 +6,13 @@
          0   1763700010000   0.7            …
          1   1763700000000   12.0
 
-series uint32, ts_ms int64 (Unix milliseconds), value float64, all required; value keeps every bit, NaN payloads included. Statistics
-of series and ts_ms let a reader pass by row groups; there are none of value, whose order NaN has no place in.
+series uint32, ts_ms int64 (Unix milliseconds), value float64, all required; value keeps every bit, NaN payloads
+included. Statistics of series and ts_ms let a reader pass by row groups; there are none of value, whose order NaN has
+no place in.
 
-Encodings are the cheapest measured on real and synthetic loads: series as deltas (long runs of zeros), ts_ms plain, value split into
-its eight bytes (integers and slow floats share their high ones), all under zstd: level 1 fresh, level 3 when merged. Rows are seldom
-read before they are merged, and every sample pays for the first writing.
+Encodings are the cheapest measured on real and synthetic loads: series as deltas (long runs of zeros), ts_ms plain,
+value split into its eight bytes (integers and slow floats share their high ones), all under zstd: level 1 fresh,
+level 3 when merged. Rows are seldom read before they are merged, and every sample pays for the first writing.
 
 This file knows which rows stand in one file; ``read.py`` knows what several files and the head say together.
 """
@@ -61,7 +62,10 @@ class BlockWriter:
     """One raw block being written, row group by row group, in ascending order of (series, ts_ms)."""
 
     def __init__(self, directory: Path, number: int, *, level: int, created_ms: int) -> None:
-        """The file is made at once. number: a new id of the catalogue. level: 0 for sealed heads, above for merged blocks."""
+        """The file is made at once.
+
+        number: a new id of the catalogue. level: 0 for sealed heads, above for merged blocks.
+        """
         import pyarrow.parquet as pq  # heavy: the daemon receives before it is needed
 
         _one_thread()
@@ -181,7 +185,10 @@ class OpenBlock:
 def read_block(
     directory: Path, block: BlockRow, series: SeriesColumn | None, start_ms: int, end_ms: int
 ) -> Iterator[SampleBatch]:
-    """Wanted rows of one block, one batch per row group that has any. series: None for all. Raises: FileGone, Damaged."""
+    """Wanted rows of one block, one batch per row group that has any.
+
+    series: None for all. Raises: FileGone, Damaged.
+    """
     choice = None if series is None else choose_series(series)
     opened = OpenBlock(directory, block)
     try:
@@ -264,5 +271,3 @@ def _one_thread() -> None:
 
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
-
-

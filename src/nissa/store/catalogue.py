@@ -5,9 +5,10 @@
     files written, synced  ──►  block rows, series segment,      ──►  journal trimmed up to lsn
                                 checkpoint(lsn, tallies), metadata
 
-A file exists for Nissa when its row is committed; a file without a row is garbage (``collect_garbage``). SQLite in WAL mode with
-synchronous=FULL: a commit that returned is on disk. One process writes; any number read meanwhile, also from other processes.
-``PRAGMA user_version`` is the format; an unknown newer one is refused before anything is touched.
+A file exists for Nissa when its row is committed; a file without a row is garbage (``collect_garbage``). SQLite in
+WAL mode with synchronous=FULL: a commit that returned is on disk. One process writes; any number read meanwhile, also
+from other processes. ``PRAGMA user_version`` is the format; an unknown newer one is refused before anything is
+touched.
 """
 
 import os
@@ -27,6 +28,8 @@ from nissa.model.tally import Tallies
 from nissa.store.checked_file import FileSeal, sync_directory
 from nissa.store.names import BLOCKS, CATALOGUE, SERIES, is_own_path, own_files
 from nissa.store.schema import FORMAT, MIGRATIONS
+
+Crcs = bytes  # ``bytes`` means a size inside the rows below
 
 BUSY_TIMEOUT_S = 10.0
 SECRET_BYTES = 32
@@ -54,7 +57,7 @@ class BlockRow(msgspec.Struct, frozen=True):
     created_ms: int
     bytes: int
     crc: int
-    page_crcs: bytes
+    page_crcs: Crcs
 
     @property
     def seal(self) -> FileSeal:
@@ -71,7 +74,7 @@ class SeriesSegment(msgspec.Struct, frozen=True):
     rows: int
     bytes: int
     crc: int
-    page_crcs: bytes
+    page_crcs: Crcs
 
     @property
     def seal(self) -> FileSeal:
@@ -98,7 +101,10 @@ class Seal(msgspec.Struct, frozen=True):
 
 
 class Catalogue:
-    """An open catalogue. Every method may be called from any thread; one writer at a time is the caller's care (LOCK)."""
+    """An open catalogue.
+
+    Every method may be called from any thread; one writer at a time is the caller's care (LOCK).
+    """
 
     def __init__(self, directory: Path, write: sqlite3.Connection | None, read: sqlite3.Connection) -> None:
         self.directory = directory
@@ -180,8 +186,9 @@ class Catalogue:
     def blocks(self, kind: str | None = None, start_ms: int | None = None, end_ms: int | None = None) -> list[BlockRow]:
         """Blocks with rows in [start_ms, end_ms), oldest first; all kinds and times where not said."""
         rows = self._select(
-            f"SELECT {', '.join(BlockRow.__struct_fields__)} FROM block"  # noqa: S608: names of our own
-            " WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR max_ms >= ?2) AND (?3 IS NULL OR min_ms < ?3) ORDER BY id",
+            f"SELECT {', '.join(BlockRow.__struct_fields__)} FROM block"  # noqa: S608 -- names of our own
+            " WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR max_ms >= ?2) AND (?3 IS NULL OR min_ms < ?3)"
+            " ORDER BY id",
             (kind, start_ms, end_ms),
         )
         return [BlockRow(*row) for row in rows]
@@ -189,7 +196,7 @@ class Catalogue:
     def series_segments(self) -> list[SeriesSegment]:
         """All files of the series table, in order of series."""
         names = ", ".join(SeriesSegment.__struct_fields__)
-        rows = self._select(f"SELECT {names} FROM series_segment ORDER BY first_series")  # noqa: S608: names of our own
+        rows = self._select(f"SELECT {names} FROM series_segment ORDER BY first_series")  # noqa: S608 -- names of our own
         return [SeriesSegment(*row) for row in rows]
 
     def checkpoint(self) -> Checkpoint:
@@ -305,7 +312,7 @@ def _insert(db: sqlite3.Connection, table: str, rows: Sequence[msgspec.Struct]) 
     for row in rows:
         names = row.__struct_fields__
         marks = ", ".join("?" * len(names))
-        sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608: names of our own
+        sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 -- names of our own
         db.execute(sql, msgspec.structs.astuple(row))
 
 

@@ -3,9 +3,9 @@
     file      |  page 0: 64 KiB  |  page 1: 64 KiB  |  page 2: the rest  |
     seal      crc of all  +  crc of page 0, page 1, page 2                      CRC-32C, 4 bytes per page
 
-A writer makes a file that did not exist, sums its pages as they go by, and calls it finished once the file and its directory
-are synced. A reader hands out only bytes of pages whose sum it has just verified, however small the part asked for; so neither
-Parquet's footer nor its page headers, which its own checksums leave out, can mislead anybody.
+A writer makes a file that did not exist, sums its pages as they go by, and calls it finished once the file and its
+directory are synced. A reader hands out only bytes of pages whose sum it has just verified, however small the part
+asked for; so neither Parquet's footer nor its page headers, which its own checksums leave out, can mislead anybody.
 
 This file does not know what the bytes mean.
 """
@@ -20,11 +20,13 @@ import msgspec
 from nissa.model.errors import Damaged
 from nissa.model.units import KIB
 
+Crcs = bytes  # ``bytes`` means a size inside FileSeal
+
 PAGE_BYTES = 64 * KIB
 
 
-class FileGone(FileNotFoundError):
-    """A file the catalogue named is not there any more: it was merged or expired. Read the catalogue again and retry."""
+class FileGone(FileNotFoundError):  # noqa: N818 -- named like the errors of the house
+    """A file the catalogue named was merged or expired meanwhile. Read the catalogue again and retry."""
 
 
 class FileSeal(msgspec.Struct, frozen=True):
@@ -32,7 +34,7 @@ class FileSeal(msgspec.Struct, frozen=True):
 
     bytes: int
     crc: int
-    page_crcs: bytes
+    page_crcs: Crcs
 
 
 class CheckedWriter(io.RawIOBase):
@@ -98,7 +100,10 @@ class CheckedWriter(io.RawIOBase):
 
 
 class CheckedReader(io.RawIOBase):
-    """Reads a finished file. Raises: FileGone where there is none; Damaged where size or a page differ from the seal."""
+    """Reads a finished file.
+
+    Raises: FileGone where there is none; Damaged where size or a page differ from the seal.
+    """
 
     def __init__(self, path: Path, seal: FileSeal) -> None:
         super().__init__()

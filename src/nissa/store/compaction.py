@@ -3,9 +3,10 @@
     level 0   ▪ ▪ ▪ ▪ ▪ ▪ ▪ ▪  ──►  level 1   ■        once 8 lie at a level, its 8 oldest are merged
                                                  ■ ■ ■ ■ ■ ■ ■ ■  ──►  level 2   █
 
-A sample is rewritten once per level. Rows of equal series and time are resolved by the rule of ``_fast/sample.pxd``, so what a reader
-sees does not change. A crash changes nothing either: the new file is synced, then one transaction puts it in the place of the old
-ones, then those are deleted; a file that lost its row, or never had one, is garbage at the next start.
+A sample is rewritten once per level. Rows of equal series and time are resolved by the rule of ``_fast/sample.pxd``,
+so what a reader sees does not change. A crash changes nothing either: the new file is synced, then one transaction
+puts it in the place of the old ones, then those are deleted; a file that lost its row, or never had one, is garbage
+at the next start.
 """
 
 from collections.abc import Sequence

@@ -3,7 +3,8 @@
     blocks/events-<id>.parquet
     time_ms   level   source   event_id   description   attributes: map<string, string>   packet_id
 
-time_ms int64 (Unix milliseconds), level uint8 (Leyline's TelemetryLevel), the rest text. Attributes keep the sender's order.
+time_ms int64 (Unix milliseconds), level uint8 (Leyline's TelemetryLevel), the rest text. Attributes keep the sender's
+order.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,10 @@ TEXTS = ("source", "event_id", "description", "packet_id")
 def write_events(
     directory: Path, number: int, batches: Sequence[EventBatch], first_lsn: int, last_lsn: int, created_ms: int
 ) -> BlockRow:
-    """Write and sync a block of at least one event. Nothing stays of it where this raises. number: a new id of the catalogue."""
+    """Write and sync a block of at least one event.
+
+    Nothing stays of it where this raises. number: a new id of the catalogue.
+    """
     import pyarrow as pa  # heavy: the daemon receives before it is needed
     import pyarrow.parquet as pq
 
@@ -73,7 +77,10 @@ def write_events(
 
 
 def read_events(directory: Path, block: BlockRow, start_ms: int, end_ms: int) -> list[dict[str, Any]]:
-    """Events of one block in [start_ms, end_ms), as dictionaries like those of ``EventBatch.row``. Raises: FileGone, Damaged."""
+    """Events of one block in [start_ms, end_ms), as dictionaries like those of ``EventBatch.row``.
+
+    Raises: FileGone, Damaged.
+    """
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 

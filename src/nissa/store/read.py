@@ -6,12 +6,14 @@
                                 ▲
                 complete up to here: nothing still unread can come before series 1
 
-Of every run one row group is in memory. What lies before the first series that some run may yet continue is complete; it is taken
-from all runs, resolved by the rule of ``_fast/sample.pxd``, and handed out. Only a series of more rows than fit is handed out in
-several pieces, in order of time. Memory: some MB per block that overlaps the range, whatever the number of samples.
+Of every run one row group is in memory. What lies before the first series that some run may yet continue is complete;
+it is taken from all runs, resolved by the rule of ``_fast/sample.pxd``, and handed out. Only a series of more rows
+than fit is handed out in several pieces, in order of time. Memory: some MB per block that overlaps the range, whatever
+the number of samples.
 
-A snapshot is a value: blocks as the catalogue listed them, and views of the head. Files are opened before the first row is handed
-out and stay readable when they are deleted meanwhile; one deleted before that raises FileGone, and the caller takes a new snapshot.
+A snapshot is a value: blocks as the catalogue listed them, and views of the head. Files are opened before the first
+row is handed out and stay readable when they are deleted meanwhile; one deleted before that raises FileGone, and the
+caller takes a new snapshot.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -53,7 +55,10 @@ def read_samples(
     end_ms: int,
     on_damage: OnDamage | None = None,
 ) -> SampleBatch:
-    """All wanted samples in [start_ms, end_ms) at once, sorted and resolved. Arguments and errors as ``stream_samples``."""
+    """All wanted samples in [start_ms, end_ms) at once, sorted and resolved.
+
+    Arguments and errors as ``stream_samples``.
+    """
     with ExitStack() as stack:
         runs = _open_runs(snapshot, series, start_ms, end_ms, on_damage, stack)
         return _resolve([batch for run in runs for batch in run])
@@ -145,9 +150,7 @@ class _Cursor:
 
 def _horizon(cursors: Sequence[_Cursor]) -> tuple[int, int | None]:
     """Up to where rows are complete, and no more of them than are well resolved at a time; always at least one row."""
-    open_ends = [
-        (int(cursor.batch.series[-1]), int(cursor.batch.ts_ms[-1])) for cursor in cursors if not cursor.ended
-    ]
+    open_ends = [(int(cursor.batch.series[-1]), int(cursor.batch.ts_ms[-1])) for cursor in cursors if not cursor.ended]
     lowest = min(int(cursor.batch.series[0]) for cursor in cursors)
     series, ts_ms = min(open_ends, default=(SERIES_MAX + 1, 0))
     if series == lowest:
@@ -198,20 +201,25 @@ def _may_hold(block: BlockRow, choice: SeriesChoice | None, start_ms: int, end_m
 
 
 def _head_run(heads: Sequence[SampleBatch], choice: SeriesChoice | None, start_ms: int, end_ms: int) -> Run:
-    """Chosen rows of the head, sorted and resolved. Few are copied and sorted; many are sorted first and copied in pieces."""
-    parts: list[SampleBatch] | None = []
-    if choice is None:
-        parts = None
+    """Chosen rows of the head, sorted and resolved.
+
+    Few are copied and sorted; many are sorted first and copied in pieces.
+    """
+    parts: list[SampleBatch] = []
+    rows = 0
+    for head in heads:
+        if choice is None:
+            break
+        part = SampleBatch(*select_rows(head.series, head.ts_ms, head.value, choice.mask, start_ms, end_ms))
+        parts.append(part)
+        rows += len(part)
+        if rows > HEAD_COPY_ROWS_MAX:
+            break
+    if choice is None or rows > HEAD_COPY_ROWS_MAX:
+        parts.clear()  # the copies are not needed any more
+        yield from _sorted_run(heads, choice, start_ms, end_ms)
     else:
-        rows = 0
-        for head in heads:
-            part = SampleBatch(*select_rows(head.series, head.ts_ms, head.value, choice.mask, start_ms, end_ms))
-            rows += len(part)
-            if rows > HEAD_COPY_ROWS_MAX:
-                parts = None
-                break
-            parts.append(part)
-    yield from _sorted_run(heads, choice, start_ms, end_ms) if parts is None else _sorted_run(parts, None, start_ms, end_ms)
+        yield from _sorted_run(parts, None, start_ms, end_ms)
 
 
 def _sorted_run(parts: Sequence[SampleBatch], choice: SeriesChoice | None, start_ms: int, end_ms: int) -> Run:

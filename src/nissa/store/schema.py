@@ -1,7 +1,7 @@
 """Tables of the catalogue, as steps from one format to the next: ``MIGRATIONS[n]`` makes format n + 1 out of format n.
 
-Steps are only ever added. Each runs in one transaction that also sets ``PRAGMA user_version``. ``docs/format/catalogue.md``
-draws the result.
+Steps are only ever added. Each runs in one transaction that also sets ``PRAGMA user_version``.
+``docs/format/catalogue.md`` draws the result.
 """
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (

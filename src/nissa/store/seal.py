@@ -5,14 +5,19 @@
     7 @10  1.0           7 @10  1.0           later than all of 7's      7 @10  1.0
     7 @20  2.0           7 @20  2.0           stands there as 2.0        —            duplicate
     7 @20  2.0           —                                               —            duplicate
-    7 @30  5.0           7 @30  5.0           stands there as 4.0        7 @30  5.0   duplicate: its sample is stored already,
-                                                                                      with another value, which this one beats
-``write_seal`` makes files and returns rows for the catalogue; what it returns exists only once ``Catalogue.commit_seal`` has committed
-it, together with the tallies the caller makes of the duplicates. Then ``SealedHorizon.advance`` remembers what was sealed. Files of a
-seal that is given up are deleted by ``discard_seal``, or as garbage at the next start.
+    7 @30  5.0           7 @30  5.0           stands there as 4.0        7 @30  5.0   duplicate, conflict
 
-``SealedHorizon`` holds the latest sealed time of each series, 8 bytes each. Rows later than that cannot stand in any block, so
-traffic in order costs one comparison per row; only the others are looked up, in the row groups their series and times lie in.
+The last row replaces a sample that is stored already, with a value that beats it: one sample more is on disk until the
+blocks are merged, but no sample more is stored.
+
+``write_seal`` makes files and returns rows for the catalogue; what it returns exists only once
+``Catalogue.commit_seal`` has committed it, together with the tallies the caller makes of the duplicates. Then
+``SealedHorizon.advance`` remembers what was sealed. Files of a seal that is given up are deleted by ``discard_seal``,
+or as garbage at the next start.
+
+``SealedHorizon`` holds the latest sealed time of each series, 8 bytes each. Rows later than that cannot stand in any
+block, so traffic in order costs one comparison per row; only the others are looked up, in the row groups their series
+and times lie in.
 """
 
 from collections.abc import Sequence
@@ -25,7 +30,7 @@ import numpy.typing as npt
 from nissa._fast.columns import SortedRows
 from nissa._fast.selection import against_sorted, raise_latest, rows_behind
 from nissa.model.columns import EventBatch, SampleBatch
-from nissa.store.blocks import GROUP_ROWS, BlockWriter, choose_series, read_block
+from nissa.store.blocks import GROUP_ROWS, BlockWriter, read_block
 from nissa.store.catalogue import BlockRow, Catalogue, SeriesSegment
 from nissa.store.event_blocks import write_events
 from nissa.store.names import RAW_KIND, locate
@@ -63,10 +68,13 @@ class Sealed(msgspec.Struct, frozen=True):
 
 
 class SealedHorizon:
-    """The latest sealed ts_ms of each series, of which it may be too late but never too early. For the sealer thread only."""
+    """The latest sealed ts_ms of each series, of which it may be too late but never too early.
+
+    For the sealer thread only.
+    """
 
     def __init__(self, blocks: Sequence[BlockRow], series_count: int) -> None:
-        """blocks: those of the catalogue; until a series is sealed again, the latest time of any block stands for it."""
+        """blocks: all there are; until a series is sealed again, the latest time of any block stands for it."""
         latest = max((block.max_ms for block in blocks if block.kind == RAW_KIND), default=NEVER_MS)
         self._latest_ms = np.full(series_count, latest, np.int64)
 
@@ -100,9 +108,7 @@ def write_seal(directory: Path, catalogue: Catalogue, horizon: SealedHorizon, he
             blocks.append(block)
         if any(len(batch) for batch in head.events):
             number = catalogue.new_id()
-            blocks.append(
-                write_events(directory, number, head.events, head.first_lsn, head.last_lsn, head.created_ms)
-            )
+            blocks.append(write_events(directory, number, head.events, head.first_lsn, head.last_lsn, head.created_ms))
     except BaseException:
         _delete(directory, blocks, segment)
         raise

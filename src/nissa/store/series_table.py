@@ -1,12 +1,12 @@
-"""The series table: who the series ids are, as Parquet. Each seal that met new series adds a segment; none is ever changed.
+"""The series table: who the series ids are, as Parquet. Each seal that met new series adds a segment.
 
     series/series-<id>.parquet
     series   fingerprint (16 B)   name    labels: map<string, string>, sorted by name, __name__ among them
        327   5f0c…                up      {__name__: up, instance: a:9090, job: node}
 
-Segments follow one another without gap or overlap; row i of a segment is series ``first_series + i``. ``name`` repeats ``__name__``
-for whoever queries the file by hand. Text is written from the index's symbols as Arrow dictionaries, so a label that many series
-share is stored, hashed and compressed once per row group.
+Segments follow one another without gap or overlap; row i of a segment is series ``first_series + i``. Segments
+never change. ``name`` repeats ``__name__`` for whoever queries the file by hand. Text is written from the index's
+symbols as Arrow dictionaries, so a label that many series share is stored, hashed and compressed once per row group.
 """
 
 from collections.abc import Iterator
@@ -34,9 +34,9 @@ NAME_LABEL = "__name__"
 class SeriesRows(msgspec.Struct, frozen=True):
     """New series as the index holds them.
 
-    first_series: id of the first. fingerprints: uint64 (n, 2), low and high. starts: uint64 (n + 1,), series i owns pairs
-    ``starts[i] - starts[0] : starts[i + 1] - starts[0]``. pairs: uint32 (m, 2), symbols of name and value. symbol_offsets: int64
-    (symbols + 1,) into symbol_text, UTF-8.
+    first_series: id of the first. fingerprints: uint64 (n, 2), low and high. starts: uint64 (n + 1,), series i owns
+    pairs ``starts[i] - starts[0] : starts[i + 1] - starts[0]``. pairs: uint32 (m, 2), symbols of name and value.
+    symbol_offsets: int64 (symbols + 1,) into symbol_text, UTF-8.
     """
 
     first_series: int
@@ -51,7 +51,7 @@ class SeriesRows(msgspec.Struct, frozen=True):
 
 
 class SeriesLabels(msgspec.Struct, frozen=True):
-    """Series read back, in the form ``SeriesIndex.restore`` takes: labels as Arrow text, sorted by name within a series.
+    """Series read back, in the form ``SeriesIndex.restore`` takes: labels as Arrow text, sorted by name.
 
     fingerprints: uint64 (n, 2). starts: int64 (n + 1,) into labels. name_offsets, value_offsets: int64 (labels + 1,).
     names, values: uint8.

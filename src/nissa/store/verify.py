@@ -1,15 +1,14 @@
 """Verifying a data directory: every byte of every file the catalogue names, and the catalogue itself.
 
-For each block and series segment: its size and checksum, whether it can be read, whether its rows come in order, and whether their
-number and range are those of the catalogue. For the series table: no gap, no overlap, as many series as the checkpoint says. Files
-nobody names are told too; they are harmless. The journal is verified in ``recovery.py``.
+For each block and series segment: its size and checksum, whether it can be read, whether its rows come in order, and
+whether their number and range are those of the catalogue. For the series table: no gap, no overlap, as many series as
+the checkpoint says. Files nobody names are told too; they are harmless. The journal is verified in ``recovery.py``.
 """
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from nissa._fast.selection import first_unsorted
 from nissa.model.errors import Damaged
@@ -34,7 +33,10 @@ class FileReport(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What was found. files: all that the catalogue names. orphans: files it does not name. catalogue: its own faults."""
+    """What was found.
+
+    files: all that the catalogue names. orphans: files it does not name. catalogue: its own faults.
+    """
 
     files: tuple[FileReport, ...]
     orphans: tuple[str, ...]
@@ -47,7 +49,10 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def verify_directory(directory: Path) -> Report:
-    """Verify a data directory, also while a daemon writes it. Raises: UnknownFormat, ConfigInvalid, Damaged (the catalogue)."""
+    """Verify a data directory, also while a daemon writes it.
+
+    Raises: UnknownFormat, ConfigInvalid, Damaged (the catalogue).
+    """
     catalogue = Catalogue.open(directory, readonly=True)
     try:
         blocks, segments, checkpoint = catalogue.blocks(), catalogue.series_segments(), catalogue.checkpoint()
