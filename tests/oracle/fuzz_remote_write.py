@@ -29,10 +29,30 @@ SECRET = bytes(range(32))
 SERIES_MAX = 3_000
 NOW_MS = 1_758_000_000_000
 NAMES = ("__name__", "__name__", "__name__", "job", "instance", "le", "ü", "a.b", "")
-VALUES = ("up", "requests_total", "api", "db", "", "x" * 40, "{}\",=\0\n\x1e", "é", "e\u0301", "\u202e", "日本")
-TIMES_MS = (0, 1, -1, NOW_MS, NOW_MS + 1, NOW_MS - 1, NOW_MS + 123, 2**63 - 1, -(2**63), 1 << 34, (1 << 35) - 1, 1 << 42)
+VALUES = ("up", "requests_total", "api", "db", "", "x" * 40, '{}",=\0\n\x1e', "é", "e\u0301", "\u202e", "日本")
+TIMES_MS = (
+    0,
+    1,
+    -1,
+    NOW_MS,
+    NOW_MS + 1,
+    NOW_MS - 1,
+    NOW_MS + 123,
+    2**63 - 1,
+    -(2**63),
+    1 << 34,
+    (1 << 35) - 1,
+    1 << 42,
+)
 CLASSES = {1: WriteRequest, 2: Request}
-TERMS = (Terms(), Terms(), Terms(2, 1), Terms(3, 0), Terms(oldest_ms=NOW_MS, newest_ms=NOW_MS), Terms(4, 2, -5, NOW_MS + 5))
+TERMS = (
+    Terms(),
+    Terms(),
+    Terms(2, 1),
+    Terms(3, 0),
+    Terms(oldest_ms=NOW_MS, newest_ms=NOW_MS),
+    Terms(4, 2, -5, NOW_MS + 5),
+)
 
 
 def answer(body: bytes, version: int, index: SeriesIndex, batch: Batch, terms: Terms) -> Answer:
@@ -103,7 +123,9 @@ class Harness:
 
     def _empty(self) -> bool:
         batch = self.batch
-        return not (len(batch) or batch.samples or batch.refused or batch.refused_rows or batch.exemplars or batch.rows_received)
+        return not (
+            len(batch) or batch.samples or batch.refused or batch.refused_rows or batch.exemplars or batch.rows_received
+        )
 
     def compare_metadata(self, body: bytes) -> str:
         """A new index is told all metadata of a 2.0 body."""
@@ -112,7 +134,9 @@ class Harness:
         except Refused:
             return ""
         got = answer(body, 2, SeriesIndex(SECRET, *self.limits), self.batch, TERMS[0])
-        return "" if got.metadata == expected.metadata else f"metadata: expected {expected.metadata}, got {got.metadata}"
+        return (
+            "" if got.metadata == expected.metadata else f"metadata: expected {expected.metadata}, got {got.metadata}"
+        )
 
 
 def generate(version: int, rng: random.Random) -> Any:
@@ -138,7 +162,9 @@ def generate(version: int, rng: random.Random) -> Any:
     if version == 2:
         message.symbols.extend(symbols if rng.random() < 0.95 else symbols[rng.randrange(3) :])
     elif rng.random() < 0.2:
-        message.metadata.add(metric_family_name=rng.choice(VALUES), type=rng.randrange(8), help="h", unit=rng.choice(VALUES))
+        message.metadata.add(
+            metric_family_name=rng.choice(VALUES), type=rng.randrange(8), help="h", unit=rng.choice(VALUES)
+        )
     return message
 
 
@@ -206,4 +232,6 @@ if __name__ == "__main__":
     began = time.perf_counter()
     harness = run(count, seed)
     elapsed = time.perf_counter() - began
-    print(f"{count} messages: {harness.accepted} decodings accepted, {harness.refused} refused, 0 differ, {elapsed:.1f} s")
+    print(
+        f"{count} messages: {harness.accepted} decodings accepted, {harness.refused} refused, 0 differ, {elapsed:.1f} s"
+    )

@@ -64,10 +64,14 @@ def expect(body: bytes, version: int, index: IndexTwin, terms: Terms) -> Answer:
     metadata = [note for carrier, note in notes if note[0] and (carrier is None or carrier.refusal is None)]
     exemplars = sum(len(series.exemplars) for series in message.timeseries)
     refused = {reason: count for reason, count in tally.refused.items() if count}
-    return Answer(rows, refused, tally.refused_rows, tally.received, tally.samples, tally.histograms, exemplars, new, metadata)
+    return Answer(
+        rows, refused, tally.refused_rows, tally.received, tally.samples, tally.histograms, exemplars, new, metadata
+    )
 
 
-def _add_series(labels: list[tuple[str, str]], series: Any, version: int, records: list[Record], tally: "_Tally") -> Record:
+def _add_series(
+    labels: list[tuple[str, str]], series: Any, version: int, records: list[Record], tally: "_Tally"
+) -> Record:
     """The records of one series: floats, or the counts and the sums of its histograms. Returns the one its metadata goes with."""
     floats = [(sample.timestamp, bits_of(sample.value)) for sample in series.samples]
     first = Record(labels, floats)

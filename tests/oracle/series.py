@@ -24,7 +24,9 @@ class Limits(NamedTuple):
 class Record:
     """One appearance of a series in a frame. rows: (ts_ms, bits of the value). kind: 0 floats, 1 counts, 2 sums of histograms."""
 
-    def __init__(self, labels: list[tuple[str, str]], rows: list[tuple[int, int]], kind: int = 0, refusal: str | None = None) -> None:
+    def __init__(
+        self, labels: list[tuple[str, str]], rows: list[tuple[int, int]], kind: int = 0, refusal: str | None = None
+    ) -> None:
         self.labels = labels
         self.rows = rows
         self.kind = kind

@@ -1,0 +1,455 @@
+"""The remote write decoders against Google protobuf, and by hand where a message says something of its own."""
+
+import os
+import random
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from oracle.bodies import Rig, field, label, request_2, sample, series
+from oracle.fuzz_remote_write import CLASSES, Harness, generate, run
+from oracle.remote_write import STALE_BITS, float_of
+from oracle.series import Limits
+from oracle.wire import rearrange, varint
+
+from nissa._proto.remote_write_v1_pb2 import WriteRequest
+from nissa._proto.remote_write_v2_pb2 import Request
+from nissa.model.columns import Metadata
+from nissa.model.errors import Malformed
+
+UP = [("__name__", "up")]
+NOW_MS = 1_758_000_000_000
+
+
+# ---- Against the twin --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_decoders_agree_with_google_protobuf() -> None:
+    """100,000 generated, rearranged, damaged and cut messages of both versions: twin and decoder say the same of each."""
+    seed = 20_260_511
+    print(f"seed {seed}")
+    harness = run(100_000, seed)
+    assert harness.accepted > 50_000
+    assert harness.refused > 50_000
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_decoders_agree_on_every_prefix_and_flipped_bit(version: int) -> None:
+    """Each prefix of a message, and each message with one bit flipped."""
+    rng = random.Random(version)
+    harness = Harness(Limits())
+    for _ in range(3):
+        message = generate(version, rng)
+        while not 60 < message.ByteSize() < 400:
+            message = generate(version, rng)
+        body = rearrange(CLASSES[version].DESCRIPTOR, message.SerializeToString(), rng)
+        cut = [body[:end] for end in range(len(body))]
+        flipped = [
+            body[:at] + bytes([body[at] ^ 1 << bit]) + body[at + 1 :] for at in range(len(body)) for bit in range(8)
+        ]
+        for damaged in cut + flipped:
+            assert not harness.compare(damaged, version), damaged.hex()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_random_bytes(version: int) -> None:
+    """Bytes that were never a message."""
+    rng = random.Random(40 + version)
+    harness = Harness()
+    for _ in range(5_000):
+        body = rng.randbytes(rng.randrange(40))
+        assert not harness.compare(body, version), body.hex()
+
+
+def test_public_body() -> None:
+    """The public body of 10,000 series (NISSA_CORPORA) comes out as Google reads it."""
+    directory = os.environ.get("NISSA_CORPORA")
+    if not directory:
+        pytest.skip("NISSA_CORPORA is not set")
+    body = (Path(directory) / "remote-write-1.0-10k-series.bin").read_bytes()
+    assert not Harness(Limits()).compare(body, 1)
+
+
+# ---- Shape -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_empty_body_is_sound(version: int) -> None:
+    """No bytes are a message without series."""
+    rig = Rig()
+    assert rig.decode(b"", version) == []
+    assert len(rig.batch) == 0
+
+
+def test_the_other_version_is_refused() -> None:
+    """A body of 2.0 under the name of 1.0, or the reverse, would be read as empty: it is refused instead."""
+    first, second = series(UP), request_2(UP)
+    for body, version in (
+        (second, 1),
+        (first, 2),
+        (first + second, 1),
+        (second + first, 2),
+        (field(4, b""), 1),
+        (field(3, b""), 2),
+    ):
+        with pytest.raises(Malformed, match="the other version"):
+            Rig().decode(body, version)
+
+
+def test_the_caller_is_held_to_its_terms() -> None:
+    """Versions other than 1 and 2, and a minute that would mean idle, are the caller's mistake."""
+    for version, minute in ((0, 1), (3, 1), (1, 0)):
+        with pytest.raises(ValueError, match="expected version 1 or 2"):
+            Rig().decode(b"", version, minute=minute)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+@pytest.mark.parametrize("wire", [0, 1, 5])
+def test_known_fields_keep_their_wire_type(number: int, wire: int) -> None:
+    """A known field in another wire type is refused where it stands in a series."""
+    value = varint(number << 3 | wire) + b"\x00" * {0: 1, 1: 8, 5: 4}[wire]
+    with pytest.raises(Malformed, match="wrong wire type"):
+        Rig().decode(field(1, label("__name__", "up") + sample() + value))
+    if number not in (1,) or wire != 0:  # an unpacked reference of 2.0 is a varint
+        body = Request(symbols=["", "__name__", "up"]).SerializeToString()
+        with pytest.raises(Malformed, match="wrong wire type"):
+            Rig().decode(body + field(5, field(1, b"\x01\x02") + sample() + value), 2)
+
+
+def test_the_last_of_a_repeated_scalar_holds() -> None:
+    """Time and value given twice: the last; not given: 0."""
+    rig = Rig()
+    twice = field(2, field(2, 1) + field(1, 1.0) + field(1, 2.0) + field(2, 2))
+    rig.decode(series(UP, twice, field(2, b""), field(2, field(1, 3.0))))
+    assert rig.rows() == [("up", 2, 2.0), ("up", 0, 0.0), ("up", 0, 3.0)]
+
+
+def test_every_bit_of_a_value_is_kept() -> None:
+    """NaN payloads, both zeros, infinities, denormals, random bits: 1.0 and 2.0 keep all 64."""
+    rng = random.Random(9)
+    special = [
+        STALE_BITS,
+        0x7FF8000000000001,
+        0xFFF8000000000000,
+        0x7FF0000000000001,
+        1 << 63,
+        0,
+        1,
+        0x7FF0000000000000,
+        (1 << 64) - 1,
+    ]
+    bits = [*special, *(rng.getrandbits(64) for _ in range(500))]
+    samples = b"".join(field(2, b"\x09" + each.to_bytes(8, "little") + field(2, NOW_MS)) for each in bits)
+    for version, body in ((1, series(UP, samples)), (2, request_with(samples))):
+        rig = Rig()
+        rig.decode(body, version)
+        assert rig.batch.columns()[2].view(np.uint64).tolist() == bits
+
+
+def request_with(*parts: bytes, refs: bytes = b"\x01\x02", symbols: tuple[str, ...] = ("", "__name__", "up")) -> bytes:
+    """A 2.0 body with one series: packed references, then the parts."""
+    return Request(symbols=symbols).SerializeToString() + field(5, field(1, refs) + b"".join(parts))
+
+
+# ---- Size --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "version"),
+    [
+        (field(1, b"") * 1_000_000, 1),
+        (field(5, b"") * 900_000, 2),
+        (field(60, 1) * 1_000_000, 1),
+        (field(60, 1) * 1_000_000, 2),
+        (field(1, field(60, 1) * 1_000_000), 1),
+        (field(1, field(1, b"") * 1_000_000 + sample()), 1),
+        (field(1, field(2, field(60, 1) * 500_000)), 1),
+        (field(1, field(3, field(60, 1) * 500_000)), 1),
+        (field(4, b"") * 1_000_000, 2),
+        (field(60, b"x" * 32_000_000), 1),
+    ],
+)
+def test_many_small_fields_cost_little(body: bytes, version: int) -> None:
+    """A million empty series or tiny fields are walked in one pass, and nothing of them is kept."""
+    rig = Rig()
+    tracemalloc.start()
+    rig.decode(body, version)
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000  # Python objects: none by field
+    tracemalloc.stop()
+    assert rig.index.series_count == 0
+    assert rig.index.memory_bytes < 200_000
+
+
+# ---- 2.0 ---------------------------------------------------------------------------------------------------------------
+
+
+def test_references_packed_and_single_are_the_same() -> None:
+    """References in one run, in several, one by one or mixed, before and after the samples."""
+    rig = Rig()
+    symbols = Request(symbols=["", "__name__", "up", "a", "b"]).SerializeToString()
+    single = b"".join(b"\x08" + bytes([ref]) for ref in (1, 2, 3, 4))
+    for parts in (
+        field(1, b"\x01\x02\x03\x04") + sample(),
+        field(1, b"\x01") + field(1, b"\x02\x03") + sample() + field(1, b"\x04"),
+        single + sample(),
+        sample() + b"\x08\x01" + field(1, b"\x02\x03\x84\x00") + field(1, b""),
+    ):
+        rig.decode(symbols + field(5, parts), 2)
+        assert rig.batch.samples == 1
+    assert rig.labels() == [[("__name__", "up"), ("a", "b")]]
+
+
+def test_symbols_may_stand_after_series() -> None:
+    """The symbol table is the same wherever its parts stand."""
+    rig = Rig()
+    one = field(5, field(1, b"\x01\x02") + sample())
+    rig.decode(field(4, b"") + one + field(4, b"__name__") + one + field(4, b"up"), 2)
+    assert rig.labels() == [UP]
+    assert rig.batch.samples == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (request_with(sample(), refs=b"\x01\x03"), "symbol that does not exist"),
+        (request_with(sample(), refs=b"\x01" + varint(2**32 - 1)), "symbol that does not exist"),
+        (request_with(sample(), refs=b"\x01\x02\x01"), "do not come in pairs"),
+        (request_with(sample(), refs=b"\x01\x82"), "longer than the message"),
+        (request_with(sample(), symbols=("__name__", "up", "x")), "first symbol"),
+        (request_with(sample(), symbols=()), "symbol that does not exist"),
+        (request_with(field(4, field(1, b"\x01"))), "do not come in pairs"),
+        (request_with(field(4, field(1, b"\x01\x07"))), "symbol that does not exist"),
+        (request_with(field(5, field(3, 3))), "symbol that does not exist"),
+        (request_with(field(5, field(4, 2**31))), "symbol that does not exist"),
+        (field(4, b"") + field(4, b"\xff"), "not UTF-8"),
+    ],
+)
+def test_malformed_requests_of_2(body: bytes, words: str) -> None:
+    """What is wrong with references and symbols is said."""
+    rig = Rig()
+    with pytest.raises(Malformed, match=words):
+        rig.decode(body, 2)
+    assert rig.size() == (0, 0, 0)
+
+
+def test_references_have_32_bits() -> None:
+    """As Google's parser does, the upper half of a longer reference is not looked at."""
+    rig = Rig()
+    rig.decode(request_with(sample(), refs=varint(2**32 + 1) + b"\x02"), 2)
+    assert rig.labels() == [UP]
+
+
+def test_metadata_cannot_stand_for_labels() -> None:
+    """Metadata takes part in the raw key of a series, but never as a label would: whatever its type and its texts."""
+    symbols = ("", "__name__", "up", "job", "x")
+    for number in (0, 1, 0x21, 0x22, 2**32 - 1):
+        rig = Rig()
+        rig.decode(
+            request_with(field(5, field(1, number) + field(3, 3) + field(4, 4)), sample(1.0), symbols=symbols), 2
+        )
+        rig.decode(request_with(sample(2.0), refs=b"\x01\x02\x03\x04", symbols=symbols), 2)
+        assert rig.labels() == [UP, [*UP, ("job", "x")]]
+        assert rig.batch.columns()[0].tolist() == [1]
+
+
+def test_metadata_of_2_is_told_once_and_when_it_changes() -> None:
+    """A series' metadata comes with its first appearance and with a change, under the metric's name."""
+    symbols = ("", "__name__", "up", "Is it up.", "s")
+    with_help = request_with(field(5, field(1, 2) + field(3, 3)), sample(), symbols=symbols)
+    rig = Rig()
+    assert rig.decode(with_help, 2) == [Metadata("up", "gauge", "Is it up.", "")]
+    assert rig.decode(with_help, 2) == []
+    merged = field(5, field(1, 1) + field(3, 3)) + field(5, field(4, 4))
+    assert rig.decode(request_with(merged, sample(), symbols=symbols), 2) == [
+        Metadata("up", "counter", "Is it up.", "s")
+    ]
+    assert rig.index.series_count == 1
+
+
+def test_metadata_without_samples_is_kept() -> None:
+    """A series of 2.0 without samples still says what its metric is; one that is refused does not."""
+    rig = Rig()
+    assert rig.decode(request_with(field(5, field(1, 1))), 2) == [Metadata("up", "counter", "", "")]
+    assert rig.decode(request_with(field(5, field(1, 1)), sample(), refs=b"\x02\x02"), 2) == []
+    assert rig.size() == (0, 0, 0)
+
+
+def test_metadata_of_1() -> None:
+    """Metadata of 1.0 in order, types as words, and none that names no metric."""
+    message = WriteRequest()
+    for number, name in enumerate(("a", "b", "", "d"), 1):
+        message.metadata.add(type=number, metric_family_name=name, help="h" * number, unit="s")
+    message.metadata.add(metric_family_name="e")
+    body = message.SerializeToString() + field(3, field(1, 99) + field(2, b"f"))
+    expected = [
+        ("a", "counter", "h", "s"),
+        ("b", "gauge", "hh", "s"),
+        ("d", "gaugehistogram", "hhhh", "s"),
+        ("e", "unknown", "", ""),
+        ("f", "unknown", "", ""),
+    ]
+    assert [(note.name, note.type, note.help, note.unit) for note in Rig().decode(body)] == expected
+    with pytest.raises(Malformed, match="UTF-8"):
+        Rig().decode(field(3, field(4, b"\xc0\x80")))
+
+
+# ---- Histograms and exemplars ------------------------------------------------------------------------------------------
+
+
+def with_histograms(version: int, *some: dict[str, Any], name: str = "h", floats: int = 0) -> bytes:
+    """A body with one series of native histograms."""
+    message: Any = CLASSES[version]()
+    one = message.timeseries.add()
+    if version == 1:
+        one.labels.add(name="__name__", value=name)
+    else:
+        message.symbols.extend(("", "__name__", name))
+        one.labels_refs.extend((1, 2))
+    for each in some:
+        one.histograms.add(**({"timestamp": NOW_MS} | each))
+    for _ in range(floats):
+        one.samples.add(value=1.0, timestamp=NOW_MS)
+    return bytes(message.SerializeToString())
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_native_histograms_become_count_and_sum(version: int) -> None:
+    """Counts of integers and of floats; each histogram is a row of NAME_count and one of NAME_sum, and is counted once."""
+    rig = Rig()
+    body = with_histograms(
+        version, {"count_int": 7, "sum": 1.5, "schema": 3}, {"count_float": 2.5, "sum": -0.5, "schema": -53}
+    )
+    for _ in range(2):
+        rig.decode(body, version)
+        assert rig.rows() == [
+            ("h_count", NOW_MS, 7.0),
+            ("h_count", NOW_MS, 2.5),
+            ("h_sum", NOW_MS, 1.5),
+            ("h_sum", NOW_MS, -0.5),
+        ]
+        assert (rig.batch.histograms, rig.batch.samples, rig.batch.rows_received) == (2, 0, 4)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_stale_histogram_makes_both_series_stale(version: int) -> None:
+    """The staleness marker in the sum, bit for bit, in both series; count and schema do not matter then."""
+    rig = Rig()
+    rig.decode(with_histograms(version, {"sum": float_of(STALE_BITS), "schema": 99}), version)
+    assert rig.batch.columns()[2].view(np.uint64).tolist() == [STALE_BITS, STALE_BITS]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_invalid_histograms_are_refused_one_by_one(version: int) -> None:
+    """Negative or NaN counts and unknown schemas are refused; the sound histograms beside them are kept."""
+    wrong = [{"count_float": -1.0}, {"count_float": float("nan")}, {"schema": 9}, {"schema": -5}, {"schema": 2**31 - 1}]
+    rig = Rig()
+    rig.decode(with_histograms(version, {"count_int": 1}, *wrong, {"count_int": 2}), version)
+    assert [row[2] for row in rig.rows()] == [1.0, 2.0, 0.0, 0.0]
+    assert (rig.batch.refused, rig.batch.refused_rows) == ({"histogram_invalid": 5}, {"histogram_invalid": 10})
+    assert (rig.batch.histograms, rig.batch.rows_received) == (2, 14)
+    rig = Rig()
+    rig.decode(with_histograms(version, *wrong), version)
+    assert (len(rig.batch), rig.index.series_count, rig.batch.refused) == (0, 0, {"histogram_invalid": 5})
+
+
+def test_floats_and_histograms_in_one_series() -> None:
+    """1.0 keeps both; 2.0 forbids it: the series is refused, and each of its samples and histograms is counted."""
+    rig = Rig()
+    rig.decode(with_histograms(1, {"count_int": 1}, floats=2))
+    assert (rig.batch.samples, rig.batch.histograms, rig.batch.refused) == (2, 1, {})
+    rig = Rig()
+    rig.decode(with_histograms(2, {"count_int": 1}, floats=2) + field(5, field(1, b"\x01\x02") + sample()), 2)
+    assert (rig.batch.refused, rig.batch.refused_rows) == ({"mixed_series": 3}, {"mixed_series": 4})
+    assert (rig.batch.samples, rig.batch.histograms, rig.batch.rows_received) == (1, 0, 5)
+    assert rig.labels() == [[("__name__", "h")]]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_half_a_histogram_is_told(version: int) -> None:
+    """Where the limit admits the count series and not the sum series, the histograms are told as refused."""
+    rig = Rig()
+    rig.decode(
+        with_histograms(version, {"count_int": 1}, {"count_int": 2}, {"timestamp": 5}),
+        version,
+        admit_max=1,
+        oldest_ms=6,
+    )
+    assert (rig.batch.histograms, rig.batch.refused) == (0, {"series_limit": 2, "too_old": 1})
+    assert rig.batch.refused_rows == {"series_limit": 3, "too_old": 1}
+    assert rig.batch.rows_received == len(rig.batch) + 4
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("size", [4_089, 4_090, 4_091, 4_092, 4_093, 60_000])
+def test_long_names_of_histograms(version: int, size: int) -> None:
+    """A name that with its suffix has more than 4,096 bytes is refused as too long; nothing else is read in its place."""
+    rig = Rig()
+    rig.decode(with_histograms(version, {"count_int": 1}, name="n" * size), version)
+    expected = [size + len(suffix) for suffix in ("_count", "_sum") if size + len(suffix) <= 4_096]
+    assert [len(labels[0][1]) for labels in rig.labels()] == expected
+    assert rig.batch.refused_rows == ({"label_too_long": 2 - len(expected)} if len(expected) < 2 else {})
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_histograms_without_a_name_are_refused(version: int) -> None:
+    """A suffix alone is no name."""
+    rig = Rig()
+    rig.decode(with_histograms(version, {"count_int": 1}, name=""), version)
+    assert rig.batch.refused == {"name_missing": 1}
+    assert rig.index.series_count == 0
+
+
+def test_first_sight_of_a_histogram_with_metadata() -> None:
+    """A new series of histograms is counted as histograms, and its metadata told once, under the metric's own name."""
+    message = Request.FromString(with_histograms(2, {"count_int": 1}))
+    message.timeseries[0].metadata.type = 3
+    rig = Rig()
+    assert rig.decode(message.SerializeToString(), 2) == [Metadata("h", "histogram", "", "")]
+    assert (rig.batch.histograms, rig.batch.samples) == (1, 0)
+    assert rig.decode(message.SerializeToString(), 2) == []
+    assert rig.batch.missed == 0
+
+
+def test_bucket_fields_are_checked() -> None:
+    """Spans, deltas and counts are not kept, but are read as strictly as the rest."""
+    sound = [
+        field(8, field(1, 1) + field(2, 2)),
+        field(9, b"\x01\x80\x01"),
+        b"\x48\x05",
+        field(10, bytes(16)),
+        field(10, 1.0),
+        field(14, 3),
+    ]
+    wrong = [
+        field(8, b"\x0a\x00"),
+        field(8, 1),
+        field(9, b"\x80"),
+        field(10, bytes(7)),
+        field(10, 1),
+        field(5, 1),
+        field(6, 1.0),
+        field(15, 1.0),
+    ]
+    for part in sound:
+        Rig().decode(series(UP, field(4, part)))
+        Rig().decode(request_with(field(3, part)), 2)
+    for part in wrong:
+        with pytest.raises(Malformed):
+            Rig().decode(series(UP, field(4, part)))
+        with pytest.raises(Malformed):
+            Rig().decode(request_with(field(3, part)), 2)
+
+
+def test_exemplars_are_counted() -> None:
+    """Exemplars are checked and counted, and make no row."""
+    rig = Rig()
+    rig.decode(series(UP, sample(), *[field(3, label("trace_id", "é") + field(2, 1.0) + field(3, NOW_MS))] * 3))
+    assert (rig.batch.exemplars, len(rig.batch)) == (3, 1)
+    rig.decode(request_with(sample(), field(4, field(1, b"\x01\x02")), field(4, b"")), 2)
+    assert (rig.batch.exemplars, len(rig.batch)) == (2, 1)
+    for part in (label("a", b"\xff"), field(2, 1), field(3, 1.0), field(1, 1)):
+        with pytest.raises(Malformed):
+            Rig().decode(series(UP, field(3, part)))
