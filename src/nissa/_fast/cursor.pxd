@@ -55,10 +55,10 @@ cdef inline Status read_long_varint(Cursor* cursor, int bytes_max, uint64_t* out
     for index in range(bytes_max):
         if at >= cursor.end:
             return TRUNCATED
+        if index == 9 and at[0] > 1:
+            return VARINT_TOO_LONG
         value |= <uint64_t>(at[0] & 0x7F) << (7 * index)
         if at[0] < 0x80:
-            if index == 9 and at[0] > 1:
-                return VARINT_TOO_LONG
             cursor.at = at + 1
             out[0] = value
             return OK

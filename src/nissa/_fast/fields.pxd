@@ -148,11 +148,20 @@ cdef inline void add_label(LabelList* out, Label label) noexcept nogil:
         out.count = LABELS_MAX + 1
 
 
+cdef inline bint same_bytes(Text left, Text right) noexcept nogil:
+    """Texts of one size. The last bytes are compared first: names of one origin begin alike."""
+    if left.size == 0:
+        return True
+    return left.at[left.size - 1] == right.at[left.size - 1] and memcmp(left.at, right.at, left.size) == 0
+
+
 cdef inline void put_label(LabelList* out, Label label) noexcept nogil:
     """Add a label as a map takes an entry: the last of one name holds."""
     cdef uint32_t index
-    for index in range(min(out.count, <uint32_t>LABELS_MAX)):
-        if text_is(out.label[index].name, <const char*>label.name.at, label.name.size):
+    if out.count > LABELS_MAX:
+        return
+    for index in range(out.count):
+        if out.label[index].name.size == label.name.size and same_bytes(out.label[index].name, label.name):
             out.label[index].value = label.value
             return
     add_label(out, label)

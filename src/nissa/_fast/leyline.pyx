@@ -35,9 +35,10 @@ from nissa._fast.fields cimport (add_default, add_name, check_field, check_messa
                                  put_label, read_entry, read_moment, read_text, text_is)
 from nissa._fast.hash cimport Secret, chain, hash_bytes
 from nissa._fast.series cimport SeriesIndex
-from nissa._fast.types cimport (OK, SERIES_NONE, WIRE_TYPE_WRONG, Fingerprint, Label, LabelList, Record, Status, Text)
-from nissa._fast.walk cimport (Event, Packet, Walk, begin_walk, end_walk, packet_of, push_attribute, push_event,
-                               push_packet, same_note, take_all)
+from nissa._fast.types cimport (NAME_MISSING, OK, SERIES_NONE, WIRE_TYPE_WRONG, Fingerprint, Label, LabelList, Record,
+                                Status, Text)
+from nissa._fast.walk cimport (Event, Packet, Walk, begin_walk, drop_packet, end_walk, packet_of, push_attribute,
+                               push_event, push_packet, same_note, take_all)
 
 # A tag as it is compared: field number << 3 | wire type. The names say message and field.
 cdef enum:
@@ -201,6 +202,7 @@ cdef Status walk_packet(Walk* walk, Batch batch, Text message) noexcept nogil:
     cdef uint32_t tag = 0
     cdef Text field = no_text()
     cdef Packet* packet
+    cdef size_t records = batch.record_count
     cdef Status status = push_packet(walk, message, &packet)
     if status == OK:
         status = walk_header(walk, batch, packet, message)
@@ -216,6 +218,8 @@ cdef Status walk_packet(Walk* walk, Batch batch, Text message) noexcept nogil:
         else:
             skip_field(&cursor, tag)
     batch.events = walk.event_count
+    if status == OK and batch.record_count == records:
+        drop_packet(walk)
     return status
 
 
@@ -274,6 +278,8 @@ cdef Status walk_metric(Walk* walk, Batch batch, const Packet* packet, Text mess
     status = read_metric(message, &metric, NULL, walk.secret, &record.key)
     if status != OK:
         return status
+    if metric.name.size == 0:
+        record.refusal = NAME_MISSING
     name_key = hash_bytes(walk.secret, metric.name.at, metric.name.size, DOMAIN_FIELDS)
     unit_key = hash_bytes(walk.secret, metric.unit.at, metric.unit.size, DOMAIN_FIELDS)
     chain(walk.secret, &record.key, &name_key)
@@ -409,7 +415,7 @@ cdef inline bint read_plain_metric(const Secret* secret, Text message, double* v
     cdef const uint8_t* tail
     cdef Fingerprint part
     cdef Fingerprint rest
-    if message.size < 2 or at[0] != TAG_NAME or at[1] >= 0x80 or end - at < 2 + at[1]:
+    if message.size < 3 or at[0] != TAG_NAME or at[1] == 0 or at[1] >= 0x80 or end - at < 2 + at[1]:
         return False
     at += 2 + at[1]
     part = hash_bytes(secret, message.at, at - message.at, DOMAIN_PLAIN)

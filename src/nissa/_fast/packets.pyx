@@ -27,9 +27,10 @@ from nissa._fast.cursor cimport Cursor, cursor_in, read_bytes, read_double, read
 from nissa._fast.fields cimport add_default, add_label, add_name, check_field, kind_of, no_text, read_entry, read_text
 from nissa._fast.hash cimport Secret, chain, hash_bytes
 from nissa._fast.series cimport SeriesIndex
-from nissa._fast.types cimport OK, SERIES_NONE, WIRE_TYPE_WRONG, Fingerprint, Label, LabelList, Record, Status, Text
-from nissa._fast.walk cimport (Event, Packet, Walk, begin_walk, end_walk, note_type, packet_of, push_attribute,
-                               push_event, push_packet, same_note, take_all)
+from nissa._fast.types cimport (NAME_MISSING, OK, SERIES_NONE, WIRE_TYPE_WRONG, Fingerprint, Label, LabelList, Record,
+                                Status, Text)
+from nissa._fast.walk cimport (Event, Packet, Walk, begin_walk, drop_packet, end_walk, note_type, packet_of,
+                               push_attribute, push_event, push_packet, same_note, take_all)
 
 # A tag as it is compared: field number << 3 | wire type. The names say message and field.
 cdef enum:
@@ -125,14 +126,21 @@ cdef Status walk_run(Walk* walk, Batch batch, Text body, int codec) noexcept nog
 cdef Status walk_message(Walk* walk, Batch batch, Text message, int codec) noexcept nogil:
     """A packet; or a point or event alone, as of a packet that says nothing."""
     cdef Packet* packet
+    cdef size_t records = batch.record_count
     cdef Status status = push_packet(walk, message, &packet)
     if status != OK:
         return status
     batch.stopped_at = message.at
-    if codec == CODEC_POINT or codec == CODEC_EVENT:
-        packet.source_key = hash_bytes(walk.secret, NULL, 0, DOMAIN_SOURCE)
-        return walk_point(walk, batch, packet, message) if codec == CODEC_POINT else walk_event(walk, packet, message)
-    return walk_packet(walk, batch, packet, message)
+    packet.source_key = hash_bytes(walk.secret, NULL, 0, DOMAIN_SOURCE)
+    if codec == CODEC_POINT:
+        status = walk_point(walk, batch, packet, message)
+    elif codec == CODEC_EVENT:
+        status = walk_event(walk, packet, message)
+    else:
+        status = walk_packet(walk, batch, packet, message)
+    if status == OK and batch.record_count == records:
+        drop_packet(walk)
+    return status
 
 
 cdef Status walk_packet(Walk* walk, Batch batch, Packet* packet, Text message) noexcept nogil:
@@ -205,6 +213,8 @@ cdef Status walk_point(Walk* walk, Batch batch, const Packet* packet, Text messa
     status = read_point(message, &point, NULL, walk.secret, &record.key)
     if status != OK:
         return status
+    if point.name.size == 0:
+        record.refusal = NAME_MISSING
     part = hash_bytes(walk.secret, point.name.at, point.name.size, DOMAIN_FIELDS)
     chain(walk.secret, &record.key, &part)
     part = hash_bytes(walk.secret, point.unit.at, point.unit.size, DOMAIN_FIELDS ^ (point.type << 8))
@@ -379,6 +389,8 @@ cdef inline bint read_plain_point(const Secret* secret, Text message, Point* poi
     cdef Fingerprint before, after
     cdef uint64_t number = 0
     cdef int64_t ts_ms = point.ts_ms
+    if message.size < 3 or message.at[0] != TAG_NAME or message.at[1] == 0:
+        return False
     step_over_short(&cursor, TAG_NAME)
     step_over_short(&cursor, TAG_LABEL)
     if cursor.end - cursor.at >= 2 and cursor.at[0] == TAG_TYPE and cursor.at[1] < 0x80:

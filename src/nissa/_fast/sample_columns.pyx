@@ -24,10 +24,11 @@ from nissa._fast.fields cimport add_label, check_field, no_text, read_text, text
 from nissa._fast.hash cimport chain, hash_bytes
 from nissa._fast.packed cimport Column, count_varints, join_pieces, note_column, read_run
 from nissa._fast.series cimport SeriesIndex
-from nissa._fast.types cimport (COLUMNS_UNEVEN, NO_MEMORY, OK, RUNS_WRONG, SERIES_NONE, SYMBOL_FIRST,
+from nissa._fast.types cimport (COLUMNS_UNEVEN, NAME_MISSING, NO_MEMORY, OK, RUNS_WRONG, SERIES_NONE, SYMBOL_FIRST,
                                 SYMBOL_OUT_OF_RANGE, SYMBOLS_ODD, WIRE_TYPE_WRONG, Fingerprint, Label, LabelList,
                                 Record, Status, Text)
-from nissa._fast.walk cimport Packet, Walk, begin_walk, end_walk, note_type, packet_of, push_packet, same_note, take_all
+from nissa._fast.walk cimport (Packet, Walk, begin_walk, drop_packet, end_walk, note_type, packet_of, push_packet,
+                               same_note, take_all)
 
 # A tag as it is compared: field number << 3 | wire type.
 cdef enum:
@@ -49,6 +50,7 @@ cdef struct Columns:
     Column columns[3]       # run_lengths, time_deltas_ms, values
     size_t series_count
     size_t first_record
+    int64_t start_ms
     bint by_round
 
 cdef struct Definition:
@@ -107,6 +109,7 @@ cdef Status walk_columns(Walk* walk, Batch batch, Text message) noexcept nogil:
     """A SampleColumns: symbols and the extent of its columns, then its series, then its samples."""
     cdef Columns columns
     cdef Packet* packet
+    cdef size_t records = batch.record_count
     cdef Status status = push_packet(walk, message, &packet)
     if status != OK:
         return status
@@ -118,10 +121,12 @@ cdef Status walk_columns(Walk* walk, Batch batch, Text message) noexcept nogil:
         status = walk_all_series(walk, batch, packet, message, &columns)
     if status != OK:
         return status
+    if batch.record_count == records:
+        drop_packet(walk)
     batch.stopped_at = columns.columns[2].bytes.at if columns.columns[2].bytes.size else message.at
     if columns.columns[0].bytes.size:
-        return place_runs(batch, packet.time_ms, &columns)
-    return place_grid(batch, packet.time_ms, &columns)
+        return place_runs(batch, columns.start_ms, &columns)
+    return place_grid(batch, columns.start_ms, &columns)
 
 
 cdef Status walk_fields(Walk* walk, Batch batch, Packet* packet, Text message, Columns* out) noexcept nogil:
@@ -131,7 +136,7 @@ cdef Status walk_fields(Walk* walk, Batch batch, Packet* packet, Text message, C
     cdef uint64_t number = 0
     cdef Text field
     cdef Status status
-    begin_columns(out, batch.record_count)
+    begin_columns(out, batch.record_count, packet.time_ms)
     while cursor.at < cursor.end:
         batch.stopped_at = cursor.at
         status = read_tag(&cursor, &tag)
@@ -146,7 +151,7 @@ cdef Status walk_fields(Walk* walk, Batch batch, Packet* packet, Text message, C
             status = read_bytes(&cursor, &field)
         elif tag == TAG_TIME:
             status = read_varint(&cursor, &number)
-            packet.time_ms = <int64_t>number
+            out.start_ms = <int64_t>number
         elif tag == TAG_BY_ROUND:
             status = read_varint(&cursor, &number)
             out.by_round = number != 0
@@ -208,6 +213,8 @@ cdef Status walk_all_series(Walk* walk, Batch batch, const Packet* packet, Text 
         record.origin = field.at
         record.origin_size = field.size
         record.key = definition.key
+        if definition.refs == 0:
+            record.refusal = NAME_MISSING
     return OK
 
 
@@ -453,13 +460,14 @@ cdef Status notes_of_new(Walk* walk, Batch batch) noexcept nogil:
 
 # ---- Steps -----------------------------------------------------------------------------------------------------------
 
-cdef inline void begin_columns(Columns* columns, size_t first_record) noexcept nogil:
+cdef inline void begin_columns(Columns* columns, size_t first_record, int64_t start_ms) noexcept nogil:
     cdef uint32_t index
     for index in range(3):
         columns.columns[index].bytes = no_text()
         columns.columns[index].pieces = 0
     columns.series_count = 0
     columns.first_record = first_record
+    columns.start_ms = start_ms
     columns.by_round = False
 
 

@@ -10,6 +10,7 @@ is known to be sound. Memory grows with need and is given back with the body: ev
 knows no wire language.
 """
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy, memset
@@ -94,15 +95,16 @@ cdef text_column(const Text* first, size_t stride, size_t count):
             raise TooLarge("bytes of one text column of events in one frame", got=total, limit=COLUMN_BYTES_MAX,
                            setting="fixed: send fewer events in one frame, or shorter packet ids")
         view[index + 1] = <int>total
-    data = bytearray(total)
-    cdef uint8_t[::1] out = data
-    total = 0
+    if total == 0:
+        return TextColumn(offsets, b"")
+    data = PyBytes_FromStringAndSize(NULL, total)
+    cdef char* out = PyBytes_AS_STRING(data)
     for index in range(count):
         text = <const Text*>(<const char*>first + index * stride)
         if text.size:
-            memcpy(&out[total], text.at, text.size)
-            total += text.size
-    return TextColumn(offsets, bytes(data))
+            memcpy(out, text.at, text.size)
+            out += text.size
+    return TextColumn(offsets, data)
 
 
 # ---- Steps -----------------------------------------------------------------------------------------------------------
