@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rig import HEADERS, Ledger, connect, post, running
+from journeys.rig import HEADERS, Ledger, connect, post, running
 
 
 @pytest.fixture
@@ -25,7 +25,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_full_disk_refuses_and_resumes(small_disk: Path) -> None:
     """Below the floor writes get 503 and reads go on; with space back writes are taken again, and nothing is lost."""
     ledger = Ledger(4)
-    environment = {"NISSA_STORAGE__SEGMENT_BYTES": str(1 << 20), "NISSA_STORAGE__FREE_BYTES_MIN": str(4 << 20)}
+    environment = {
+        "NISSA_STORAGE__SEGMENT_BYTES": str(1 << 20),
+        "NISSA_INGEST__BODY_BYTES_MAX": str(1 << 19),
+        "NISSA_STORAGE__FREE_BYTES_MIN": str(4 << 20),
+    }
     filler = small_disk / "filler"
     with running(small_disk / "data", environment=environment) as daemon:
         link = connect(daemon.ingest_url)

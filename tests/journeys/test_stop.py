@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from rig import Ledger, Senders, running
+from journeys.rig import Ledger, Senders, running
 
 
 def test_sigterm_under_load_loses_nothing_and_exits_zero(tmp_path: Path) -> None:

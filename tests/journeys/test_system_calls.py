@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from rig import parse_export
-from workload import CONFIG, ledger_of
+from journeys.rig import parse_export
+from journeys.workload import CONFIG, ledger_of
 
 import nissa
-from nissa.query.export_form import export_json_lines
+from nissa.query.export import export
+from nissa.query.export_form import ExportForm
+from nissa.query.selector import read_selectors
 
 CALLS = ("pwritev", "pwrite64", "fdatasync", "fsync", "rename", "unlink", "ftruncate", "fallocate", "openat", "write")
 STRIDE = int(os.environ.get("NISSA_SWEEP_STRIDE", "6"))
@@ -45,7 +47,8 @@ def check(directory: Path, notes: Path) -> None:
         word, claim = line.split()
         (ledger.claimed if word == "claim" else ledger.acknowledged).add(int(claim))
     with nissa.Engine(directory, CONFIG) as engine:
-        body = b"".join(export_json_lines(engine))
+        whole = (-(2**63), 2**63 - 1)
+        body = b"".join(export(engine, read_selectors('{job="ledger"}'), whole, ExportForm.JSONL))
     ledger.check(parse_export(body))
 
 

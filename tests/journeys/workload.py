@@ -14,9 +14,9 @@ import nissa
 from nissa.config.tree import Acceptance, Config, Storage
 from nissa.model.frame import Codec, Encoding
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from rig import Ledger  # noqa: E402 - the script is started from anywhere
+from journeys.rig import Ledger  # noqa: E402 - the script is started from anywhere
 
 BASE_MS = 1_700_000_000_000
 BODIES_BEFORE, BODIES_AFTER = 4, 3

@@ -48,10 +48,9 @@ class _Frozen:
 
 
 def _move_in_flight(tallies: Tallies, head: Head) -> None:
-    for span, rows in zip(head.spans, head.span_rows(), strict=True):
-        if span.lsn > head.visible_lsn:
-            tallies[span.source].stored -= rows + span.events
-            tallies[span.source].in_flight += rows + span.events
+    for span in head.in_flight:
+        tallies[span.source].stored -= span.rows + span.events
+        tallies[span.source].in_flight += span.rows + span.events
 
 
 def _count_duplicates(
@@ -59,6 +58,8 @@ def _count_duplicates(
 ) -> None:
     """Move what repeats another row from stored to duplicate, by the rule of ``store/seal.py``."""
     parts = [(batch.series, batch.ts_ms, batch.value) for head in heads for batch in head.batches]
+    if not parts:
+        return
     rows = SortedRows(parts)
     horizon = SealedHorizon(blocks, series_count)
     duplicates, conflicts = [np.empty(0, np.uint32)], [np.empty(0, np.uint8)]

@@ -113,8 +113,6 @@ class Committer:
         """Between groups: sync what ``interval`` durability owes, make the next segment, look at the space left."""
         if self.closed_reason is None:
             self._commit([])
-            if self._free_bytes() < self._free_bytes_min:
-                self._close(f"less than {self._free_bytes_min} bytes are free on the disk (storage.free_bytes_min)")
 
     def _commit(self, group: list[Settlement]) -> None:
         if not self._given_up:
@@ -139,6 +137,8 @@ class Committer:
             last.head.publish(last.lsn, last.total)
         self._settle_all(group, None)
         self._journal.prepare()
+        if self._free_bytes() < self._free_bytes_min:  # two microseconds, once per commit
+            self._close(f"less than {self._free_bytes_min} bytes are free on the disk (storage.free_bytes_min)")
 
     def _settle_all(self, group: list[Settlement], error: NissaError | None) -> None:
         for settlement in group:

@@ -9,10 +9,9 @@ The engine thread appends; the commit thread raises ``visible`` once rows are du
 any thread. Rows above ``visible`` can be given up (``truncate``) when the journal could not keep them.
 """
 
-from bisect import bisect_right
-
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from nissa._fast.batch import Batch
 from nissa.model.columns import EventBatch, SampleBatch
@@ -21,9 +20,10 @@ CHUNK_ROWS = 262_144
 
 
 class Span(msgspec.Struct, gc=False):
-    """Rows [first_row, the next span's first_row) came from ``source``; with them ``events`` events."""
+    """Rows [first_row, first_row + rows) came from ``source``; with them ``events`` events."""
 
     first_row: int
+    rows: int
     source: str
     lsn: int
     events: int
@@ -51,7 +51,7 @@ class Head:
         """Add the rows of ``batch`` and the events, not yet visible."""
         if not self.spans:
             self.opened_ms = now_ms
-        self.spans.append(Span(self.total, source, lsn, 0 if events is None else len(events)))
+        self.spans.append(Span(self.total, len(batch), source, lsn, 0 if events is None else len(events)))
         self.last_lsn = lsn
         if events is not None:
             self.events.append((lsn, events))
@@ -72,22 +72,20 @@ class Head:
         self.visible_lsn = lsn
         self.visible = total
 
-    def truncate(self) -> list[tuple[Span, int]]:
-        """Give up what is not visible. Returns the spans lost, each with its number of rows."""
-        lost = [
-            (span, rows) for span, rows in zip(self.spans, self.span_rows(), strict=True) if span.lsn > self.visible_lsn
-        ]
+    @property
+    def in_flight(self) -> list[Span]:
+        """Spans that are not durable yet."""
+        return [span for span in self.spans if span.lsn > self.visible_lsn]
+
+    def truncate(self) -> list[Span]:
+        """Give up what is not visible. Returns the spans lost."""
+        lost = [span for span in self.spans if span.lsn > self.visible_lsn]
         self.total = self.visible
         self.spans = [span for span in self.spans if span.lsn <= self.visible_lsn]
         self.events = [(lsn, events) for lsn, events in self.events if lsn <= self.visible_lsn]
         self._chunks = self._chunks[: -(-self.total // CHUNK_ROWS)]
         self.last_lsn = self.visible_lsn
         return lost
-
-    def span_rows(self) -> list[int]:
-        """Rows of each span."""
-        firsts = [span.first_row for span in self.spans]
-        return [after - first for first, after in zip(firsts, [*firsts[1:], self.total], strict=True)]
 
     def snapshot(self) -> tuple[SampleBatch, ...]:
         """The visible rows as views, in order of arrival. Cost: one view per chunk."""
@@ -100,19 +98,15 @@ class Head:
             views.append(SampleBatch(chunk.series[:rows], chunk.ts_ms[:rows], chunk.value[:rows]))
         return tuple(views)
 
-    def sources_of(self, rows: np.ndarray) -> dict[str, int]:
+    def sources_of(self, rows: npt.NDArray[np.uint32]) -> dict[str, int]:
         """How many of these row indices each source brought."""
-        firsts = [span.first_row for span in self.spans]
+        spans = list(self.spans)  # the engine may add to them meanwhile
+        firsts = [span.first_row for span in spans]
+        owners = np.searchsorted(firsts, rows, "right") - 1
         counts: dict[str, int] = {}
-        if len(rows) > len(firsts):
-            per_span = np.diff(np.searchsorted(np.sort(rows), [*firsts, self.total]))
-            for span, count in zip(self.spans, per_span.tolist(), strict=True):
-                if count:
-                    counts[span.source] = counts.get(span.source, 0) + count
-            return counts
-        for row in rows.tolist():
-            source = self.spans[bisect_right(firsts, row) - 1].source
-            counts[source] = counts.get(source, 0) + 1
+        for place, count in zip(*np.unique(owners, return_counts=True), strict=True):
+            source = spans[place].source
+            counts[source] = counts.get(source, 0) + int(count)
         return counts
 
 

@@ -20,7 +20,7 @@ from nissa.ingest.decode import decode
 from nissa.ingest.head import Head
 from nissa.model.columns import Metadata
 from nissa.model.decoded import Decoded, Window
-from nissa.model.errors import Malformed, NissaError, TooLarge
+from nissa.model.errors import Malformed, TooLarge
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.model.receipt import Receipt
 from nissa.model.refusal import Refusal
@@ -89,10 +89,8 @@ class Pipeline:
 
     def give_up(self) -> None:
         """The journal could not keep what is not visible: forget those rows, and count them as refused."""
-        for span, rows in self.head.truncate():
-            tally = self._tally(span.source)
-            tally.stored -= rows + span.events
-            tally.refuse("unavailable", rows + span.events)
+        for span in self.head.truncate():
+            lost_records(self._tally(span.source), span.rows + span.events)
 
     def _decode(self, frame: Frame, admit_max: int) -> Decoded:
         now_ms = frame.received_ms
@@ -177,6 +175,12 @@ def minute_of(frame: Frame) -> int:
     return max(frame.received_ms // MINUTE_MS, 1)
 
 
+def lost_records(tally: Tally, count: int) -> None:
+    """Count records that were taken and that the journal could not keep."""
+    tally.stored -= count
+    tally.refuse("unavailable", count)
+
+
 def source_of(frame: Frame) -> str:
     """The key of a frame's tally, such as ``http/remote_write_1``."""
     return _SOURCES[frame.source, frame.codec]
@@ -186,10 +190,3 @@ _LIMITED = str(Refusal.SERIES_LIMIT)
 _OUTSIDE = (str(Refusal.TOO_OLD), str(Refusal.TOO_NEW))
 _SOURCES = {(source, codec): f"{source.name.lower()}/{codec.name.lower()}" for source in Source for codec in Codec}
 
-
-def outcome_of(take: Callable[[], Receipt]) -> Receipt | NissaError:
-    """The receipt of ``take``, or the error it raised on purpose."""
-    try:
-        return take()
-    except NissaError as error:
-        return error

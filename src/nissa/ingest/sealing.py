@@ -23,12 +23,13 @@ import structlog
 from nissa._fast.series import SeriesIndex
 from nissa.config.tree import Config
 from nissa.ingest.head import Head
-from nissa.ingest.pipeline import Pipeline
+from nissa.ingest.pipeline import Pipeline, lost_records
 from nissa.ingest.recover import pack_minutes
 from nissa.model.columns import Metadata
 from nissa.model.errors import Unavailable
 from nissa.model.tally import Tallies, Tally, copy_tallies
 from nissa.store.catalogue import BlockRow, Catalogue, Checkpoint, Seal
+from nissa.store.compaction import merge_blocks, plan_compaction
 from nissa.store.journal import Journal
 from nissa.store.names import EVENTS_KIND, RAW_KIND
 from nissa.store.read import Snapshot
@@ -143,9 +144,9 @@ class Sealer:
         """The journal could not keep what is not durable: forget such rows of the generation on its way."""
         generation = self._generation
         if generation is not None:
-            for span, rows in generation.head.truncate():
+            for span in generation.head.truncate():
                 for kept in (tallies, generation.tallies):
-                    lost_rows(kept[span.source], rows + span.events)
+                    lost_records(kept[span.source], span.rows + span.events)
 
     # ---- on any thread ----
 
@@ -245,7 +246,16 @@ class Sealer:
         )
 
     def _compact(self) -> None:
-        """Merge blocks where enough of one level have come together. What fails is tried again after the next seal."""
+        """Merge blocks while enough of one level have come together. What fails is tried again after the next seal."""
+        fan_in = self._config.storage.compaction_fan_in
+        try:
+            while not self._stopping.is_set() and (chosen := plan_compaction(self._blocks, fan_in)):
+                merge_blocks(self.directory, self._catalogue, chosen, self._clock())
+                self.refresh_blocks()
+        except Exception as error:  # nothing changed: the old blocks stand
+            log.exception("blocks could not be merged")
+            self.failures += 1
+            self.last_error = f"{type(error).__name__}: {error}"
 
 
 def note_duplicates(tallies: Tallies, duplicates: dict[str, int], conflicts: dict[str, int]) -> None:
@@ -255,9 +265,3 @@ def note_duplicates(tallies: Tallies, duplicates: dict[str, int], conflicts: dic
         tally.stored -= count
         tally.duplicate += count
         tally.conflicts += conflicts.get(source, 0)
-
-
-def lost_rows(tally: Tally, records: int) -> None:
-    """Count records that were taken and could not be kept."""
-    tally.stored -= records
-    tally.refuse("unavailable", records)
