@@ -33,6 +33,7 @@ Crcs = bytes  # ``bytes`` means a size inside the rows below
 
 BUSY_TIMEOUT_S = 10.0
 SECRET_BYTES = 32
+_MAGIC = b"SQLite format 3\0"
 _USER_VERSION_OFFSET = 60  # of the database header, big endian (SQLite file format 1.3.14)
 
 
@@ -299,7 +300,7 @@ def _refuse_newer(path: Path) -> None:
             header = file.read(100)
     except FileNotFoundError:
         return
-    if len(header) == 100:
+    if header.startswith(_MAGIC) and len(header) == 100:
         _refuse_version(path, int.from_bytes(header[_USER_VERSION_OFFSET : _USER_VERSION_OFFSET + 4], "big"))
 
 

@@ -1,0 +1,98 @@
+"""Files under checksums: nothing of a changed byte is ever handed out."""
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from nissa.model.errors import Damaged
+from nissa.store.checked_file import PAGE_BYTES, CheckedReader, CheckedWriter, FileGone, FileSeal, file_crc
+
+
+def write(path: Path, data: bytes, step: int = 10_000) -> FileSeal:
+    """Write ``data`` in pieces."""
+    file = CheckedWriter(path)
+    for at in range(0, len(data), step):
+        file.write(data[at : at + step])
+    return file.finish()
+
+
+@pytest.mark.parametrize("size", [0, 1, PAGE_BYTES - 1, PAGE_BYTES, PAGE_BYTES + 1, 3 * PAGE_BYTES + 77])
+def test_reads_back_any_part(tmp_path: Path, size: int) -> None:
+    """Any range of any size is what was written, and the whole-file checksum is that of the bytes on disk."""
+    data = random.Random(size).randbytes(size)
+    seal = write(tmp_path / "file", data)
+    assert (seal.bytes, seal.crc) == file_crc(tmp_path / "file")
+    chance = random.Random(5)
+    with CheckedReader(tmp_path / "file", seal) as file:
+        assert file.read() == data
+        for _ in range(50):
+            at, count = chance.randint(0, size), chance.randint(0, size + 9)
+            assert file.seek(at) == at
+            assert file.read(count) == data[at : at + count]
+            assert file.tell() == min(at + count, size)
+        assert file.seek(-size, os.SEEK_END) == 0
+
+
+def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    """A flip in a page is told when the page is read, and leaves the other pages readable."""
+    data = bytes(2 * PAGE_BYTES + 100)
+    seal = write(tmp_path / "file", data)
+    chance = random.Random(11)
+    for _ in range(200):
+        bit = chance.randrange(8 * len(data))
+        changed = bytearray(data)
+        changed[bit // 8] ^= 1 << bit % 8
+        (tmp_path / "file").write_bytes(changed)
+        with CheckedReader(tmp_path / "file", seal) as file:
+            for page in range(3):
+                file.seek(page * PAGE_BYTES)
+                if page == bit // 8 // PAGE_BYTES:
+                    with pytest.raises(Damaged, match=f"page {page} at byte"):
+                        file.read(10)
+                    assert file.damage is not None
+                else:
+                    assert file.read(10) == bytes(10)
+
+
+def test_other_sizes_and_missing_files(tmp_path: Path) -> None:
+    """A shorter or longer file is damaged; a missing one is gone, which a retry may mend; a link is not followed."""
+    path = tmp_path / "file"
+    seal = write(path, bytes(100))
+    for size in (99, 101, 0):
+        path.write_bytes(bytes(size))
+        with pytest.raises(Damaged, match=f"it has {size} bytes, expected 100"):
+            CheckedReader(path, seal)
+    path.rename(tmp_path / "other")
+    with pytest.raises(FileGone):
+        CheckedReader(path, seal)
+    path.symlink_to(tmp_path / "other")
+    with pytest.raises(Damaged, match="cannot be opened"):
+        CheckedReader(path, seal)
+
+
+def test_a_writer_never_overwrites_and_can_give_up(tmp_path: Path) -> None:
+    """An existing file is refused; a discarded one is gone, whenever it is discarded."""
+    write(tmp_path / "file", b"1")
+    with pytest.raises(FileExistsError):
+        CheckedWriter(tmp_path / "file")
+    for finished in (False, True):
+        file = CheckedWriter(tmp_path / "new")
+        file.write(b"2")
+        if finished:
+            file.finish()
+        file.discard()
+        file.discard()
+        assert not (tmp_path / "new").exists()
+
+
+def test_a_read_error_is_damage(tmp_path: Path) -> None:
+    """What the disk does not give back is damage that names the file."""
+    seal = write(tmp_path / "file", bytes(PAGE_BYTES * 2))
+    file = CheckedReader(tmp_path / "file", seal)
+    os.truncate(tmp_path / "file", PAGE_BYTES)
+    file.seek(PAGE_BYTES)
+    with pytest.raises(Damaged, match="it ends at byte"):
+        file.read(1)
+    file.close()

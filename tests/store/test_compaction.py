@@ -1,0 +1,94 @@
+"""Merging blocks: nobody who reads can tell, and no crash can either."""
+
+import random
+from pathlib import Path
+
+import pytest
+from store.test_read import random_samples
+
+from nissa.model.errors import Damaged, Unavailable
+from nissa.store.catalogue import BlockRow
+from nissa.store.checked_file import FileGone
+from nissa.store.compaction import LEVEL_MAX, merge_blocks, plan_compaction
+from nissa.store.names import block_path, own_files
+from nissa.store.read import read_samples, stream_samples
+from oracle.directory import ALWAYS, Directory, samples_of
+
+
+def filled(path: Path, seed: int = 1, seals: int = 6) -> Directory:
+    """A directory of overlapping blocks."""
+    chance = random.Random(seed)
+    directory = Directory(path)
+    for _ in range(seals):
+        directory.seal(random_samples(chance, 300))
+    return directory
+
+
+def test_the_export_does_not_change(tmp_path: Path) -> None:
+    """Merging all blocks, in any grouping, leaves the export as it was, in fewer rows and one file."""
+    for seed in range(4):
+        directory = filled(tmp_path / str(seed), seed)
+        before = directory.export()
+        merge_blocks(directory.path, directory.catalogue, directory.blocks()[1:4], 8)
+        assert directory.export() == before
+        merged = merge_blocks(directory.path, directory.catalogue, directory.blocks(), 9)
+        assert directory.export() == before
+        assert directory.blocks() == [merged]
+        assert own_files(directory.path) == [merged.path]
+        assert (merged.rows, merged.level, merged.created_ms) == (len(before), 2, 9)
+        assert (merged.first_lsn, merged.last_lsn) == (1, 6)
+
+
+def row(number: int, level: int, kind: str = "raw") -> BlockRow:
+    """A block of a level."""
+    return BlockRow(number, kind, level, block_path(kind, number), 1, 0, 0, 0, 0, 1, 1, 1, 1, 1, b"")
+
+
+def test_the_oldest_of_the_lowest_full_level_are_next(tmp_path: Path) -> None:
+    """A level is merged once it has fan_in blocks; the last level and events never are."""
+    assert plan_compaction([row(n, 0) for n in range(2)], 3) == ()
+    plan = plan_compaction([row(9, 0), row(2, 1), row(3, 1), row(4, 1), row(8, 0)], 3)
+    assert [block.id for block in plan] == [2, 3, 4]
+    plan = plan_compaction([row(9, 0), row(8, 0), row(7, 0), row(6, 0), row(2, 1), row(3, 1), row(4, 1)], 3)
+    assert [block.id for block in plan] == [6, 7, 8]
+    assert plan_compaction([row(n, LEVEL_MAX) for n in range(9)], 3) == ()
+    assert plan_compaction([row(n, 0, "events") for n in range(9)], 3) == ()
+
+
+def test_a_damaged_block_stops_the_merge_and_nothing_is_lost(tmp_path: Path) -> None:
+    """Damage is raised with the file's name; catalogue and files are as before."""
+    directory = filled(tmp_path)
+    blocks, files = directory.blocks(), own_files(tmp_path)
+    path = tmp_path / blocks[2].path
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 8
+    path.write_bytes(data)
+    with pytest.raises(Damaged, match=blocks[2].path):
+        merge_blocks(tmp_path, directory.catalogue, blocks, 1)
+    assert (directory.blocks(), own_files(tmp_path)) == (blocks, files)
+
+
+def test_a_merge_that_came_too_late_is_given_up(tmp_path: Path) -> None:
+    """Blocks that somebody else replaced meanwhile are not replaced again."""
+    directory = filled(tmp_path)
+    old = directory.blocks()
+    copies = [(block.path, (tmp_path / block.path).read_bytes()) for block in old]
+    merged = merge_blocks(tmp_path, directory.catalogue, old, 1)
+    for path, data in copies:
+        (tmp_path / path).write_bytes(data)
+    with pytest.raises(Unavailable, match="replaced by somebody else"):
+        merge_blocks(tmp_path, directory.catalogue, old, 1)
+    assert directory.blocks() == [merged]
+
+
+def test_readers_meet_the_old_or_the_new_blocks(tmp_path: Path) -> None:
+    """A stream that began goes on; a snapshot from before is told to be taken again."""
+    directory = filled(tmp_path)
+    before, old = directory.export(), directory.snapshot()
+    stream = stream_samples(old, None, *ALWAYS, 50)
+    got = samples_of(next(stream))
+    merge_blocks(tmp_path, directory.catalogue, directory.blocks(), 1)
+    assert got + [one for batch in stream for one in samples_of(batch)] == before
+    with pytest.raises(FileGone):
+        read_samples(old, None, *ALWAYS)
+    assert samples_of(read_samples(directory.snapshot(), None, *ALWAYS)) == before

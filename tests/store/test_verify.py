@@ -1,0 +1,105 @@
+"""Verifying: a sound directory is sound, and each kind of fault is found and named."""
+
+import random
+from pathlib import Path
+
+import msgspec
+import pytest
+from store.test_event_blocks import events_of
+from store.test_read import random_samples
+from store.test_series_table import SOME, rows_of
+
+from nissa.model.errors import ConfigInvalid
+from nissa.store.blocks import BlockWriter
+from nissa.store.catalogue import Catalogue, Checkpoint, Seal
+from nissa.store.seal import SealInput, write_seal
+from nissa.store.verify import Report, verify_directory
+from oracle.directory import Directory, batch_of
+
+
+def filled(path: Path) -> Directory:
+    """Two raw blocks, an event block and a series segment."""
+    directory = Directory(path)
+    directory.seal(random_samples(random.Random(1), 200))
+    head = SealInput([batch_of([(0, 1_000, 0)])], 2, 2, 1, rows_of(SOME), [events_of([5, 3])])
+    sealed = write_seal(path, directory.catalogue, directory.horizon, head)
+    directory.catalogue.commit_seal(Seal(Checkpoint(2, len(SOME)), sealed.blocks, sealed.segment))
+    return directory
+
+
+def damages(report: Report) -> dict[str, str]:
+    """path -> damage."""
+    return {file.path: file.damage for file in report.files if file.damage}
+
+
+def test_a_sound_directory(tmp_path: Path) -> None:
+    """All files are listed with their rows, nothing is wrong, and a stray file is an orphan, not damage."""
+    filled(tmp_path)
+    (tmp_path / "blocks" / "stray").touch()
+    report = verify_directory(tmp_path)
+    assert report.sound
+    assert [(file.kind, file.rows) for file in report.files][1:] == [("raw", 1), ("events", 2), ("series", 5)]
+    assert report.orphans == ("blocks/stray",)
+    assert report.catalogue == ()
+
+
+def test_each_damaged_file_is_named(tmp_path: Path) -> None:
+    """A flipped bit, a cut end and a missing file are told of their own file only."""
+    filled(tmp_path)
+    raw, _, events, series = (file.path for file in verify_directory(tmp_path).files)
+    data = bytearray((tmp_path / raw).read_bytes())
+    data[-1] ^= 1
+    (tmp_path / raw).write_bytes(data)
+    (tmp_path / events).write_bytes((tmp_path / events).read_bytes()[:-1])
+    (tmp_path / series).unlink()
+    report = verify_directory(tmp_path)
+    assert not report.sound
+    found = damages(report)
+    assert sorted(found) == sorted([raw, events, series])
+    assert "CRC-32C" in found[raw]
+    assert "bytes, expected" in found[events]
+    assert found[series] == "the file is missing"
+
+
+def test_rows_that_are_not_those_of_the_catalogue(tmp_path: Path) -> None:
+    """Sound files whose rows are unsorted, or other than the catalogue says, are found."""
+    directory = Directory(tmp_path)
+    writers = []
+    for groups in ([[(2, 1, 0)], [(1, 1, 0)]], [[(1, 2, 0), (1, 2, 0)]], [[(1, 1, 0)]], [[(1, 1, 0)]]):
+        writer = BlockWriter(tmp_path, directory.catalogue.new_id(), level=0, created_ms=1)
+        for group in groups:
+            writer.write(batch_of(group))
+        writers.append(writer)
+    blocks = [writer.finish(1, 1) for writer in writers]
+    blocks[2] = msgspec.structs.replace(blocks[2], max_ms=9)
+    directory.catalogue.commit_seal(Seal(Checkpoint(1), tuple(blocks)))
+    found = damages(verify_directory(tmp_path))
+    assert "row 1 is not in order" in found[blocks[0].path]
+    assert "row 1 is not in order" in found[blocks[1].path]
+    assert "the catalogue says (1, 1, 9, 1, 1)" in found[blocks[2].path]
+    assert blocks[3].path not in found
+
+
+def test_a_series_table_with_a_gap(tmp_path: Path) -> None:
+    """Series that no segment describes are a fault of the catalogue."""
+    directory = filled(tmp_path)
+    directory.catalogue.commit_seal(Seal(Checkpoint(3, 9)))
+    report = verify_directory(tmp_path)
+    assert report.catalogue == ("the series table has 5 series, the checkpoint says 9",)
+    assert not report.sound
+
+
+def test_a_path_out_of_the_directory_is_damage(tmp_path: Path) -> None:
+    """A catalogue that names a file elsewhere is not followed."""
+    directory = filled(tmp_path)
+    block = msgspec.structs.replace(directory.blocks()[0], id=99, path="../elsewhere.parquet")
+    directory.catalogue.commit_seal(Seal(Checkpoint(2, len(SOME)), (block,)))
+    assert "never wrote" in damages(verify_directory(tmp_path))["../elsewhere.parquet"]
+
+
+def test_a_directory_without_catalogue(tmp_path: Path) -> None:
+    """Verifying something else says so."""
+    with pytest.raises(ConfigInvalid, match="not a data directory"):
+        verify_directory(tmp_path)
+    Catalogue.open(tmp_path).close()
+    assert verify_directory(tmp_path) == Report((), (), ())
