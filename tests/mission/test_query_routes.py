@@ -18,7 +18,7 @@ LABELS = [
 
 @pytest.fixture
 def client(serve) -> httpx.Client:
-    """Three series: samples at 1732190000 … 009 in the first, a thousand seconds later in the second, none in the third."""
+    """Samples of the first series at 1732190000 to 009, of the second a thousand seconds later, none of the third."""
     early = regular(1, 10)
     late = regular(1, 10, first_ms=1_732_191_000_000)
     series = np.repeat(np.array([0, 1], np.uint32), 10)

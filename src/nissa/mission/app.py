@@ -29,7 +29,7 @@ def app_of(mission: Mission) -> ASGIApp:
     """The API over ``mission``; whoever made the mission closes it."""
     app = FastAPI(
         title="Nissa",
-        version=str(mission.facts.get("version", "")),
+        version=str(mission.facts.get("version", "unknown")),
         openapi_url="/api/v1/openapi.json",
         docs_url=None,  # its page would load scripts from elsewhere
         redoc_url=None,

@@ -1,4 +1,8 @@
-"""Serving the control API on a socket that is already bound, in the loop that runs, until told to stop."""
+"""Serving the control API on a socket that is already bound, in the loop that runs, until told to stop.
+
+Importing this file brings FastAPI and uvicorn, half a second of work: the daemon does it on another thread, once it
+receives.
+"""
 
 import asyncio
 import contextlib
@@ -6,12 +10,25 @@ import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import uvicorn
+
 from nissa.config.tree import Api
+from nissa.mission.app import app_of
+from nissa.mission.state import Mission
 from nissa.query.backend import Backend
 
 CONNECTIONS_MAX = 512
 HEAD_BYTES_MAX = 256 * 1024  # request line and headers; selectors in a query string are long at times
 DRAIN_TIMEOUT_S = 5
+
+
+class Server(uvicorn.Server):
+    """uvicorn without signal handlers: the daemon has its own."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave all signals to the daemon."""
+        yield
 
 
 async def serve_api(
@@ -21,19 +38,6 @@ async def serve_api(
 
     facts: what ``/api/status`` and ``buildinfo`` add to what the backend says; ``version`` is one of them.
     """
-    # FastAPI and uvicorn take half a second together: the daemon receives before they are there.
-    import uvicorn
-
-    from nissa.mission.app import app_of
-    from nissa.mission.state import Mission
-
-    class Server(uvicorn.Server):
-        """uvicorn without signal handlers: the daemon has its own."""
-
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            yield
-
     mission = Mission(backend, limits, facts)
     settings = uvicorn.Config(
         app_of(mission),

@@ -1,0 +1,41 @@
+"""The application as a whole."""
+
+import asyncio
+
+import httpx
+
+from nissa.config.tree import Api
+from nissa.mission.app import create_app
+from oracle.backend_twin import BackendTwin, regular
+
+
+def test_the_application_answers_without_a_server():
+    """It is plain ASGI: any server, or none, can hold it."""
+
+    async def ask() -> httpx.Response:
+        app = create_app(BackendTwin([{"__name__": "up"}], regular(1, 1)), Api(), {"version": "1"})
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://any.host") as client:
+            return await client.get("/api/v1/labels")
+
+    assert asyncio.run(ask()).json() == {"status": "success", "data": ["__name__"]}
+
+
+def test_every_host_is_answered_and_none_is_repeated(serve):
+    """A made-up Host header changes nothing and appears nowhere in the answer."""
+    client = serve(BackendTwin([{"__name__": "up"}], regular(1, 1)))
+    answer = client.get("/api/v1/labels/", headers={"host": "evil.example"})
+    assert answer.status_code == 404
+    assert "evil" not in answer.text + str(answer.headers)
+
+
+def test_reading_changes_nothing_and_writing_has_no_route(serve):
+    """No route takes PUT, PATCH or DELETE; POST exists only where it asks."""
+    client = serve(BackendTwin([{"__name__": "up"}], regular(1, 1)))
+    paths = client.get("/api/v1/openapi.json").json()["paths"]
+    methods = {(path, method) for path, route in paths.items() for method in route}
+    assert {method for _, method in methods} == {"get", "post"}
+    assert {path for path, method in methods if method == "post"} == {
+        "/api/v1/export",
+        "/api/v1/series",
+        "/api/v1/labels",
+    }

@@ -1,0 +1,57 @@
+"""Serving on a given socket: signals, stopping, and bounds on what clients send."""
+
+import asyncio
+import signal
+import socket
+
+import pytest
+
+from nissa.config.tree import Api
+from nissa.mission.serve import serve_api
+from oracle.backend_twin import BackendTwin, regular
+
+UP = [{"__name__": "up"}]
+
+
+def test_it_serves_in_the_loop_that_runs_and_leaves_signals_alone():
+    """The socket is the caller's, handlers of signals stay as they were, and stopping returns."""
+
+    async def scene() -> bytes:
+        before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+        listening = socket.create_server(("127.0.0.1", 0))
+        stopping = asyncio.Event()
+        serving = asyncio.create_task(serve_api(BackendTwin(UP, regular(1, 1)), Api(), listening, stopping, {}))
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        writer.write(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        assert {one: signal.getsignal(one) for one in before} == before
+        stopping.set()
+        await serving
+        return answer
+
+    assert asyncio.run(scene()).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\nx: " + b"y" * 400_000 + b"\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        b"GET /\xff HTTP/9.9\r\n\r\n",
+        b"POST /api/v1/labels HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        b"POST /api/v1/labels HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+def test_broken_requests_are_answered_or_dropped(serve, request_bytes):
+    """Bytes that are no request, and heads without end, end that connection only."""
+    client = serve(BackendTwin(UP, regular(1, 1)))
+    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=20) as raw:
+        try:
+            raw.sendall(request_bytes)
+            raw.shutdown(socket.SHUT_WR)
+            answer = raw.recv(65_536)
+        except (BrokenPipeError, ConnectionResetError):
+            answer = b""
+    assert not answer or answer.startswith(b"HTTP/1.1 4")
+    assert client.get("/-/healthy").status_code == 200

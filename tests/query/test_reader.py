@@ -1,0 +1,125 @@
+"""Reading a directory from Python, with and without a writer at work."""
+
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import polars as pl
+import pytest
+
+import nissa
+from nissa._proto.remote_write_v1_pb2 import WriteRequest
+from nissa.config.tree import Config, Storage
+from nissa.model.errors import BadQuery, ConfigInvalid
+from nissa.model.frame import Codec
+from nissa.query.json_lines import read_json_lines
+from nissa.service.clock import wall_ms
+
+
+def write(engine: nissa.Engine, first_ms: int, count: int = 100) -> None:
+    request = WriteRequest()
+    for job in ("api", "db"):
+        series = request.timeseries.add()
+        series.labels.add(name="__name__", value="up")
+        series.labels.add(name="job", value=job)
+        for at in range(count):
+            series.samples.add(value=at / 4, timestamp=first_ms + at)
+    engine.ingest(request.SerializeToString(), Codec.REMOTE_WRITE_1)
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> tuple[Path, int]:
+    """A directory with 100 samples of each of two series in a block and 100 more in the journal; and its first time."""
+    first_ms = wall_ms() - 10_000
+    with nissa.Engine(tmp_path) as engine:
+        write(engine, first_ms)
+        engine.flush()
+        write(engine, first_ms + 100)
+    return tmp_path, first_ms
+
+
+def test_samples_are_a_table(filled):
+    """Blocks and journal are one table; times may be text, seconds or datetimes, both ends inside."""
+    directory, first_ms = filled
+    with nissa.open(directory) as reader:
+        assert reader.samples("up").num_rows == 400
+        table = reader.samples('up{job="api"}', (first_ms + 50) / 1000, (first_ms + 149) / 1000, label_columns=["job"])
+        assert table.num_rows == 100
+        assert table["job"].unique().to_pylist() == ["api"]
+        moment = datetime.fromtimestamp(first_ms // 1000, UTC)
+        assert reader.samples("up", start=moment).num_rows == 400
+        assert reader.samples("up", start="2001-01-01T00:00:00Z", end="2002-01-01T00:00:00Z").num_rows == 0
+        with pytest.raises(BadQuery):
+            reader.samples("up", label_columns=["value"])
+
+
+def test_the_table_is_read_by_pandas_polars_and_duckdb(filled):
+    """The same sums by all three."""
+    directory, _ = filled
+    with nissa.open(directory) as reader:
+        samples = reader.samples("up")
+    expected = 2 * sum(at / 4 for at in range(100))
+    by_pandas: pd.DataFrame = samples.to_pandas()
+    assert by_pandas.groupby("labels", observed=True)["value"].sum().tolist() == [expected, expected]
+    by_polars = pl.from_arrow(samples).group_by(pl.col("labels").cast(pl.String)).agg(pl.col("value").sum())
+    assert by_polars["value"].to_list() == [expected, expected]
+    sql = "select labels->>'job' as job, sum(value) from samples group by 1 order by 1"
+    assert duckdb.from_arrow(samples).query("samples", sql).fetchall() == [("api", expected), ("db", expected)]
+
+
+def test_names_and_series(filled):
+    """What is there, by selector and in all."""
+    directory, _ = filled
+    with nissa.open(directory) as reader:
+        assert reader.labels() == ["__name__", "job"]
+        assert reader.label_values("job") == ["api", "db"]
+        assert reader.series('{job="db"}') == [{"__name__": "up", "job": "db"}]
+        assert reader.series("up", end=5) == []
+        assert sum(len(batch) for batch in reader.batches("up")) == 400
+
+
+def test_export_writes_to_a_file(filled):
+    """The bytes written are told, and are those of the form."""
+    directory, _ = filled
+    sink = io.BytesIO()
+    with nissa.open(directory) as reader:
+        assert reader.export(sink, "up") == len(sink.getvalue())
+        with pytest.raises(BadQuery):
+            reader.export(sink, "up", form="xml")
+    assert sum(len(line.values) for line in read_json_lines(sink.getvalue())) == 400
+
+
+def test_a_refresh_shows_what_came_since(filled):
+    """A reader keeps its view until it is refreshed, also while an engine writes."""
+    directory, first_ms = filled
+    with nissa.open(directory) as reader, nissa.Engine(directory) as engine:
+        write(engine, first_ms + 200)
+        assert reader.samples("up").num_rows == 400
+        reader.refresh()
+        assert reader.samples("up").num_rows == 600
+        engine.flush()
+        assert reader.samples("up").num_rows == 600
+
+
+def test_reading_while_blocks_are_merged(tmp_path: Path):
+    """A reader whose files were merged into others and deleted since it was opened still gives every sample."""
+    first_ms = wall_ms() - 60_000
+    with nissa.Engine(tmp_path, Config(storage=Storage(compaction_fan_in=2))) as engine:
+        write(engine, first_ms)
+        engine.flush()
+        for turn in range(1, 9):
+            with nissa.open(tmp_path) as reader:
+                write(engine, first_ms + 100 * turn)
+                engine.flush()
+                assert reader.samples("up").num_rows >= 200 * turn
+    with nissa.open(tmp_path) as reader:
+        assert reader.samples("up").num_rows == 1_800
+
+
+def test_a_directory_that_is_none_is_refused(tmp_path: Path):
+    """An empty or missing directory is told so, and nothing is made there."""
+    with pytest.raises(ConfigInvalid):
+        nissa.open(tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
