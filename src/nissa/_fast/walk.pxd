@@ -63,7 +63,7 @@ cdef take_all(const Walk* walk, Batch batch, const uint8_t* body)
 
 
 cdef inline void drop_packet(Walk* walk) noexcept nogil:
-    """Forget the packet pushed last: no record lies in it. A body of empty messages must not cost 100 bytes for each."""
+    """Forget the packet pushed last: no record lies in it. A body of empty ones must not cost 100 bytes for each."""
     walk.packet_count -= 1
 
 
