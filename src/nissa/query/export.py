@@ -26,8 +26,8 @@ def read_batches(
 ) -> Iterator[SampleBatch]:
     """Samples of the selected series, sorted by series and time, resolved over blocks and head.
 
-    interval_ms: half-open [start, end). check: called between batches; raises to stop. on_damage: told of damaged files,
-    what they held being left out; without it the first one is raised.
+    interval_ms: half-open [start, end). check: called between batches; raises to stop. on_damage: told of damaged
+    files, what they held being left out; without it the first one is raised.
     """
     series = select_any(backend.index, selectors, check)
     yield from stream_series(backend, series, interval_ms, check, on_damage)
