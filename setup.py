@@ -86,7 +86,7 @@ class BuildModules(build_ext):
     def translate(self) -> None:
         """Cython to C, here and not at import: pip asks this file for metadata several times before it builds."""
         leave_enums_unchecked()
-        directives = {"language_level": 3, "embedsignature": True, **DIRECTIVES[MODE]}
+        directives = {"language_level": 3, "embedsignature": True, "show_performance_hints": False, **DIRECTIVES[MODE]}
         options = {"build_dir": str(BUILD / "cython"), "include_path": ["src"], "compiler_directives": directives}
         translated = cythonize([copy(extension) for extension in self.extensions], nthreads=2, **options)
         sources = {extension.name: extension.sources for extension in translated}

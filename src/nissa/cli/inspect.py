@@ -12,8 +12,9 @@ from nissa.cli.text_table import print_table, utc
 
 SEGMENT_COLUMNS = ("segment", "first_lsn", "last_lsn", "frames", "bytes", "torn_bytes", "rot_frames")
 FRAME_COLUMNS = ("lsn", "received", "source", "codec", "encoding", "bytes", "new_series", "offset")
-BLOCK_COLUMNS = ("block", "kind", "level", "rows", "bytes", "from", "to")
+BLOCK_COLUMNS = ("block", "holds", "level", "rows", "bytes", "from", "to")
 TABLE_COLUMNS = ("segment", "first_series", "rows", "bytes")
+NEW_SERIES_ALL = 2**32 - 1  # the frame met no limit
 CHECKPOINT_COLUMNS = ("lsn", "series")
 
 
@@ -72,7 +73,8 @@ def _frame_rows(path: Path, after_lsn: int) -> Iterator[tuple[object, ...]]:
         frame = entry.frame
         if entry.lsn > after_lsn:
             words = (frame.source.name.lower(), frame.codec.name.lower(), frame.encoding.name.lower())
-            yield entry.lsn, utc(frame.received_ms), *words, len(frame.body), entry.new_series, entry.offset
+            new_series = "all" if entry.new_series == NEW_SERIES_ALL else entry.new_series
+            yield entry.lsn, utc(frame.received_ms), *words, len(frame.body), new_series, entry.offset
 
 
 def _print_catalogue(directory: Path, as_json: bool) -> None:
@@ -82,8 +84,8 @@ def _print_catalogue(directory: Path, as_json: bool) -> None:
     catalogue = Catalogue.open(directory, readonly=True)
     try:
         checkpoint = catalogue.checkpoint()
-        rows = [] if checkpoint is None else [(checkpoint.lsn, checkpoint.series_count)]
-        print_table("checkpoint", CHECKPOINT_COLUMNS, rows, as_json=as_json)
+        row = (checkpoint.lsn, checkpoint.series_count)
+        print_table("checkpoint", CHECKPOINT_COLUMNS, [row], as_json=as_json)
         blocks = [
             (one.path, one.kind, one.level, one.rows, one.bytes, utc(one.min_ms), utc(one.max_ms))
             for one in catalogue.blocks()

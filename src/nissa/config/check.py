@@ -42,6 +42,7 @@ BOUNDS: dict[str, tuple[int, int]] = {
     "storage.head_samples_max": (1, 4_000_000_000),
     "storage.compaction_fan_in": (2, 1_000),
     "storage.free_bytes_min": (0, 1024 * GIB),
+    "storage.journal_bytes_max": (128 * KIB, 1024 * GIB),
     "series.active_max": (1, 1_000_000_000),
     "series.idle_ttl_ms": (SECOND_MS, YEAR_MS),
     "series.labels_per_series_max": (1, 1_024),
@@ -57,6 +58,7 @@ AT_MOST: tuple[tuple[str, str, str], ...] = (
     ("ingest.body_bytes_max", "ingest.queue_bytes_max", "a body must fit the queue"),
     ("ingest.body_bytes_max", "ingest.decompressed_bytes_max", "a body that is not compressed is also limited by it"),
     ("ingest.frame_samples_max", "storage.head_samples_max", "a frame must fit the head"),
+    ("storage.segment_bytes", "storage.journal_bytes_max", "a journal holds at least one segment"),
     ("storage.seal_samples", "storage.head_samples_max", "a head is sealed before it is full"),
 )
 

@@ -1,0 +1,65 @@
+"""nissa export: every form, the range, and a file that appears whole or not at all."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pyarrow import parquet
+from typer.testing import CliRunner
+
+from nissa.cli.main import app
+
+RUNNER = CliRunner()
+NOW_MS = 1_732_190_000_000
+
+
+def test_json_lines_hold_blocks_and_journal(directory: Path) -> None:
+    """Sealed and unsealed samples come as one, in VictoriaMetrics' form."""
+    result = RUNNER.invoke(app, ["export", str(directory), "--match", 'temperature{room="kitchen"}'])
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == {
+        "metric": {"__name__": "temperature", "job": "nissa", "room": "kitchen"},
+        "timestamps": [NOW_MS, NOW_MS + 1000],
+        "values": [21.5, 22.5],
+    }
+
+
+def test_the_range_includes_both_ends(directory: Path) -> None:
+    """Start and end are moments of samples that are given."""
+    moment = str(NOW_MS // 1000 + 1)
+    result = RUNNER.invoke(app, ["export", str(directory), "--start", moment, "--end", moment, "--format", "csv"])
+    assert [line.rsplit(",", 2)[1:] for line in result.stdout.splitlines()[1:]] == [[str(NOW_MS + 1000), "22.5"]]
+
+
+def test_a_file_appears_under_its_name_when_whole(directory: Path, tmp_path: Path) -> None:
+    """--output writes Parquet that reads back, and leaves nothing unfinished."""
+    output = tmp_path / "out.parquet"
+    assert RUNNER.invoke(app, ["export", str(directory), "--format", "parquet", "--output", str(output)]).exit_code == 0
+    assert sorted(parquet.read_table(output)["value"].to_pylist()) == [9.25, 21.5, 22.5]
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["out.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--match", "{"], "cannot be read"),
+        (["--match", "{}"], "at least one non-empty matcher"),
+        (["--format", "xml"], "none of"),
+        (["--start", "yesterday"], "RFC 3339"),
+        (["--start", "2", "--end", "1"], "before start"),
+    ],
+)
+def test_bad_questions_are_the_operators(directory: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
+    """Exit code 2, one line of why, and no file."""
+    output = tmp_path / "never"
+    result = RUNNER.invoke(app, ["export", str(directory), "--output", str(output), *arguments])
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert not output.exists()
+
+
+def test_a_mistyped_directory_is_not_an_empty_one(tmp_path: Path) -> None:
+    """What is not there is said."""
+    result = RUNNER.invoke(app, ["export", str(tmp_path / "absent")])
+    assert result.exit_code == 2
+    assert "no such file or directory" in result.stderr
