@@ -29,6 +29,7 @@ import numpy.typing as npt
 from nissa._fast.selection import select_rows
 from nissa.model.columns import SampleBatch, SeriesColumn, TimeColumn
 from nissa.model.errors import Damaged
+from nissa.store.arrow_columns import arrow_column
 from nissa.store.catalogue import BlockRow
 from nissa.store.checked_file import CheckedReader, CheckedWriter, FileSeal
 from nissa.store.names import RAW_KIND, block_path, locate
@@ -100,7 +101,8 @@ class BlockWriter:
         self._min_ms, self._max_ms = min(self._min_ms, first), max(self._max_ms, last)
         self._series_max = int(batch.series[-1])
         self.rows += len(batch)
-        columns: list[Any] = [batch.series, batch.ts_ms, batch.value]
+        values = (batch.series, batch.ts_ms, batch.value)
+        columns = [arrow_column(column, field.type) for column, field in zip(values, self._schema, strict=True)]
         rows_max = GROUP_ROWS if len(batch) >= 2 * GROUP_ROWS else len(batch)
         self._writer.write_batch(pa.record_batch(columns, schema=self._schema), row_group_size=rows_max)
 
@@ -149,7 +151,7 @@ class OpenBlock:
             self._parquet = pq.ParquetFile(
                 self._file, metadata=self._footer.metadata, page_checksum_verification=True, pre_buffer=False
             )
-        except BaseException as error:
+        except BaseException as error:  # whatever the bytes made of Arrow; told as damage, or raised as it is
             self._file.close()
             raise _as_damaged(self._file, error) from error
 
@@ -231,7 +233,7 @@ def _footer(path: str, seal: FileSeal) -> _Footer:
             np.array([column.min for column in times], np.int64),
             np.array([column.max for column in times], np.int64),
         )
-    except BaseException as error:
+    except BaseException as error:  # whatever the bytes made of Arrow; told as damage, or raised as it is
         raise _as_damaged(file, error) from error
     finally:
         file.close()

@@ -15,6 +15,7 @@ import numpy as np
 
 from nissa.model.columns import EventBatch, TextColumn
 from nissa.model.errors import Damaged
+from nissa.store.arrow_columns import arrow_column, arrow_text
 from nissa.store.catalogue import BlockRow
 from nissa.store.checked_file import CheckedReader, CheckedWriter
 from nissa.store.names import EVENTS_KIND, block_path, locate
@@ -40,8 +41,9 @@ def write_events(
     path = block_path(EVENTS_KIND, number)
     file = CheckedWriter(locate(directory, path))
     try:
+        times = np.concatenate([batch.time_ms for batch in batches])
         table = pa.Table.from_batches([_record_batch(batch) for batch in batches if len(batch)])
-        table = table.take(pa.array(np.argsort(table.column("time_ms").to_numpy(), kind="stable")))
+        table = table.take(arrow_column(np.argsort(times, kind="stable"), pa.int64()))
         with pq.ParquetWriter(
             file,
             table.schema,
@@ -53,18 +55,17 @@ def write_events(
         ) as writer:
             writer.write_table(table, row_group_size=GROUP_ROWS)
         seal = file.finish()
-    except BaseException:
+    except BaseException:  # raised again; the file must not stay
         file.discard()
         raise
-    times = table.column("time_ms").to_numpy()
     return BlockRow(
         id=number,
         kind=EVENTS_KIND,
         level=0,
         path=path,
         rows=table.num_rows,
-        min_ms=int(times[0]),
-        max_ms=int(times[-1]),
+        min_ms=int(times.min()),
+        max_ms=int(times.max()),
         series_min=0,
         series_max=0,
         first_lsn=first_lsn,
@@ -99,10 +100,10 @@ def _record_batch(batch: EventBatch) -> "pa.RecordBatch":
 
     names, values = _text(batch.attribute_names), _text(batch.attribute_values)
     columns: dict[str, Any] = {
-        "time_ms": pa.array(batch.time_ms),
-        "level": pa.array(batch.level),
+        "time_ms": arrow_column(batch.time_ms, pa.int64()),
+        "level": arrow_column(batch.level, pa.uint8()),
         **{name: _text(getattr(batch, name)) for name in TEXTS[:3]},
-        "attributes": pa.MapArray.from_arrays(pa.array(batch.attribute_offsets), names, values),
+        "attributes": pa.MapArray.from_arrays(arrow_column(batch.attribute_offsets, pa.int32()), names, values),
         "packet_id": _text(batch.packet_id),
     }
     fields = [pa.field(name, column.type, nullable=False) for name, column in columns.items()]
@@ -112,6 +113,4 @@ def _record_batch(batch: EventBatch) -> "pa.RecordBatch":
 def _text(column: TextColumn) -> "pa.Array":
     import pyarrow as pa
 
-    return pa.Array.from_buffers(
-        pa.string(), len(column), [None, pa.py_buffer(np.ascontiguousarray(column.offsets)), pa.py_buffer(column.data)]
-    )
+    return arrow_text(column.offsets, column.data, pa.string())

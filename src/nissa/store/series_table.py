@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nissa.model.errors import Damaged
+from nissa.store.arrow_columns import arrow_column, arrow_text
 from nissa.store.catalogue import SeriesSegment
 from nissa.store.checked_file import CheckedReader, CheckedWriter
 from nissa.store.names import locate, series_path
@@ -90,7 +91,7 @@ def write_series(directory: Path, number: int, rows: SeriesRows) -> SeriesSegmen
         ) as writer:
             writer.write_batch(batch, row_group_size=GROUP_ROWS)
         seal = file.finish()
-    except BaseException:
+    except BaseException:  # raised again; the file must not stay
         file.discard()
         raise
     return SeriesSegment(number, path, rows.first_series, len(rows), seal.bytes, seal.crc, seal.page_crcs)
@@ -122,19 +123,15 @@ def _record_batch(rows: SeriesRows) -> "pa.RecordBatch":
 
     count, base = len(rows), int(rows.starts[0]) if len(rows.starts) else 0
     offsets = (rows.starts.astype(np.int64) - base).astype(np.int32)
-    symbols = pa.Array.from_buffers(
-        pa.large_string(),
-        len(rows.symbol_offsets) - 1,
-        [None, pa.py_buffer(np.ascontiguousarray(rows.symbol_offsets, np.int64)), pa.py_buffer(rows.symbol_text)],
-    )
+    symbols = arrow_text(rows.symbol_offsets.astype(np.int64, copy=False), rows.symbol_text, pa.large_string())
     keys = _dictionary(rows.pairs[:, 0], symbols)
     items = _dictionary(rows.pairs[:, 1], symbols)
     fingerprints = np.ascontiguousarray(rows.fingerprints, "<u8")
     columns: dict[str, Any] = {
-        "series": pa.array(np.arange(rows.first_series, rows.first_series + count, dtype=np.uint32)),
-        "fingerprint": pa.Array.from_buffers(pa.binary(16), count, [None, pa.py_buffer(fingerprints)]),
+        "series": arrow_column(np.arange(rows.first_series, rows.first_series + count, dtype=np.uint32), pa.uint32()),
+        "fingerprint": arrow_column(fingerprints, pa.binary(16)),
         "name": _names(rows, offsets, symbols),
-        "labels": pa.MapArray.from_arrays(pa.array(offsets), keys, items),
+        "labels": pa.MapArray.from_arrays(arrow_column(offsets, pa.int32()), keys, items),
     }
     fields = [pa.field(name, column.type, nullable=False) for name, column in columns.items()]
     return pa.record_batch(list(columns.values()), schema=pa.schema(fields))
@@ -145,12 +142,13 @@ def _names(rows: SeriesRows, offsets: npt.NDArray[np.int32], symbols: "pa.Array"
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    name_symbol = pc.index(symbols, pa.scalar(NAME_LABEL, symbols.type)).as_py()
+    wanted = NAME_LABEL.encode()
+    name_symbol = pc.index(symbols, arrow_text(np.array([0, len(wanted)]), wanted, symbols.type)[0]).as_py()
     at = np.flatnonzero(rows.pairs[:, 0] == name_symbol) if name_symbol >= 0 else np.empty(0, np.int64)
     owner = np.searchsorted(offsets, at, "right") - 1
     named = np.full(len(rows), len(symbols), np.int64)
     named[owner] = rows.pairs[at, 1]
-    with_empty = pa.concat_arrays([symbols, pa.array([""], symbols.type)])
+    with_empty = pa.concat_arrays([symbols, arrow_text(np.zeros(2, np.int64), b"", symbols.type)])
     return _dictionary(named, with_empty)
 
 
@@ -161,8 +159,8 @@ def _dictionary(ids: npt.NDArray[Any], symbols: "pa.Array") -> "pa.DictionaryArr
     used = np.zeros(len(symbols), np.bool_)
     used[ids] = True
     places = np.cumsum(used, dtype=np.int32) - 1
-    dictionary = symbols.take(pa.array(np.flatnonzero(used))).cast(pa.string())
-    return pa.DictionaryArray.from_arrays(pa.array(places[ids].astype(np.int32)), dictionary)
+    dictionary = symbols.take(arrow_column(np.flatnonzero(used), pa.int64())).cast(pa.string())
+    return pa.DictionaryArray.from_arrays(arrow_column(places[ids].astype(np.int32), pa.int32()), dictionary)
 
 
 def _labels_of(table: "pa.Table", first_series: int) -> SeriesLabels:
