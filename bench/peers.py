@@ -19,6 +19,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cramjam
 
@@ -110,6 +111,7 @@ def measure(name: str, case: Case) -> Row:
     """Start a server, send a case, let it settle, stop it, look at its disk."""
     how = {"settings": case.settings} if name == "nissa" else {}
     with running(name, **how) as server:
+        server.settled()
         sent = send(
             case.bodies,
             url=server.write_url,
@@ -128,13 +130,18 @@ def measure(name: str, case: Case) -> Row:
 
 def kept_by_nissa(server: Server, samples: int) -> str:
     """How much of what was sent stands in blocks; raises where the accounting misses a sample."""
-    accounting = json.load(urllib.request.urlopen(f"{server.api_url}/api/v1/accounting"))
-    status = json.load(urllib.request.urlopen(f"{server.api_url}/api/status"))
-    stored = accounting["sources"]["http/remote_write_1"]["stored"]
-    if stored != samples:
-        raise RuntimeError(f"sent {samples} samples, {stored} stored: {accounting}")
-    waiting = status["head"]["samples"] + status["head"]["sealing"]
-    return f"{samples - min(waiting, samples):,} of {samples:,} samples in blocks before the stop"
+    balance = answer_of(f"{server.api_url}/api/v1/accounting")["sources"]["http/remote_write_1"]
+    if balance["stored"] + balance["duplicate"] != samples:
+        raise RuntimeError(f"sent {samples} samples: {balance}")
+    blocks = answer_of(f"{server.api_url}/api/status")["blocks"]
+    return f"{blocks['count']} blocks held {min(blocks['samples'], samples):,} of {samples:,} samples before the stop"
+
+
+def answer_of(url: str) -> dict[str, Any]:
+    """What the control API answers, its envelope taken off."""
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        body: dict[str, Any] = json.load(answer)
+    return body.get("data", body)
 
 
 def table(case: Case, rows: list[Row]) -> str:

@@ -19,9 +19,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.usage import usage_of
+
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 60.0
 POLL_S = 0.02
+QUIET_POLL_S = 0.25
+QUIET_SHARE = 0.1  # of one core
+QUIET_S = 1.0
 
 
 @dataclass
@@ -35,6 +40,18 @@ class Server:
     api_url: str
     data: Path
     ready_s: float  # from start to accepting
+
+    def settled(self) -> None:
+        """Wait until the server has loaded everything and does nothing more: what follows is the load's alone."""
+        quiet_s, before = 0.0, usage_of(self.process.pid).cpu_s
+        for _ in range(int(START_TIMEOUT_S / QUIET_POLL_S)):
+            time.sleep(QUIET_POLL_S)
+            now = usage_of(self.process.pid).cpu_s
+            quiet_s = quiet_s + QUIET_POLL_S if now - before <= QUIET_SHARE * QUIET_POLL_S else 0.0
+            before = now
+            if quiet_s >= QUIET_S:
+                return
+        raise RuntimeError(f"{self.name} does not come to rest")
 
     def stop(self) -> None:
         """Ask it to stop, and wait until it has."""

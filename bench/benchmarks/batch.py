@@ -1,11 +1,11 @@
 """``_fast/batch``: the rows of decoded frames copied into the head."""
 
-from benchmarks.timed import Timed
+from benchmarks import timed
 
 from bench.workloads import Workload, appended
 
 
-class Append(Timed):
+class Append(timed.Timed):
     """Frames of 2,000 rows."""
 
     def make(self, profile: str) -> Workload:

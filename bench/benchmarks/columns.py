@@ -1,11 +1,11 @@
 """``_fast/columns``: four million rows of a head sorted and resolved."""
 
-from benchmarks.timed import Timed
+from benchmarks import timed
 
 from bench.workloads import Workload, sorted_head
 
 
-class Rounds(Timed):
+class Rounds(timed.Timed):
     """Round after round of all series, as heads are."""
 
     def make(self, profile: str) -> Workload:
@@ -13,7 +13,7 @@ class Rounds(Timed):
         return sorted_head(profile, "rounds")
 
 
-class Sorted(Timed):
+class Sorted(timed.Timed):
     """Already in order."""
 
     def make(self, profile: str) -> Workload:
@@ -21,7 +21,7 @@ class Sorted(Timed):
         return sorted_head(profile, "sorted")
 
 
-class Shuffled(Timed):
+class Shuffled(timed.Timed):
     """In no order at all."""
 
     def make(self, profile: str) -> Workload:

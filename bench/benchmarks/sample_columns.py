@@ -1,11 +1,11 @@
 """``_fast/sample_columns``: SampleColumns messages of 1,000 series to rows in the head."""
 
-from benchmarks.timed import Timed
+from benchmarks import timed
 
 from bench.workloads import Workload, columns_known
 
 
-class OneRound(Timed):
+class OneRound(timed.Timed):
     """One sample per series: the definitions weigh most."""
 
     def make(self, profile: str) -> Workload:
@@ -13,7 +13,7 @@ class OneRound(Timed):
         return columns_known(profile, 1)
 
 
-class TenRounds(Timed):
+class TenRounds(timed.Timed):
     """Ten samples per series."""
 
     def make(self, profile: str) -> Workload:

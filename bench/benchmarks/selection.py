@@ -1,11 +1,11 @@
 """``_fast/selection``: rows of some series and times out of a sorted block."""
 
-from benchmarks.timed import Timed
+from benchmarks import timed
 
 from bench.workloads import Workload, selected
 
 
-class Select(Timed):
+class Select(timed.Timed):
     """One series in a hundred, half the time."""
 
     def make(self, profile: str) -> Workload:

@@ -1,11 +1,11 @@
 """``_fast/series``: rebuilding the index from disk, selecting, sweeping. Look-ups are measured with the decoders."""
 
-from benchmarks.timed import Timed
+from benchmarks import timed
 
 from bench.workloads import Workload, filtered, restored, swept
 
 
-class Restore(Timed):
+class Restore(timed.Timed):
     """What a start with that many series costs."""
 
     def make(self, profile: str) -> Workload:
@@ -13,7 +13,7 @@ class Restore(Timed):
         return restored(profile)
 
 
-class Filter(Timed):
+class Filter(timed.Timed):
     """Two label conditions over every series."""
 
     def make(self, profile: str) -> Workload:
@@ -21,7 +21,7 @@ class Filter(Timed):
         return filtered(profile)
 
 
-class Sweep(Timed):
+class Sweep(timed.Timed):
     """The idle sweep, once a minute on the engine thread."""
 
     def make(self, profile: str) -> Workload:

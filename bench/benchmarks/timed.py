@@ -4,7 +4,7 @@ import sys
 import time
 from pathlib import Path
 
-# asv puts bench/ on the path. Workloads are imported from the root, and bench/profile.py must not hide the standard one.
+# asv puts bench/ on the path; workloads come from the root, and bench/profile.py must not hide the standard one.
 _BENCH = Path(__file__).parents[1]
 sys.path[:] = [str(_BENCH.parent), *(entry for entry in sys.path if entry != str(_BENCH))]
 
