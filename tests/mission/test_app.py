@@ -1,6 +1,7 @@
 """The application as a whole."""
 
 import asyncio
+from pathlib import Path
 
 import httpx
 
@@ -39,3 +40,11 @@ def test_reading_changes_nothing_and_writing_has_no_route(serve):
         "/api/v1/series",
         "/api/v1/labels",
     }
+
+
+def test_every_route_has_its_heading_in_the_documentation(serve):
+    """docs/api.md has one heading per path, and no other."""
+    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+    documented = {line.split()[-1] for line in page.splitlines() if line.startswith("## ")}
+    paths = serve(BackendTwin([{"__name__": "up"}], regular(1, 1))).get("/api/v1/openapi.json").json()["paths"]
+    assert documented == {*paths, "/api/v1/openapi.json"}
