@@ -3,6 +3,7 @@
 import random
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from store.test_read import random_samples
 
@@ -92,3 +93,15 @@ def test_readers_meet_the_old_or_the_new_blocks(tmp_path: Path) -> None:
     with pytest.raises(FileGone):
         read_samples(old, None, *ALWAYS)
     assert samples_of(read_samples(directory.snapshot(), None, *ALWAYS)) == before
+
+
+def test_small_pieces_fill_row_groups(tmp_path: Path) -> None:
+    """Blocks of unlike density are merged into full row groups, not into one per piece."""
+    directory = Directory(tmp_path)
+    directory.seal([(series, ts_ms, 0) for series in range(0, 4_000, 40) for ts_ms in range(2_000)])
+    directory.seal([(series, 5_000, 0) for series in range(4_000)])
+    before = directory.export()
+    merged = merge_blocks(tmp_path, directory.catalogue, directory.blocks(), 1)
+    groups = pq.read_metadata(tmp_path / merged.path)
+    assert groups.num_row_groups <= 3
+    assert directory.export() == before

@@ -1,6 +1,7 @@
 """Reading blocks and heads as one, against a dictionary of everything."""
 
 import random
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,7 @@ def test_runs_merge_whole_series(monkeypatch: pytest.MonkeyPatch, aim: int) -> N
     batches = list(merge_runs([iter(run) for run in runs]))
     assert [one for batch in batches for one in samples_of(batch)] == want
     ends = [(int(batch.series[0]), int(batch.series[-1])) for batch in batches]
-    assert all(before[1] < after[0] for before, after in zip(ends[:-1], ends[1:], strict=True))
+    assert all(before[1] < after[0] for before, after in pairwise(ends))
 
 
 def test_a_series_that_does_not_fit_comes_in_order_of_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,7 +103,7 @@ def test_damage_and_absence(tmp_path: Path) -> None:
     path = tmp_path / segment.path
     for wrong in ({"rows": 6}, {"first_series": 1}):
         fields = {name: getattr(segment, name) for name in segment.__struct_fields__}
-        with pytest.raises(Damaged, match="expected 6|go on from 1"):
+        with pytest.raises(Damaged, match=r"expected 6|go on from 1"):
             list(read_series(tmp_path, SeriesSegment(**{**fields, **wrong})))
     data = bytearray(path.read_bytes())
     data[50] ^= 1

@@ -134,7 +134,7 @@ class Catalogue:
                 if readonly:
                     _refuse_version(path, read.execute("PRAGMA user_version").fetchone()[0])
                 return cls(directory, write, read)
-            except BaseException:
+            except BaseException:  # raised again; the connection must not stay open
                 if write is not None:
                     write.close()
                 raise
@@ -245,7 +245,7 @@ class Catalogue:
             try:
                 yield self._write
                 self._write.execute("COMMIT")
-            except BaseException:
+            except BaseException:  # raised again; the transaction must not stay open
                 if self._write.in_transaction:
                     self._write.execute("ROLLBACK")
                 raise
@@ -282,7 +282,7 @@ def _open_for_writing(directory: Path) -> sqlite3.Connection:
         if fresh:
             path.chmod(0o640)
             sync_directory(directory)
-    except BaseException:
+    except BaseException:  # raised again; the connection must not stay open
         db.close()
         raise
     return db

@@ -9,15 +9,16 @@ puts it in the place of the old ones, then those are deleted; a file that lost i
 at the next start.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from nissa.store.blocks import BlockWriter, OpenBlock
+from nissa.model.columns import SampleBatch
+from nissa.store.blocks import GROUP_ROWS, BlockWriter, OpenBlock
 from nissa.store.catalogue import BlockRow, Catalogue
 from nissa.store.checked_file import sync_directory
 from nissa.store.names import BLOCKS, RAW_KIND, locate
-from nissa.store.read import block_run, merge_runs
+from nissa.store.read import block_run, join_batches, merge_runs
 
 LEVEL_MAX = 3  # sealed every 2 min and merged by 8: a block of level 3 spans 17 h
 START_MS, END_MS = -(2**63), 2**63 - 1
@@ -44,14 +45,29 @@ def merge_blocks(directory: Path, catalogue: Catalogue, blocks: Sequence[BlockRo
             opened = [OpenBlock(directory, block) for block in blocks]
             for one in opened:
                 stack.callback(one.close)
-            for batch in merge_runs([block_run(one, None, START_MS, END_MS) for one in opened]):
+            merged_rows = merge_runs([block_run(one, None, START_MS, END_MS) for one in opened])
+            for batch in _full_groups(merged_rows):
                 writer.write(batch)
         merged = writer.finish(min(block.first_lsn for block in blocks), max(block.last_lsn for block in blocks))
         catalogue.replace_blocks(blocks, (merged,))
-    except BaseException:
+    except BaseException:  # raised again; the new file must not stay
         writer.discard()
         raise
     for block in blocks:
         locate(directory, block.path).unlink(missing_ok=True)
     sync_directory(directory / BLOCKS)
     return merged
+
+
+def _full_groups(batches: Iterator[SampleBatch]) -> Iterator[SampleBatch]:
+    """Batches joined until they fill a row group: runs of unlike density come out of the merge in small pieces."""
+    pending: list[SampleBatch] = []
+    rows = 0
+    for batch in batches:
+        pending.append(batch)
+        rows += len(batch)
+        if rows >= GROUP_ROWS:
+            yield join_batches(pending)
+            pending, rows = [], 0
+    if pending:
+        yield join_batches(pending)

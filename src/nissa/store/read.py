@@ -132,7 +132,7 @@ class _Cursor:
             if more is None:
                 self.ended = True
             else:
-                self.batch = _join([self.batch, more]) if len(self.batch) else more
+                self.batch = join_batches([self.batch, more]) if len(self.batch) else more
 
     def take(self, series: int, ts_ms: int | None) -> SampleBatch:
         """Give away rows of series before ``series``, and of ``series`` those up to ``ts_ms`` (inclusive)."""
@@ -258,7 +258,10 @@ def _cut(batch: SampleBatch, start: int, end: int) -> SampleBatch:
     return SampleBatch(batch.series[start:end], batch.ts_ms[start:end], batch.value[start:end])
 
 
-def _join(batches: Sequence[SampleBatch]) -> SampleBatch:
+def join_batches(batches: Sequence[SampleBatch]) -> SampleBatch:
+    """Batches one behind the other."""
+    if len(batches) == 1:
+        return batches[0]
     return SampleBatch(
         np.concatenate([batch.series for batch in batches]),
         np.concatenate([batch.ts_ms for batch in batches]),

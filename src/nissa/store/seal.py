@@ -109,7 +109,7 @@ def write_seal(directory: Path, catalogue: Catalogue, horizon: SealedHorizon, he
         if any(len(batch) for batch in head.events):
             number = catalogue.new_id()
             blocks.append(write_events(directory, number, head.events, head.first_lsn, head.last_lsn, head.created_ms))
-    except BaseException:
+    except BaseException:  # raised again; the files must not stay
         _delete(directory, blocks, segment)
         raise
     return Sealed(tuple(blocks), segment, duplicates, conflicts, latest)
@@ -169,7 +169,7 @@ def _write_samples(
             writer = writer or BlockWriter(directory, catalogue.new_id(), level=0, created_ms=head.created_ms)
             writer.write(batch)
         block = writer.finish(head.first_lsn, head.last_lsn) if writer is not None else None
-    except BaseException:
+    except BaseException:  # raised again; the files must not stay
         if writer is not None:
             writer.discard()
         raise
