@@ -21,7 +21,7 @@ from journeys.rig import Ledger  # noqa: E402 - the script is started from anywh
 BASE_MS = 1_700_000_000_000
 BODIES_BEFORE, BODIES_AFTER = 4, 3
 CONFIG = Config(
-    storage=Storage(segment_bytes=64 * 1024, seal_interval_ms=3_600_000, free_bytes_min=0),
+    storage=Storage(segment_bytes=256 * 1024, seal_interval_ms=3_600_000, free_bytes_min=0),
     acceptance=Acceptance(past_ms=100 * 365 * 86_400_000),
 )
 
