@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from oracle.bodies import Rig, field, request_2, sample, series
 
 from nissa._proto.remote_write_v2_pb2 import Request
 from nissa.model.errors import Malformed, TooLarge
+from oracle.bodies import Rig, field, request_2, sample, series
 
 UP = [("__name__", "up")]
 
@@ -26,9 +26,9 @@ def test_series_of_a_frame_have_a_limit() -> None:
     rig = Rig(records_max=10)
     rig.decode(b"".join(series([("__name__", str(number))]) for number in range(10)))
     assert len(rig.batch) == 10
-    with pytest.raises(TooLarge, match="ingest.frame_series_max"):
+    with pytest.raises(TooLarge, match=r"ingest\.frame_series_max"):
         rig.decode(b"".join(series([("__name__", str(number))]) for number in range(11)))
-    with pytest.raises(TooLarge, match="ingest.frame_series_max"):
+    with pytest.raises(TooLarge, match=r"ingest\.frame_series_max"):
         rig.decode(field(3, field(2, b"up")) * 11)
     assert rig.index.series_count == 10
 

@@ -3,10 +3,10 @@
 import itertools
 
 import pytest
-from oracle.bodies import Rig, field, label, sample, series
-from oracle.wire import varint
 
 from nissa.model.errors import Malformed
+from oracle.bodies import Rig, field, label, sample, series
+from oracle.wire import varint
 
 UP = [("__name__", "up")]
 ANY = 60  # a field number nobody knows

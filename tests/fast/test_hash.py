@@ -3,6 +3,7 @@
 import random
 
 import numpy as np
+
 from oracle.bodies import SECRET, Rig, series
 from oracle.keyed_hash import DOMAIN_IDENTITY, canonical, fingerprint, secret_words
 from oracle.series import identity
@@ -29,7 +30,7 @@ def test_identities_are_those_of_the_twin() -> None:
 
 
 def test_another_secret_gives_other_fingerprints() -> None:
-    """Who does not know the secret cannot prepare label sets that meet: nothing of one directory's hashes shows in another's."""
+    """Who does not know the secret cannot prepare label sets that meet: hashes of two directories share nothing."""
     values = [f"v{number}" for number in range(2_000)]
     here, there = identities(values), identities(values, bytes(31) + b"\x01")
     assert not np.any(here == there)
@@ -91,7 +92,7 @@ def test_a_text_cannot_stand_for_a_domain() -> None:
 
 
 def test_flooding_needs_the_secret() -> None:
-    """Names whose plain sums and hashes are equal fall into different slots: the longest run of one low word is short."""
+    """Names whose plain sums and hashes are equal fall into different slots: no slot has many of them."""
     pairs = [("ab", "ba"), ("Aa", "BB")]  # equal under sums, and under the 31-fold hash
     texts = [""]
     for _ in range(14):

@@ -8,27 +8,27 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from nissa._proto.remote_write_v1_pb2 import WriteRequest
+from nissa._proto.remote_write_v2_pb2 import Request
+from nissa.model.columns import Metadata
+from nissa.model.errors import Malformed
 from oracle.bodies import Rig, field, label, request_2, sample, series
 from oracle.fuzz_remote_write import CLASSES, Harness, generate, run
 from oracle.remote_write import STALE_BITS, float_of
 from oracle.series import Limits
 from oracle.wire import rearrange, varint
 
-from nissa._proto.remote_write_v1_pb2 import WriteRequest
-from nissa._proto.remote_write_v2_pb2 import Request
-from nissa.model.columns import Metadata
-from nissa.model.errors import Malformed
-
 UP = [("__name__", "up")]
 NOW_MS = 1_758_000_000_000
 
 
-# ---- Against the twin --------------------------------------------------------------------------------------------------
+# ---- Against the twin ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
 def test_decoders_agree_with_google_protobuf() -> None:
-    """100,000 generated, rearranged, damaged and cut messages of both versions: twin and decoder say the same of each."""
+    """100,000 generated, rearranged, damaged and cut messages of both versions: the twin says the same of each."""
     seed = 20_260_511
     print(f"seed {seed}")
     harness = run(100_000, seed)
@@ -73,7 +73,7 @@ def test_public_body() -> None:
     assert not Harness(Limits()).compare(body, 1)
 
 
-# ---- Shape -------------------------------------------------------------------------------------------------------------
+# ---- Shape -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -113,7 +113,7 @@ def test_known_fields_keep_their_wire_type(number: int, wire: int) -> None:
     value = varint(number << 3 | wire) + b"\x00" * {0: 1, 1: 8, 5: 4}[wire]
     with pytest.raises(Malformed, match="wrong wire type"):
         Rig().decode(field(1, label("__name__", "up") + sample() + value))
-    if number not in (1,) or wire != 0:  # an unpacked reference of 2.0 is a varint
+    if (number, wire) != (1, 0):  # an unpacked reference of 2.0 is a varint
         body = Request(symbols=["", "__name__", "up"]).SerializeToString()
         with pytest.raises(Malformed, match="wrong wire type"):
             Rig().decode(body + field(5, field(1, b"\x01\x02") + sample() + value), 2)
@@ -154,7 +154,7 @@ def request_with(*parts: bytes, refs: bytes = b"\x01\x02", symbols: tuple[str, .
     return Request(symbols=symbols).SerializeToString() + field(5, field(1, refs) + b"".join(parts))
 
 
-# ---- Size --------------------------------------------------------------------------------------------------------------
+# ---- Size ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_many_small_fields_cost_little(body: bytes, version: int) -> None:
     assert rig.index.memory_bytes < 200_000
 
 
-# ---- 2.0 ---------------------------------------------------------------------------------------------------------------
+# ---- 2.0 -------------------------------------------------------------------------------------------------------------
 
 
 def test_references_packed_and_single_are_the_same() -> None:
@@ -296,7 +296,7 @@ def test_metadata_of_1() -> None:
         Rig().decode(field(3, field(4, b"\xc0\x80")))
 
 
-# ---- Histograms and exemplars ------------------------------------------------------------------------------------------
+# ---- Histograms and exemplars ----------------------------------------------------------------------------------------
 
 
 def with_histograms(version: int, *some: dict[str, Any], name: str = "h", floats: int = 0) -> bytes:
@@ -317,7 +317,7 @@ def with_histograms(version: int, *some: dict[str, Any], name: str = "h", floats
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_native_histograms_become_count_and_sum(version: int) -> None:
-    """Counts of integers and of floats; each histogram is a row of NAME_count and one of NAME_sum, and is counted once."""
+    """Counts of integers and of floats; each histogram is a row of NAME_count and one of NAME_sum, counted once."""
     rig = Rig()
     body = with_histograms(
         version, {"count_int": 7, "sum": 1.5, "schema": 3}, {"count_float": 2.5, "sum": -0.5, "schema": -53}
@@ -385,7 +385,7 @@ def test_half_a_histogram_is_told(version: int) -> None:
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("size", [4_089, 4_090, 4_091, 4_092, 4_093, 60_000])
 def test_long_names_of_histograms(version: int, size: int) -> None:
-    """A name that with its suffix has more than 4,096 bytes is refused as too long; nothing else is read in its place."""
+    """A name that with its suffix has more than 4,096 bytes is refused as too long; nothing else is read for it."""
     rig = Rig()
     rig.decode(with_histograms(version, {"count_int": 1}, name="n" * size), version)
     expected = [size + len(suffix) for suffix in ("_count", "_sum") if size + len(suffix) <= 4_096]

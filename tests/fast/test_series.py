@@ -6,12 +6,12 @@ import threading
 
 import numpy as np
 import pytest
-from oracle.bodies import Rig, field, label, request_2, sample, series
-from oracle.series import IndexTwin, Limits, Record, identity
-from oracle.wire import varint
 
 from nissa._fast.series import SeriesIndex
 from nissa.model.errors import InvariantBroken, Malformed
+from oracle.bodies import Rig, field, label, request_2, sample, series
+from oracle.series import IndexTwin, Limits, Record, identity
+from oracle.wire import varint
 
 UP = [("__name__", "up")]
 ANY = 60  # a field number nobody knows

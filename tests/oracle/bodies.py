@@ -4,18 +4,17 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from oracle.wire import BYTES, FIXED64, VARINT, varint
-
 from nissa._fast.batch import Batch
 from nissa._fast.remote_write import decode_remote_write
 from nissa._fast.series import SeriesIndex
 from nissa._proto.remote_write_v2_pb2 import Request
+from oracle.wire import BYTES, FIXED64, VARINT, varint
 
 SECRET = bytes(range(32))
 Pairs = Sequence[tuple[Any, Any]]
 
 
-def field(number: int, value: bytes | int | float) -> bytes:
+def field(number: int, value: bytes | float) -> bytes:
     """One field: bytes, a varint or a double, by the type of ``value``."""
     if isinstance(value, bytes):
         return varint(number << 3 | BYTES) + varint(len(value)) + value

@@ -2,8 +2,8 @@
 
     python tests/oracle/fuzz_remote_write.py [COUNT] [SEED]
 
-Each message is decoded twice, so that both the first sight of a series and its repetition are compared; the limits of the index and
-the terms of the frame change from message to message.
+Each message is decoded twice, so that both the first sight of a series and its repetition are compared; the terms of
+the frame change from message to message.
 """
 
 import random
@@ -14,16 +14,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from oracle.remote_write import STALE_BITS, Answer, Terms, expect, float_of
-from oracle.series import IndexTwin, Limits
-from oracle.wire import Refused, a_double, damage, rearrange
-
 from nissa._fast.batch import Batch
 from nissa._fast.remote_write import decode_remote_write
 from nissa._fast.series import SeriesIndex
 from nissa._proto.remote_write_v1_pb2 import WriteRequest
 from nissa._proto.remote_write_v2_pb2 import Request
 from nissa.model.errors import Malformed
+from oracle.remote_write import STALE_BITS, Answer, Terms, expect, float_of
+from oracle.series import IndexTwin, Limits
+from oracle.wire import Refused, a_double, damage, rearrange
 
 SECRET = bytes(range(32))
 SERIES_MAX = 3_000

@@ -1,18 +1,18 @@
 """Slow obvious twin of the remote write decoders, on Google's own classes.
 
-A body is malformed where ``oracle.wire`` says so, and beside that: where it uses the fields of the other version (4 and 5 in 1.0,
-1 to 3 in 2.0); in 2.0, where symbols[0] is not empty, a reference has no symbol, or the references of labels are odd in number.
+A body is malformed where ``oracle.wire`` says so, and beside that: where it uses the fields of the other version (4 and
+5 in 1.0, 1 to 3 in 2.0); in 2.0, where symbols[0] is not empty, a reference has no symbol, or the references of labels
+are odd in number.
 Everything else is accepted, record by record.
 """
 
 import struct
 from typing import Any, NamedTuple
 
-from oracle.series import IndexTwin, Record
-from oracle.wire import Refused, bits_of, parse, split
-
 from nissa._proto.remote_write_v1_pb2 import WriteRequest
 from nissa._proto.remote_write_v2_pb2 import Request
+from oracle.series import IndexTwin, Record
+from oracle.wire import Refused, bits_of, parse, split
 
 STALE_BITS = 0x7FF0000000000002
 TYPES = ("unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset")
@@ -72,7 +72,7 @@ def expect(body: bytes, version: int, index: IndexTwin, terms: Terms) -> Answer:
 def _add_series(
     labels: list[tuple[str, str]], series: Any, version: int, records: list[Record], tally: "_Tally"
 ) -> Record:
-    """The records of one series: floats, or the counts and the sums of its histograms. Returns the one its metadata goes with."""
+    """The records of one series: floats; counts and sums of histograms. Returns the one its metadata goes with."""
     floats = [(sample.timestamp, bits_of(sample.value)) for sample in series.samples]
     first = Record(labels, floats)
     histograms = [each for each in map(_histogram, series.histograms) if each is not None]

@@ -1,8 +1,8 @@
 """Slow obvious twin of the series index: label sets in a dictionary, and the rules of admission in their order.
 
 A label set is judged in the order of the wire, and the first rule it breaks is the reason told:
-more than 256 labels; an empty name; (an empty value: the label is absent); a name or value too long; more labels than the limit;
-a name twice; at the end, no ``__name__``.
+more than 256 labels; an empty name; (an empty value: the label is absent); a name or value too long; more labels than
+the limit; a name twice; at the end, no ``__name__``.
 """
 
 from typing import NamedTuple
@@ -22,7 +22,7 @@ class Limits(NamedTuple):
 
 
 class Record:
-    """One appearance of a series in a frame. rows: (ts_ms, bits of the value). kind: 0 floats, 1 counts, 2 sums of histograms."""
+    """One appearance of a series in a frame. rows: (ts_ms, bits). kind: 0 floats, 1 counts, 2 sums of histograms."""
 
     def __init__(
         self, labels: list[tuple[str, str]], rows: list[tuple[int, int]], kind: int = 0, refusal: str | None = None

@@ -1,0 +1,150 @@
+"""The head: what is appended is read back once it is visible, and given up only while it is not."""
+
+import random
+import threading
+
+import numpy as np
+
+from nissa.ingest.head import CHUNK_ROWS, Head
+from nissa.model.columns import EventBatch, TextColumn
+from oracle.bodies import Rig, series
+
+
+def rig_of(rows: int, first: int = 0) -> Rig:
+    """A batch of so many rows of one series, values counted up from ``first``."""
+    samples = np.empty(rows, [("head", "u1", 3), ("value", "<f8"), ("time", "u1", 2)])
+    samples["head"], samples["time"] = (0x12, 11, 0x09), (0x10, 1)
+    samples["value"] = np.arange(first, first + rows)
+    rig = Rig()
+    rig.decode(series([("__name__", "m")], samples.tobytes()) if rows else b"")
+    return rig
+
+
+def events_of(count: int) -> EventBatch:
+    """Events without text."""
+    text = TextColumn(np.zeros(count + 1, np.int32), b"")
+    none = TextColumn(np.zeros(1, np.int32), b"")
+    times, levels, offsets = np.zeros(count, np.int64), np.zeros(count, np.uint8), np.zeros(count + 1, np.int32)
+    return EventBatch(times, levels, text, text, text, text, offsets, none, none)
+
+
+def values(head: Head) -> list[float]:
+    """Visible values in order."""
+    return [value for part in head.snapshot() for value in part.value.tolist()]
+
+
+def test_rows_are_read_when_they_are_visible() -> None:
+    """Appended rows show only up to what was published, in order of arrival."""
+    head = Head()
+    assert head.empty
+    assert head.snapshot() == ()
+    head.append(rig_of(3).batch, "a", 1, None, 500)
+    head.append(rig_of(2, 3).batch, "b", 2, None, 900)
+    assert (head.total, head.visible, head.opened_ms, head.last_lsn, head.empty) == (5, 0, 500, 2, False)
+    assert values(head) == []
+    head.publish(1, 3)
+    assert values(head) == [0, 1, 2]
+    head.publish(2, 5)
+    assert values(head) == [0, 1, 2, 3, 4]
+    assert head.span_rows() == [3, 2]
+
+
+def test_a_snapshot_stays_as_it_was() -> None:
+    """What a reader holds does not change when the head goes on, or gives up."""
+    head = Head()
+    head.append(rig_of(3).batch, "a", 1, None, 0)
+    head.publish(1, 3)
+    before = head.snapshot()
+    head.append(rig_of(4, 100).batch, "a", 2, None, 0)
+    head.truncate()
+    head.append(rig_of(4, 200).batch, "a", 3, None, 0)
+    head.publish(3, 7)
+    assert before[0].value.tolist() == [0, 1, 2]
+    assert values(head) == [0, 1, 2, 200, 201, 202, 203]
+
+
+def test_frames_larger_than_a_chunk() -> None:
+    """Frames end anywhere in a chunk, at its edge, or span several."""
+    head, expected = Head(), []
+    sizes = (CHUNK_ROWS - 1, 1, 1, 2 * CHUNK_ROWS + 5, 0, CHUNK_ROWS - 6, 3)
+    large = rig_of(2 * CHUNK_ROWS + 5)
+    for lsn, size in enumerate(sizes, 1):
+        rig = large if size == 2 * CHUNK_ROWS + 5 else rig_of(size, lsn)
+        head.append(rig.batch, "a", lsn, None, 0)
+        expected += rig.batch.columns()[2].tolist()
+        head.publish(lsn, head.total)
+    assert head.span_rows() == list(sizes)
+    assert values(head) == expected
+    assert all(len(part) <= CHUNK_ROWS for part in head.snapshot())
+
+
+def test_what_is_not_visible_can_be_given_up() -> None:
+    """truncate forgets frames above the visible LSN, rows and events, and names them."""
+    head = Head()
+    head.append(rig_of(3).batch, "a", 1, events_of(2), 0)
+    head.publish(1, 3)
+    head.append(rig_of(CHUNK_ROWS).batch, "b", 2, None, 0)
+    head.append(rig_of(0).batch, "c", 3, events_of(4), 0)
+    head.append(rig_of(5).batch, "b", 4, events_of(1), 0)
+    lost = head.truncate()
+    assert [(span.source, span.lsn, rows, span.events) for span, rows in lost] == [
+        ("b", 2, CHUNK_ROWS, 0),
+        ("c", 3, 0, 4),
+        ("b", 4, 5, 1),
+    ]
+    assert (head.total, head.last_lsn, len(head.spans), [lsn for lsn, _ in head.events]) == (3, 1, 1, [1])
+    assert head.truncate() == []
+    assert values(head) == [0, 1, 2]
+
+
+def test_everything_can_be_given_up() -> None:
+    """A head of which nothing became durable is as good as new."""
+    head = Head()
+    head.append(rig_of(3).batch, "a", 1, None, 7)
+    assert len(head.truncate()) == 1
+    assert head.empty
+    head.append(rig_of(2, 50).batch, "a", 2, None, 8)
+    head.publish(2, 2)
+    assert (values(head), head.opened_ms) == ([50, 51], 8)
+
+
+def test_sources_of_rows() -> None:
+    """Rows are told by source, for few rows and for many, with empty frames between."""
+    rng = random.Random(4)
+    head, owners = Head(), []
+    for lsn in range(1, 60):
+        size, source = rng.choice((0, 0, 1, 5, 30)), rng.choice("abc")
+        head.append(rig_of(size).batch, source, lsn, None, 0)
+        owners += [source] * size
+    for count in (0, 1, 3, 58, 61, len(owners)):
+        rows = np.array(rng.sample(range(len(owners)), count), np.uint32)
+        expected: dict[str, int] = {}
+        for row in rows.tolist():
+            expected[owners[row]] = expected.get(owners[row], 0) + 1
+        assert head.sources_of(rows) == expected
+
+
+def test_readers_beside_the_writer() -> None:
+    """Readers see whole frames in order while the writer appends, publishes and gives up."""
+    head = Head()
+    done = threading.Event()
+    wrong: list[int] = []
+
+    def read() -> None:
+        while not done.is_set():
+            seen = [part.value for part in head.snapshot()]
+            together = np.concatenate(seen) if seen else np.empty(0)
+            if len(together) % 100 or not np.array_equal(together, np.arange(len(together))):
+                wrong.append(len(together))
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    for lsn in range(1, 400):
+        rig = rig_of(100, head.visible)
+        head.append(rig_of(100, 10**9).batch, "given up", lsn, None, 0)
+        head.truncate()
+        head.append(rig.batch, "a", lsn, None, 0)
+        head.publish(lsn, head.total)
+    done.set()
+    thread.join()
+    assert not wrong
