@@ -44,7 +44,7 @@ def test_a_bad_file_refuses_to_start(tmp_path: Path) -> None:
 
 
 def test_the_service_loads_no_library_that_receiving_does_not_need() -> None:
-    """Start-up is promised: pyarrow, fastapi and their kind are not among what the daemon imports before it is ready."""
+    """Start-up is promised: pyarrow, fastapi and their kind are not imported before the daemon is ready."""
     program = """
 import sys
 import nissa.cli.ingest, nissa.service.daemon
