@@ -20,7 +20,7 @@ from nissa.ingest.decode import decode
 from nissa.ingest.head import Head
 from nissa.model.columns import Metadata
 from nissa.model.decoded import Decoded, Window
-from nissa.model.errors import Malformed, TooLarge
+from nissa.model.errors import Malformed, TooLarge, UnsupportedMedia
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.model.receipt import Receipt
 from nissa.model.refusal import Refusal
@@ -60,7 +60,7 @@ class Pipeline:
         admit_max = max(self.config.series.active_max - self.index.active_count, 0)
         try:
             decoded = self._decode(frame, admit_max)
-        except (Malformed, TooLarge):
+        except (Malformed, TooLarge, UnsupportedMedia):
             tally.malformed += 1
             append(_note_of(frame, source, {"malformed": 1}), 0)
             raise
