@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import cramjam
 
@@ -89,10 +89,20 @@ class Daemon:
             reply = link.getresponse()
             return reply.status, reply.read()
 
+    @property
+    def rss_bytes(self) -> int:
+        """Resident memory of the process."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def residue(self) -> dict[str, int]:
+        """What the accounting misses, of each source."""
+        sources = self.get("/api/v1/accounting")["data"]["sources"]
+        return {source: tally["residue"] for source, tally in sources.items()}
+
     def export(self, match: str = '{job="ledger"}') -> "Export":
         """Everything that ``match`` selects."""
-        quoted = match.replace("{", "%7B").replace("}", "%7D").replace('"', "%22").replace("+", "%2B")
-        status, body = self.request("GET", f"/api/v1/export?match%5B%5D={quoted}")
+        status, body = self.request("GET", "/api/v1/export?" + urlencode({"match[]": match}))
         if status != 200:
             raise RuntimeError(f"export: {status} {body[:300]!r}")
         return parse_export(body)
@@ -215,6 +225,16 @@ def post(link: http.client.HTTPConnection, body: bytes) -> int:
     reply = link.getresponse()
     reply.read()
     return reply.status
+
+
+def send(link: http.client.HTTPConnection, message: str, body: bytes, encoding: str = "") -> tuple[int, bytes]:
+    """POST a telemetry body of type ``message`` (with ``; encoding=delimited`` where there are many); status and answer."""
+    headers = {"Content-Type": f"application/x-protobuf; proto={message}"}
+    if encoding:
+        headers["Content-Encoding"] = encoding
+    link.request("POST", "/api/v1/telemetry", body, headers)
+    reply = link.getresponse()
+    return reply.status, reply.read()
 
 
 class Senders:
