@@ -1,20 +1,26 @@
 """Verifying: a sound directory is sound, and each kind of fault is found and named."""
 
 import random
+import shutil
 from pathlib import Path
 
 import msgspec
 import pytest
 from store.test_event_blocks import events_of
 from store.test_read import random_samples
-from store.test_series_table import SOME, rows_of
+from store.test_series_table import SOME, labels_of, rows_of
 
+from nissa.model.columns import Metadata
 from nissa.model.errors import ConfigInvalid
+from nissa.model.tally import Tally
 from nissa.store.blocks import BlockWriter
 from nissa.store.catalogue import Catalogue, Checkpoint, Seal
+from nissa.store.event_blocks import read_events
 from nissa.store.seal import SealInput, write_seal
 from nissa.store.verify import Report, verify_directory
 from oracle.directory import Directory, batch_of
+
+GOLDEN = Path(__file__).parents[1] / "goldens" / "directory-1"
 
 
 def filled(path: Path) -> Directory:
@@ -103,3 +109,27 @@ def test_a_directory_without_catalogue(tmp_path: Path) -> None:
         verify_directory(tmp_path)
     Catalogue.open(tmp_path).close()
     assert verify_directory(tmp_path) == Report((), (), ())
+
+
+def test_a_directory_of_format_1_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """The frozen directory verifies, and gives every sample, event, series, tally and cursor back."""
+    shutil.copytree(GOLDEN, tmp_path, dirs_exist_ok=True)
+    report = verify_directory(tmp_path)
+    assert report.sound
+    assert [(file.kind, file.rows) for file in report.files] == [("raw", 4), ("raw", 2), ("events", 2), ("series", 5)]
+    directory = Directory(tmp_path)
+    assert directory.export() == [
+        (0, 10, 1 << 62),
+        (0, 20, 0x7FF8000000000ABC),
+        (1, 10, 0x7FF0000000000002),
+        (2, 30, 0),
+        (4, 10, 1 << 63),
+    ]
+    (segment,) = directory.catalogue.series_segments()
+    assert labels_of(tmp_path, segment)[0] == SOME
+    (events,) = directory.catalogue.blocks("events")
+    assert [event["time_ms"] for event in read_events(tmp_path, events, 0, 10)] == [3, 5]
+    tally = Tally(frames=9, received=9, stored=5, duplicate=2, conflicts=1, refused={"too_old": 2})
+    assert directory.catalogue.checkpoint() == Checkpoint(9, 5, {"http/remote_write_1": tally})
+    assert directory.catalogue.metadata() == [Metadata("up", "gauge", "Is it up?", "")]
+    assert directory.catalogue.cursors() == {"forwarder": 4}

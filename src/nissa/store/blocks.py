@@ -101,7 +101,7 @@ class BlockWriter:
         self._min_ms, self._max_ms = min(self._min_ms, first), max(self._max_ms, last)
         self._series_max = int(batch.series[-1])
         self.rows += len(batch)
-        values = (batch.series, batch.ts_ms, batch.value)
+        values: tuple[Any, ...] = (batch.series, batch.ts_ms, batch.value)
         columns = [arrow_column(column, field.type) for column, field in zip(values, self._schema, strict=True)]
         rows_max = GROUP_ROWS if len(batch) >= 2 * GROUP_ROWS else len(batch)
         self._writer.write_batch(pa.record_batch(columns, schema=self._schema), row_group_size=rows_max)

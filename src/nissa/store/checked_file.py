@@ -25,7 +25,7 @@ Crcs = bytes  # ``bytes`` means a size inside FileSeal
 PAGE_BYTES = 64 * KIB
 
 
-class FileGone(FileNotFoundError):  # noqa: N818 -- named like the errors of the house
+class FileGone(FileNotFoundError):
     """A file the catalogue named was merged or expired meanwhile. Read the catalogue again and retry."""
 
 
