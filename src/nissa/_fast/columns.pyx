@@ -87,7 +87,8 @@ cdef class SortedRows:
     parts: list of (series uint32, ts_ms int64, value float64) triples of equal length, in order of arrival; they must
         not change while this object lives. Row numbers count over all parts.
     Raises: ValueError for columns of different lengths, or 2^32 - 1 rows and more.
-    GIL: released. Cost: 6 to 12 ns per row in all; rows already in order are copied. Memory: 4 B per row and a few MB.
+    GIL: released. Cost: 12 to 16 ns per row for rounds of series in order, 35 to 45 shuffled; sorted rows are copied.
+    Memory: 4 B per row and a few MB.
     """
     cdef list parts
     cdef object memory              # arrays the pointers below point into, by role
