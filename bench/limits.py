@@ -1,0 +1,220 @@
+"""The rows of the performance table that are about Nissa alone, each measured and set beside its target.
+
+    python -m bench.limits [ROW …]
+
+In-process rates are CPU time of one thread, median of several runs; what runs in the daemon is measured from outside.
+Rows that need the public corpora are left out without NISSA_CORPORA. Targets are for one core of a server CPU; on a
+shared or slower machine look at the ratios of ``bench.peers``.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import workloads
+from bench.load import Shape, encoded_bodies, samples_of
+from bench.peers import CAPTURE, answer_of
+from bench.send import Sent, send
+from bench.servers import Server, running, start_nissa
+from bench.usage import bytes_under
+from bench.workloads import Workload, cpu_s, first_seen, registered
+from nissa.config.tree import Acceptance, Config, Series
+from nissa.ingest.engine import Engine
+from nissa.model.frame import Codec, Encoding
+from nissa.model.units import DAY_MS
+from nissa.store.capture import read_capture
+from nissa.store.catalogue import Catalogue
+from nissa.store.compaction import merge_blocks
+from nissa.store.names import RAW_KIND
+
+MILLION_HOSTS = 100_000
+ALWAYS_MS = 100 * 365 * DAY_MS
+STARTS = 5
+OFFERED = 1_000_000.0  # samples per second
+OFFERED_S = 10
+NEVER_SEALED = {"storage.seal_samples": "20000000", "storage.seal_interval_ms": "3600000"}
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One row: what is measured, its bound, and how. at_least: whether more is better."""
+
+    what: str
+    target: float
+    unit: str
+    at_least: bool
+    measure: Callable[[], float | None]
+
+
+def rate_of(make: Callable[[], Workload | None]) -> Callable[[], float | None]:
+    """Millions per second of CPU of a workload; None where it cannot be had."""
+
+    def measure() -> float | None:
+        workload = make()
+        return None if workload is None else workload.count / cpu_s(workload.run) / 1e6
+
+    return measure
+
+
+def public_body_ms() -> float | None:
+    """CPU milliseconds for the public 10,000-series body, lookup and append included."""
+    workload = workloads.public_body()
+    return None if workload is None else cpu_s(workload.run, 30) * 1000
+
+
+def index_bytes_each() -> float:
+    """Bytes per series of the index at one million series."""
+    index = registered(Shape(hosts=MILLION_HOSTS, rounds=1))
+    assert index.series_count == MILLION_HOSTS * 10
+    return index.memory_bytes / index.series_count
+
+
+def rss_of_million_mb() -> float:
+    """Resident memory of the daemon with one million active series, sealed once."""
+    shape = Shape(hosts=MILLION_HOSTS, rounds=1)
+    with running("nissa", settings={"series.active_max": "1100000", "storage.seal_interval_ms": "2000"}) as server:
+        sent = send_to(server, shape, settle_s=8.0)
+        assert answer_of(f"{server.api_url}/api/status")["series"]["active"] >= shape.series
+        return sent.after.rss_bytes / 1e6
+
+
+def disk_bytes_each() -> float:
+    """Bytes of the raw block per sample: the recorded traffic of a real Prometheus, merged into one block."""
+    config = Config(acceptance=Acceptance(past_ms=ALWAYS_MS), series=Series(active_max=10_000_000))
+    with tempfile.TemporaryDirectory(prefix="bench-limits-") as name:
+        directory = Path(name)
+        engine = Engine(directory, config, lambda: int(time.time() * 1000))
+        samples = 0
+        for number, frame in enumerate(read_capture(CAPTURE)):
+            samples += engine.ingest(frame.body, Codec.REMOTE_WRITE_1, Encoding.SNAPPY).samples
+            if number % 300 == 299:
+                engine.flush()
+        engine.close(seal=True)
+        catalogue = Catalogue.open(directory)
+        block = merge_blocks(directory, catalogue, catalogue.blocks(RAW_KIND), 0)
+        catalogue.close()
+        assert block.rows == samples
+        return block.bytes / block.rows
+
+
+def ack_p99_ms() -> float:
+    """99th percentile of acknowledgement while a million samples a second are offered, fsync, sealing going on."""
+    shape = Shape(hosts=1_000, rounds=int(OFFERED * OFFERED_S) // 10_000, step_ms=1_000)
+    with running("nissa", settings={"storage.seal_samples": "4000000"}) as server:
+        server.settled()
+        return send_to(server, shape, rate=OFFERED, connections=5).latency_ms(0.99)
+
+
+def recovery_mb_per_s() -> float:
+    """Megabytes of journal per second of CPU that a start replays, after a kill."""
+    shape = Shape(hosts=1_000, rounds=400)
+    with tempfile.TemporaryDirectory(prefix="bench-limits-") as name:
+        data = Path(name) / "data"
+        server = start_nissa(data, NEVER_SEALED)
+        send_to(server, shape)
+        server.kill()
+        journal_bytes = bytes_under(data / "journal")
+        cpu = time.process_time()
+        engine = Engine(data, Config(), lambda: int(time.time() * 1000))
+        cpu = time.process_time() - cpu
+        replayed = int(engine.status()["recovery"]["bytes"])
+        assert engine.tallies()["http/remote_write_1"].stored == samples_of(shape)
+        engine.close()
+        assert 0 < replayed <= journal_bytes
+        return replayed / cpu / 1e6
+
+
+def start_s() -> float:
+    """Seconds from the command to the ready line on an empty directory, median."""
+    took = []
+    for _ in range(STARTS):
+        with running("nissa") as server:
+            took.append(server.ready_s)
+            server.stop()
+    return statistics.median(took)
+
+
+def send_to(server: Server, shape: Shape, *, rate: float = 0.0, connections: int = 2, settle_s: float = 0.0) -> Sent:
+    """Send a load; every body must be acknowledged."""
+    sent = send(
+        encoded_bodies(shape),
+        url=server.write_url,
+        kind=shape.kind,
+        samples=samples_of(shape),
+        pid=server.process.pid,
+        per_round=shape.requests_per_round,
+        connections=connections,
+        rate=rate,
+        settle_s=settle_s,
+    )
+    sent.accepted()
+    return sent
+
+
+def new_series_ns() -> float:
+    """CPU nanoseconds to register one series of 11 labels and take its first sample."""
+    workload = first_seen(Shape(hosts=20_000, rounds=1), "new")
+    return cpu_s(workload.run, 3) / workload.count * 1e9
+
+
+LIMITS = {
+    "rw1-10k": Limit(
+        "remote write 1.0, 10 K known series", 5, "M/s", True, rate_of(lambda: workloads.remote_write_known("small"))
+    ),
+    "rw1-200k": Limit(
+        "remote write 1.0, 200 K known series", 3, "M/s", True, rate_of(lambda: workloads.remote_write_known("large"))
+    ),
+    "rw1-1m": Limit(
+        "remote write 1.0, 1 M known series", 2, "M/s", True, rate_of(lambda: workloads.remote_write_known("million"))
+    ),
+    "public": Limit("the public 10,000-series body", 1.5, "ms", False, public_body_ms),
+    "rw2-10k": Limit(
+        "remote write 2.0, 10 K known series", 6, "M/s", True, rate_of(lambda: workloads.remote_write_known("small", 2))
+    ),
+    "leyline": Limit("Leyline TelemetryPacket, 64 metrics", 8, "M/s", True, rate_of(workloads.leyline_known)),
+    "columns": Limit(
+        "nissa.v2 columns, known, 10 rounds", 15, "M/s", True, rate_of(lambda: workloads.columns_known("small", 10))
+    ),
+    "columns-1": Limit(
+        "nissa.v2 columns, known, 1 round", 8, "M/s", True, rate_of(lambda: workloads.columns_known("small", 1))
+    ),
+    "new": Limit("a first-seen series", 1_500, "ns", False, new_series_ns),
+    "index": Limit("index, 1 M series", 400, "B per series", False, index_bytes_each),
+    "rss": Limit("daemon RSS, 1 M active series", 1_000, "MB", False, rss_of_million_mb),
+    "disk": Limit("disk, the real capture, compacted", 0.6, "B per sample", False, disk_bytes_each),
+    "ack": Limit("acknowledge p99, 1 M samples/s offered", 25, "ms", False, ack_p99_ms),
+    "recovery": Limit("recovery", 200, "MB/s of journal", True, recovery_mb_per_s),
+    "start": Limit("start on an empty directory to ready", 1.2, "s", False, start_s),
+}
+
+
+def main() -> None:
+    """Measure the rows asked for, or all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(LIMITS))
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.rows if name not in LIMITS]
+    if unknown:
+        parser.error(f"no such rows: {', '.join(unknown)}; there are {', '.join(LIMITS)}")
+    print("| row | what | target | measured | |\n|---|---|---|---|---|")
+    for name in arguments.rows or LIMITS:
+        limit = LIMITS[name]
+        measured = limit.measure()
+        if measured is None:
+            print(f"| {name} | {limit.what} | | left out: NISSA_CORPORA is not set | |", flush=True)
+            continue
+        met = measured >= limit.target if limit.at_least else measured <= limit.target
+        sign = "≥" if limit.at_least else "≤"
+        target = f"{sign} {limit.target:g} {limit.unit}"
+        print(
+            f"| {name} | {limit.what} | {target} | {measured:.4g} {limit.unit} | {'met' if met else 'MISSED'} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
