@@ -12,8 +12,7 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import structlog
@@ -106,6 +105,8 @@ def _url(address: tuple[str, int]) -> str:
 
 async def _serve_api(engine: Engine, config: Config, listener: socket.socket, stop: asyncio.Event) -> None:
     """Load the API off the loop, then serve it until ``stop``."""
-    load: Callable[[], object] = partial(__import__, "nissa.mission.serve", fromlist=["serve_api"])
-    module = await asyncio.to_thread(load)
-    await module.serve_api(engine, config.api, listener, stop, {"version": __version__})  # type: ignore[attr-defined]
+    module = await asyncio.to_thread(import_module, "nissa.mission.serve")
+    # The sealer's library, loaded before the first seal needs it: loading it later would hold the GIL against senders.
+    parquet = asyncio.create_task(asyncio.to_thread(import_module, "pyarrow.parquet"))
+    await module.serve_api(engine, config.api, listener, stop, {"version": __version__})
+    await parquet
