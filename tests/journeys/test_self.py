@@ -1,0 +1,54 @@
+"""Nissa about itself: a daemon that was told nothing has data within seconds, and every metric of its catalogue is there."""
+
+import time
+from pathlib import Path
+
+import pytest
+from journeys.rig import Daemon, Ledger, connect, post, running
+
+from nissa.selfmetrics.catalogue import CATALOGUE
+
+WAIT_S = 3.0
+# Nothing is worth telling before it happened: no connection was too slow, no request refused.
+ONLY_AFTER_AN_EVENT = {"nissa_http_timeouts_total", "nissa_ingest_refused_total"}
+
+
+def names_in(daemon: Daemon, accept: str) -> set[str]:
+    """Names of the samples of /metrics in the format that ``accept`` asks for."""
+    link = connect(daemon.ingest_url)
+    link.request("GET", "/metrics", headers={"Accept": accept})
+    lines = link.getresponse().read().decode().splitlines()
+    return {line.partition("{")[0].partition(" ")[0] for line in lines if not line.startswith("#")}
+
+
+def exported_names(daemon: Daemon, match: str) -> set[str]:
+    """Names of the series selected."""
+    return {dict(labels)["__name__"] for labels in daemon.export(match)}
+
+
+def missing(names: set[str]) -> set[str]:
+    """Metrics of the catalogue that have no sample among ``names``."""
+    expected = {metric.name + ("_bucket" if metric.kind == "histogram" else "") for metric in CATALOGUE}
+    return expected - names - ONLY_AFTER_AN_EVENT
+
+
+def test_a_new_daemon_has_its_own_data_within_seconds(tmp_path: Path) -> None:
+    """Three seconds after the ready line the export holds Nissa's own series, more than one sample of each."""
+    with running(tmp_path / "data", environment={"NISSA_TELEMETRY__INTERVAL_MS": "1000"}) as daemon:
+        time.sleep(WAIT_S)
+        found = daemon.export('{__name__=~"nissa_.*",job="nissa"}')
+        assert len(found) > 30
+        assert max(len(series) for series in found.values()) >= 2
+        kept = exported_names(daemon, '{job="nissa"}')
+        assert not {name for name in missing(kept) if not name.startswith("nissa_http")}
+        assert daemon.get("/api/v1/metadata?metric=nissa_head_samples")["data"]["nissa_head_samples"][0]["type"] == "gauge"
+        assert not any(daemon.residue().values())
+
+
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text;version=1.0.0"])
+def test_every_metric_of_the_catalogue_has_a_sample(tmp_path: Path, accept: str) -> None:
+    """After one write /metrics has a sample of every metric of the catalogue, in both formats."""
+    with running(tmp_path / "data") as daemon:
+        assert post(connect(daemon.ingest_url), Ledger(1).body(1)) == 204
+        daemon.get("/api/status")
+        assert missing(names_in(daemon, accept)) == set()
