@@ -42,11 +42,13 @@ def test_rows_are_read_when_they_are_visible() -> None:
     head.append(rig_of(2, 3).batch, "b", 2, None, 900)
     assert (head.total, head.visible, head.opened_ms, head.last_lsn, head.empty) == (5, 0, 500, 2, False)
     assert values(head) == []
+    assert [span.lsn for span in head.in_flight] == [1, 2]
     head.publish(1, 3)
     assert values(head) == [0, 1, 2]
     head.publish(2, 5)
     assert values(head) == [0, 1, 2, 3, 4]
-    assert head.span_rows() == [3, 2]
+    assert [span.rows for span in head.spans] == [3, 2]
+    assert head.in_flight == []
 
 
 def test_a_snapshot_stays_as_it_was() -> None:
@@ -73,7 +75,7 @@ def test_frames_larger_than_a_chunk() -> None:
         head.append(rig.batch, "a", lsn, None, 0)
         expected += rig.batch.columns()[2].tolist()
         head.publish(lsn, head.total)
-    assert head.span_rows() == list(sizes)
+    assert [span.rows for span in head.spans] == list(sizes)
     assert values(head) == expected
     assert all(len(part) <= CHUNK_ROWS for part in head.snapshot())
 
@@ -86,8 +88,10 @@ def test_what_is_not_visible_can_be_given_up() -> None:
     head.append(rig_of(CHUNK_ROWS).batch, "b", 2, None, 0)
     head.append(rig_of(0).batch, "c", 3, events_of(4), 0)
     head.append(rig_of(5).batch, "b", 4, events_of(1), 0)
+    in_flight = head.in_flight
     lost = head.truncate()
-    assert [(span.source, span.lsn, rows, span.events) for span, rows in lost] == [
+    assert lost == in_flight
+    assert [(span.source, span.lsn, span.rows, span.events) for span in lost] == [
         ("b", 2, CHUNK_ROWS, 0),
         ("c", 3, 0, 4),
         ("b", 4, 5, 1),

@@ -1,6 +1,7 @@
 """The journey of a frame: what is taken is repeated by a replay, and every record ends in exactly one counter."""
 
 import random
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ from cramjam import snappy
 
 from nissa._fast.series import SeriesIndex
 from nissa.config.tree import Acceptance, Config, Ingest, Series
-from nissa.ingest.pipeline import ADMIT_ALL, Pipeline, outcome_of
+from nissa.ingest.pipeline import ADMIT_ALL, Pipeline
 from nissa.model.errors import Malformed, NissaError, TooLarge
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.model.receipt import Receipt
@@ -91,7 +92,8 @@ def test_a_replay_repeats_everything(seed: int) -> None:
         if encoding == Encoding.SNAPPY and rng.random() < 0.9:
             body = bytes(snappy.compress_raw(body))
         frame = Frame(codec, encoding, rng.choice((Source.HTTP, Source.REPLAY)), now_ms, body)
-        outcome_of(lambda frame=frame: bench.pipeline.take(frame, bench.append))
+        with suppress(NissaError):
+            bench.pipeline.take(frame, bench.append)
     bench.durable()
     again = bench.replayed()
     assert bench.rows()
@@ -113,7 +115,8 @@ def test_a_replay_repeats_admission(seed: int) -> None:
         body = b"".join(at(rng.choice(times), f"m{rng.randrange(14)}") for _ in range(rng.randrange(5)))
         if rng.random() < 0.1:
             body += b"\x0a\x7f"
-        outcome_of(lambda body=body, now_ms=now_ms: bench.take(body, now_ms=now_ms))
+        with suppress(NissaError):
+            bench.take(body, now_ms=now_ms)
     bench.durable()
     assert bench.replayed().state() == bench.state()
     assert bench.tally().refused.keys() == {"too_old", "too_new", "series_limit"}
@@ -264,14 +267,6 @@ def test_histograms_are_conserved_in_rows() -> None:
     receipt = bench.take(field(1, label("__name__", "h") + sound + wrong + sound))
     assert (receipt.histograms, receipt.samples, receipt.refused) == (2, 0, {"histogram_invalid": 1})
     assert bench.tally() == Tally(frames=1, received=6, stored=4, refused={"histogram_invalid": 2})
-
-
-def test_outcome_of_catches_what_is_raised_on_purpose() -> None:
-    """Errors of Nissa are values at the edge of the engine; others are not hidden."""
-    assert isinstance(outcome_of(lambda: Bench().take(b"\xff")), NissaError)
-    assert outcome_of(lambda: Bench().take(b"")) == Receipt()
-    with pytest.raises(ZeroDivisionError):
-        outcome_of(lambda: 1 // 0)  # type: ignore[arg-type,return-value]
 
 
 def test_notes_are_json() -> None:

@@ -57,6 +57,8 @@ cdef str as_text(Text text):
 cdef take_events(const Walk* walk):
     """The events as an EventBatch, or None where there are none. Raises: TooLarge."""
     cdef size_t count = walk.event_count, index
+    cdef Label none
+    cdef const Label* attributes = walk.attributes if walk.attributes != NULL else &none     # no frame has had one yet
     if count == 0:
         return None
     time_ms = np.empty(count, np.int64)
@@ -78,8 +80,8 @@ cdef take_events(const Walk* walk):
         text_column(&walk.events.description, sizeof(Event), count),
         text_column(&walk.events.packet_id, sizeof(Event), count),
         first,
-        text_column(&walk.attributes.name, sizeof(Label), walk.attribute_count),
-        text_column(&walk.attributes.value, sizeof(Label), walk.attribute_count),
+        text_column(&attributes.name, sizeof(Label), walk.attribute_count),
+        text_column(&attributes.value, sizeof(Label), walk.attribute_count),
     )
 
 
