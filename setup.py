@@ -49,6 +49,7 @@ MACROS: dict[str, list[tuple[str, str | None]]] = {
 # Generated C trips these three by construction: unused entry points, unused self arguments, method-table casts.
 WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-function", "-Wno-unused-parameter", "-Wno-cast-function-type"]
 WARNINGS += ["-Wno-missing-field-initializers", "-Wno-sign-compare"]  # the same: static type tables, tuple sizes
+WARNINGS += ["-Wno-int-conversion"] if MODE == "checked" else []  # checked pointer differences pass through integers
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
 COMPILE = {
     "release": ["-O3"],
