@@ -5,9 +5,11 @@
                                               ▲ visible       ▲ total
                                          durable so far    appended
 
-The engine thread appends; the commit thread raises ``visible`` once rows are durable; readers take snapshots up to ``visible`` from
-any thread. Rows above ``visible`` can be given up (``truncate``) when the journal could not keep them.
+The engine thread appends; the commit thread raises ``visible`` once rows are durable; readers take snapshots up to
+``visible`` from any thread. Rows above ``visible`` can be given up (``truncate``) when the journal could not keep them.
 """
+
+from bisect import bisect_right
 
 import msgspec
 import numpy as np
@@ -30,15 +32,15 @@ class Span(msgspec.Struct, gc=False):
 
 
 class Head:
-    """Columns of one generation. ``first_lsn`` and ``last_lsn`` are those of the frames in it, 0 while there are none."""
+    """Columns of one generation. ``last_lsn`` is that of the last frame in it, 0 while there is none."""
 
     def __init__(self) -> None:
         self._chunks: list[SampleBatch] = []
+        self._events_count = 0
         self.total = 0
-        self.visible = 0
         self.spans: list[Span] = []
         self.events: list[tuple[int, EventBatch]] = []  # (lsn, events)
-        self.visible_lsn = 0
+        self.published = (0, 0)  # (lsn, rows) up to which frames are durable; one value, for other threads read it
         self.last_lsn = 0
         self.opened_ms = 0
 
@@ -47,49 +49,68 @@ class Head:
         """True while no frame has been added."""
         return not self.spans
 
+    @property
+    def visible(self) -> int:
+        """How many rows are durable."""
+        return self.published[1]
+
+    @property
+    def visible_lsn(self) -> int:
+        """The last LSN known to be durable."""
+        return self.published[0]
+
+    @property
+    def weight(self) -> int:
+        """What it costs to keep, in rows: frames and events take memory without rows too."""
+        return self.total + len(self.spans) + self._events_count
+
     def append(self, batch: Batch, source: str, lsn: int, events: EventBatch | None, now_ms: int) -> None:
-        """Add the rows of ``batch`` and the events, not yet visible."""
+        """Add the rows of ``batch`` and the events, not yet visible. Whole, or not at all where memory is short."""
+        rows, first, events_count = len(batch), 0, 0 if events is None else len(events)
+        while len(self._chunks) * CHUNK_ROWS < self.total + rows:
+            self._chunks.append(_new_chunk())
+        while first < rows:
+            place, used = divmod(self.total + first, CHUNK_ROWS)
+            count = min(rows - first, CHUNK_ROWS - used)
+            chunk = self._chunks[place]
+            batch.copy_rows(chunk.series, chunk.ts_ms, chunk.value, used, first, count)
+            first += count
         if not self.spans:
             self.opened_ms = now_ms
-        self.spans.append(Span(self.total, len(batch), source, lsn, 0 if events is None else len(events)))
-        self.last_lsn = lsn
+        self.spans.append(Span(self.total, rows, source, lsn, events_count))
         if events is not None:
             self.events.append((lsn, events))
-        first, left = 0, len(batch)
-        while left:
-            used = self.total % CHUNK_ROWS
-            if used == 0:
-                self._chunks.append(_new_chunk())
-            chunk = self._chunks[-1]
-            count = min(left, CHUNK_ROWS - used)
-            batch.copy_rows(chunk.series, chunk.ts_ms, chunk.value, used, first, count)
-            self.total += count
-            first += count
-            left -= count
+            self._events_count += events_count
+        self.total += rows
+        self.last_lsn = lsn
 
     def publish(self, lsn: int, total: int) -> None:
         """Frames up to ``lsn``, which are the first ``total`` rows, are durable."""
-        self.visible_lsn = lsn
-        self.visible = total
+        self.published = (lsn, total)
 
     @property
     def in_flight(self) -> list[Span]:
         """Spans that are not durable yet."""
-        return [span for span in self.spans if span.lsn > self.visible_lsn]
+        return self.spans_above(self.visible_lsn)
+
+    def spans_above(self, lsn: int) -> list[Span]:
+        """Spans of the frames above ``lsn``."""
+        return self.spans[bisect_right(self.spans, lsn, key=_lsn_of) :]
 
     def truncate(self) -> list[Span]:
         """Give up what is not visible. Returns the spans lost."""
-        lost = [span for span in self.spans if span.lsn > self.visible_lsn]
+        lost = self.in_flight
         self.total = self.visible
-        self.spans = [span for span in self.spans if span.lsn <= self.visible_lsn]
+        self.spans = self.spans[: len(self.spans) - len(lost)]
         self.events = [(lsn, events) for lsn, events in self.events if lsn <= self.visible_lsn]
+        self._events_count -= sum(span.events for span in lost)
         self._chunks = self._chunks[: -(-self.total // CHUNK_ROWS)]
-        self.last_lsn = self.visible_lsn
+        self.last_lsn = self.spans[-1].lsn if self.spans else 0
         return lost
 
-    def snapshot(self) -> tuple[SampleBatch, ...]:
-        """The visible rows as views, in order of arrival. Cost: one view per chunk."""
-        visible = self.visible
+    def snapshot(self, rows_max: int | None = None) -> tuple[SampleBatch, ...]:
+        """The visible rows (the first ``rows_max``) as views, in order of arrival. Cost: one view per chunk."""
+        visible = self.visible if rows_max is None else rows_max
         views = []
         for index, chunk in enumerate(self._chunks):
             rows = min(CHUNK_ROWS, visible - index * CHUNK_ROWS)
@@ -110,5 +131,10 @@ class Head:
         return counts
 
 
+def _lsn_of(span: Span) -> int:
+    return span.lsn
+
+
 def _new_chunk() -> SampleBatch:
-    return SampleBatch(np.empty(CHUNK_ROWS, np.uint32), np.empty(CHUNK_ROWS, np.int64), np.empty(CHUNK_ROWS, np.float64))
+    series, ts_ms = np.empty(CHUNK_ROWS, np.uint32), np.empty(CHUNK_ROWS, np.int64)
+    return SampleBatch(series, ts_ms, np.empty(CHUNK_ROWS, np.float64))

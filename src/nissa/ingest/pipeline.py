@@ -29,6 +29,8 @@ from nissa.model.units import MINUTE_MS
 
 METADATA_MAX = 100_000  # metric names whose metadata is kept; further ones are not noted
 ADMIT_ALL = 2**32 - 1  # in the journal: every series of the frame was admitted, and is again
+SET_BACK_MINUTES = 5  # frames of several edges arrive out of order by less
+RECEIVED_MS_MAX = 2**47  # the year 6429
 Append = Callable[[Frame, int], int]
 
 
@@ -45,13 +47,13 @@ class Pipeline:
         self.refused_frames = 0  # of the journal, while it was replayed
         self._batch = Batch(config.ingest.frame_samples_max, config.ingest.frame_series_max)
         self._decompressor = Decompressor(config.ingest.decompressed_bytes_max)
-        self._swept_minute = 0
+        self.swept_minute = 0
 
     def take(self, frame: Frame, append: Append) -> Receipt:
         """Bring a new frame in: decoded, admitted, appended to the journal and to the head.
 
         append: gives the frame its LSN (``Journal.append``), with it how many new series a replay may admit.
-        Raises: Malformed, TooLarge: nothing is kept, and that is counted.
+        Raises: Malformed, TooLarge, UnsupportedMedia: nothing is kept, and that is counted.
         """
         source = source_of(frame)
         tally = self._tally(source)
@@ -93,17 +95,20 @@ class Pipeline:
             lost_records(self._tally(span.source), span.rows + span.events)
 
     def _decode(self, frame: Frame, admit_max: int) -> Decoded:
-        now_ms = frame.received_ms
+        now_ms = received_ms_of(frame)
         acceptance = self.config.acceptance
         window = Window(minute_of(frame), admit_max, now_ms - acceptance.past_ms, now_ms + acceptance.future_ms)
         body = self._decompressor.decompress(frame.body, frame.encoding)
         return decode(frame, body, self.index, self._batch, window)
 
     def _sweep(self, frame: Frame) -> None:
-        """Once a minute of frame time: series not seen for the idle TTL stop counting against the limit."""
+        """Once a minute of frame time: series not seen for the idle TTL stop counting against the limit.
+
+        Where the clock was set back the minutes begin anew, or nothing would become idle until it has caught up.
+        """
         minute = minute_of(frame)
-        if minute > self._swept_minute:
-            self._swept_minute = minute
+        if minute > self.swept_minute or minute < self.swept_minute - SET_BACK_MINUTES:
+            self.swept_minute = minute
             self.index.sweep(max(minute - self.config.series.idle_ttl_ms // MINUTE_MS, 0))
 
     def _keep(self, frame: Frame, source: str, tally: Tally, decoded: Decoded, lsn: int) -> None:
@@ -170,9 +175,14 @@ def _has_effect(batch: Batch, decoded: Decoded, refused: dict[str, int]) -> bool
     return kept or any(reason in refused for reason in _OUTSIDE)
 
 
+def received_ms_of(frame: Frame) -> int:
+    """When the frame was received, held within what arithmetic bears: a capture may say anything."""
+    return min(max(frame.received_ms, 0), RECEIVED_MS_MAX)
+
+
 def minute_of(frame: Frame) -> int:
     """When the frame was received, in minutes since 1970; at least 1."""
-    return max(frame.received_ms // MINUTE_MS, 1)
+    return max(received_ms_of(frame) // MINUTE_MS, 1)
 
 
 def lost_records(tally: Tally, count: int) -> None:
