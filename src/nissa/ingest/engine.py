@@ -251,7 +251,10 @@ class Engine:
             try:
                 outcome = pipeline.take(frame, self._journal.append)
             except NissaError as error:
-                outcome = error
+                # Without the frames it came through: they hold the body, and this one holds the error. Such a circle would
+                # keep the body until the collector runs, which is seldom (GC_THRESHOLD).
+                error.__context__ = None
+                outcome = error.with_traceback(None)
         head = pipeline.head
         return Settlement(settle, outcome, head, head.total, self._journal.appended_lsn, len(frame.body))
 
