@@ -55,8 +55,8 @@ cdef extern from *:
     const uint64_t TEXT_CAPACITY "NISSA_TEXT_MAX"      # bytes
 
 cdef enum:
-    SERIES_CAPACITY = 1 << 27       # ids; 134 M
-    SYMBOL_CAPACITY = 1 << 28
+    SERIES_CAPACITY = 0x8000000     # ids; 134 M (not written as a shift: Cython cannot check the overflow of one here)
+    SYMBOL_CAPACITY = 0x10000000
     PROBE_AHEAD = 12                # records between the prefetch of a slot and its probe
     DOMAIN_IDENTITY = 1
     DOMAIN_SYMBOL = 2
