@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from nissa._fast.batch import Batch
-from nissa._fast.remote_write import decode_remote_write
+from nissa._fast.remote_write_1 import decode_remote_write_1
+from nissa._fast.remote_write_2 import decode_remote_write_2
 from nissa._fast.series import SeriesIndex
 from nissa._proto.remote_write_v2_pb2 import Request
 from oracle.wire import BYTES, FIXED64, VARINT, varint
@@ -62,7 +63,8 @@ class Rig:
     def decode(self, body: bytes, version: int = 1, **terms: int) -> list[Any]:
         """Decode under terms that refuse nothing, but for those given. Returns the metadata."""
         open_terms = {"minute": 1, "admit_max": 1 << 40, "oldest_ms": -(2**63), "newest_ms": 2**63 - 1}
-        return decode_remote_write(body, version, self.index, self.batch, **(open_terms | terms))
+        decode = decode_remote_write_1 if version == 1 else decode_remote_write_2
+        return decode(body, self.index, self.batch, **(open_terms | terms))
 
     def labels(self) -> list[list[tuple[str, str]]]:
         """Labels of every series, by id."""
@@ -77,3 +79,8 @@ class Rig:
 
     def size(self) -> tuple[int, int, int]:
         return self.index.series_count, self.index.symbol_count, self.index.active_count
+
+
+def request_with(*parts: bytes, refs: bytes = b"\x01\x02", symbols: tuple[str, ...] = ("", "__name__", "up")) -> bytes:
+    """A 2.0 body with one series: packed references, then the parts."""
+    return Request(symbols=symbols).SerializeToString() + field(5, field(1, refs) + b"".join(parts))

@@ -15,7 +15,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from nissa._fast.batch import Batch
-from nissa._fast.remote_write import decode_remote_write
+from nissa._fast.remote_write_1 import decode_remote_write_1
+from nissa._fast.remote_write_2 import decode_remote_write_2
 from nissa._fast.series import SeriesIndex
 from nissa._proto.remote_write_v1_pb2 import WriteRequest
 from nissa._proto.remote_write_v2_pb2 import Request
@@ -56,7 +57,8 @@ TERMS = (
 
 def answer(body: bytes, version: int, index: SeriesIndex, batch: Batch, terms: Terms) -> Answer:
     """What the compiled decoder makes of a body, in the words of the twin."""
-    metadata = decode_remote_write(body, version, index, batch, **terms._asdict())
+    decode = decode_remote_write_1 if version == 1 else decode_remote_write_2
+    metadata = decode(body, index, batch, **terms._asdict())
     series, ts_ms, value = batch.columns()
     rows = [
         (tuple(index.labels(each)), ts, bits)

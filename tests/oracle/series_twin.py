@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nissa._fast.batch import Batch
-from nissa._fast.remote_write import decode_remote_write
+from nissa._fast.remote_write_1 import decode_remote_write_1
 from nissa._fast.series import SeriesIndex
 from nissa._proto.remote_write_v1_pb2 import WriteRequest
 from nissa.model.matcher import Matcher, MatchOp, Selector
@@ -24,7 +24,7 @@ def index_of(series: Sequence[Labels]) -> SeriesIndex:
         one.samples.add(value=1.0, timestamp=60_000)
     index = SeriesIndex(b"s" * 32)
     limits = {"minute": 1, "admit_max": 1_000_000, "oldest_ms": 0, "newest_ms": 1 << 40}
-    decode_remote_write(request.SerializeToString(), 1, index, Batch(), **limits)
+    decode_remote_write_1(request.SerializeToString(), index, Batch(), **limits)
     return index
 
 

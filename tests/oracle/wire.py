@@ -23,7 +23,7 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 WIRE = {F.TYPE_DOUBLE: FIXED64, F.TYPE_FLOAT: FIXED32, F.TYPE_STRING: BYTES, F.TYPE_BYTES: BYTES, F.TYPE_MESSAGE: BYTES}
 
 
-class Refused(Exception):  # noqa: N818  a verdict of the twin, not an error
+class Refused(Exception):
     """The message is malformed, for the reason given."""
 
 

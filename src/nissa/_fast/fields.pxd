@@ -8,17 +8,10 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
-from nissa._fast.cursor cimport (BYTES, FIXED64, VARINT, Cursor, check_utf8, cursor_in, read_bytes, read_tag,
-                                 read_varint, skip_field)
+from nissa._fast.cursor cimport (BYTES, FIXED64, VARINT, Cursor, check_utf8, cursor_in, no_text, read_bytes,
+                                 read_tag, read_varint, skip_field)
 from nissa._fast.types cimport (LABELS_MAX, OK, SCRATCH_BYTES, TAG_INVALID, TIME_OVERFLOW, WIRE_TYPE_WRONG, Label,
                                 LabelList, Status, Text)
-
-
-cdef inline Text no_text() noexcept nogil:
-    cdef Text text
-    text.at = NULL
-    text.size = 0
-    return text
 
 
 cdef inline bint text_is(Text text, const char* wanted, uint32_t size) noexcept nogil:

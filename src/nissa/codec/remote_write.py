@@ -1,7 +1,8 @@
-"""Prometheus remote write 1.0 and 2.0: a decompressed body to rows of a Batch. The walk itself is ``_fast/remote_write.pyx``."""
+"""Prometheus remote write 1.0 and 2.0: a decompressed body to rows of a Batch (``_fast/remote_write_1``, ``_fast/remote_write_2``)."""
 
 from nissa._fast.batch import Batch
-from nissa._fast.remote_write import decode_remote_write
+from nissa._fast.remote_write_1 import decode_remote_write_1
+from nissa._fast.remote_write_2 import decode_remote_write_2
 from nissa._fast.series import SeriesIndex
 from nissa.model.decoded import NOTHING_ELSE, Decoded, Window
 from nissa.model.frame import Codec, Frame
@@ -14,9 +15,9 @@ def decode(frame: Frame, body: bytes | memoryview, index: SeriesIndex, batch: Ba
 
     Raises: Malformed, TooLarge; then nothing of the frame is kept.
     """
-    metadata = decode_remote_write(
+    decode_body = decode_remote_write_1 if frame.codec == Codec.REMOTE_WRITE_1 else decode_remote_write_2
+    metadata = decode_body(
         body,
-        1 if frame.codec == Codec.REMOTE_WRITE_1 else 2,
         index,
         batch,
         minute=window.minute,

@@ -2,9 +2,8 @@ from nissa._fast.batch import Batch
 from nissa._fast.series import SeriesIndex
 from nissa.model.columns import Metadata
 
-def decode_remote_write(
+def decode_remote_write_2(
     body: bytes | memoryview,
-    version: int,
     index: SeriesIndex,
     batch: Batch,
     *,

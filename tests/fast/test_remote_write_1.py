@@ -13,7 +13,7 @@ from nissa._proto.remote_write_v1_pb2 import WriteRequest
 from nissa._proto.remote_write_v2_pb2 import Request
 from nissa.model.columns import Metadata
 from nissa.model.errors import Malformed
-from oracle.bodies import Rig, field, label, request_2, sample, series
+from oracle.bodies import Rig, field, label, request_2, request_with, sample, series
 from oracle.fuzz_remote_write import CLASSES, Harness, generate, run
 from oracle.remote_write import STALE_BITS, float_of
 from oracle.series import Limits
@@ -100,10 +100,10 @@ def test_the_other_version_is_refused() -> None:
 
 
 def test_the_caller_is_held_to_its_terms() -> None:
-    """Versions other than 1 and 2, and a minute that would mean idle, are the caller's mistake."""
-    for version, minute in ((0, 1), (3, 1), (1, 0)):
-        with pytest.raises(ValueError, match="expected version 1 or 2"):
-            Rig().decode(b"", version, minute=minute)
+    """A minute that would mean idle is the caller's mistake."""
+    for version in (1, 2):
+        with pytest.raises(ValueError, match="expected a minute above 0"):
+            Rig().decode(b"", version, minute=0)
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
@@ -149,11 +149,6 @@ def test_every_bit_of_a_value_is_kept() -> None:
         assert rig.batch.columns()[2].view(np.uint64).tolist() == bits
 
 
-def request_with(*parts: bytes, refs: bytes = b"\x01\x02", symbols: tuple[str, ...] = ("", "__name__", "up")) -> bytes:
-    """A 2.0 body with one series: packed references, then the parts."""
-    return Request(symbols=symbols).SerializeToString() + field(5, field(1, refs) + b"".join(parts))
-
-
 # ---- Size ------------------------------------------------------------------------------------------------------------
 
 
@@ -181,100 +176,6 @@ def test_many_small_fields_cost_little(body: bytes, version: int) -> None:
     tracemalloc.stop()
     assert rig.index.series_count == 0
     assert rig.index.memory_bytes < 200_000
-
-
-# ---- 2.0 -------------------------------------------------------------------------------------------------------------
-
-
-def test_references_packed_and_single_are_the_same() -> None:
-    """References in one run, in several, one by one or mixed, before and after the samples."""
-    rig = Rig()
-    symbols = Request(symbols=["", "__name__", "up", "a", "b"]).SerializeToString()
-    single = b"".join(b"\x08" + bytes([ref]) for ref in (1, 2, 3, 4))
-    for parts in (
-        field(1, b"\x01\x02\x03\x04") + sample(),
-        field(1, b"\x01") + field(1, b"\x02\x03") + sample() + field(1, b"\x04"),
-        single + sample(),
-        sample() + b"\x08\x01" + field(1, b"\x02\x03\x84\x00") + field(1, b""),
-    ):
-        rig.decode(symbols + field(5, parts), 2)
-        assert rig.batch.samples == 1
-    assert rig.labels() == [[("__name__", "up"), ("a", "b")]]
-
-
-def test_symbols_may_stand_after_series() -> None:
-    """The symbol table is the same wherever its parts stand."""
-    rig = Rig()
-    one = field(5, field(1, b"\x01\x02") + sample())
-    rig.decode(field(4, b"") + one + field(4, b"__name__") + one + field(4, b"up"), 2)
-    assert rig.labels() == [UP]
-    assert rig.batch.samples == 2
-
-
-@pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        (request_with(sample(), refs=b"\x01\x03"), "symbol that does not exist"),
-        (request_with(sample(), refs=b"\x01" + varint(2**32 - 1)), "symbol that does not exist"),
-        (request_with(sample(), refs=b"\x01\x02\x01"), "do not come in pairs"),
-        (request_with(sample(), refs=b"\x01\x82"), "longer than the message"),
-        (request_with(sample(), symbols=("__name__", "up", "x")), "first symbol"),
-        (request_with(sample(), symbols=()), "symbol that does not exist"),
-        (request_with(field(4, field(1, b"\x01"))), "do not come in pairs"),
-        (request_with(field(4, field(1, b"\x01\x07"))), "symbol that does not exist"),
-        (request_with(field(5, field(3, 3))), "symbol that does not exist"),
-        (request_with(field(5, field(4, 2**31))), "symbol that does not exist"),
-        (field(4, b"") + field(4, b"\xff"), "not UTF-8"),
-    ],
-)
-def test_malformed_requests_of_2(body: bytes, words: str) -> None:
-    """What is wrong with references and symbols is said."""
-    rig = Rig()
-    with pytest.raises(Malformed, match=words):
-        rig.decode(body, 2)
-    assert rig.size() == (0, 0, 0)
-
-
-def test_references_have_32_bits() -> None:
-    """As Google's parser does, the upper half of a longer reference is not looked at."""
-    rig = Rig()
-    rig.decode(request_with(sample(), refs=varint(2**32 + 1) + b"\x02"), 2)
-    assert rig.labels() == [UP]
-
-
-def test_metadata_cannot_stand_for_labels() -> None:
-    """Metadata takes part in the raw key of a series, but never as a label would: whatever its type and its texts."""
-    symbols = ("", "__name__", "up", "job", "x")
-    for number in (0, 1, 0x21, 0x22, 2**32 - 1):
-        rig = Rig()
-        rig.decode(
-            request_with(field(5, field(1, number) + field(3, 3) + field(4, 4)), sample(1.0), symbols=symbols), 2
-        )
-        rig.decode(request_with(sample(2.0), refs=b"\x01\x02\x03\x04", symbols=symbols), 2)
-        assert rig.labels() == [UP, [*UP, ("job", "x")]]
-        assert rig.batch.columns()[0].tolist() == [1]
-
-
-def test_metadata_of_2_is_told_once_and_when_it_changes() -> None:
-    """A series' metadata comes with its first appearance and with a change, under the metric's name."""
-    symbols = ("", "__name__", "up", "Is it up.", "s")
-    with_help = request_with(field(5, field(1, 2) + field(3, 3)), sample(), symbols=symbols)
-    rig = Rig()
-    assert rig.decode(with_help, 2) == [Metadata("up", "gauge", "Is it up.", "")]
-    assert rig.decode(with_help, 2) == []
-    merged = field(5, field(1, 1) + field(3, 3)) + field(5, field(4, 4))
-    assert rig.decode(request_with(merged, sample(), symbols=symbols), 2) == [
-        Metadata("up", "counter", "Is it up.", "s")
-    ]
-    assert rig.index.series_count == 1
-
-
-def test_metadata_without_samples_is_kept() -> None:
-    """A series of 2.0 without samples still says what its metric is; one that is refused does not."""
-    rig = Rig()
-    assert rig.decode(request_with(field(5, field(1, 1))), 2) == [Metadata("up", "counter", "", "")]
-    assert rig.decode(request_with(field(5, field(1, 1)), sample(), refs=b"\x02\x02"), 2) == []
-    assert rig.size() == (0, 0, 0)
 
 
 def test_metadata_of_1() -> None:

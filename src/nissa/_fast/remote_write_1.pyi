@@ -1,0 +1,14 @@
+from nissa._fast.batch import Batch
+from nissa._fast.series import SeriesIndex
+from nissa.model.columns import Metadata
+
+def decode_remote_write_1(
+    body: bytes | memoryview,
+    index: SeriesIndex,
+    batch: Batch,
+    *,
+    minute: int,
+    admit_max: int,
+    oldest_ms: int,
+    newest_ms: int,
+) -> list[Metadata]: ...
