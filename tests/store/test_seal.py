@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from store.test_event_blocks import events_of
 from store.test_series_table import SOME, rows_of
 
-from nissa.model.errors import Damaged
+from nissa.store.checked_file import FileGone
 from nissa.store.names import own_files
 from nissa.store.seal import SealedHorizon, SealInput, discard_seal, write_seal
 from oracle.columns import STALE_BITS, Sample, rank, resolve
@@ -78,10 +78,19 @@ def test_traffic_in_order_reads_no_block(tmp_path: Path) -> None:
     """Rows later than all sealed rows of their series are written although the blocks cannot even be opened."""
     directory = Directory(tmp_path)
     first = directory.seal([(series, ts_ms, 0) for ts_ms in range(5) for series in range(3)])
-    (tmp_path / first.blocks[0].path).write_bytes(b"damaged")
+    (tmp_path / first.blocks[0].path).unlink()
     assert len(directory.seal([(0, 5, 0), (1, 6, 0), (500, 0, 0), (2, 99, 0)]).duplicates) == 0
-    with pytest.raises(Damaged):
+    with pytest.raises(FileGone):
         directory.seal([(1, 3, 0)])
+
+
+def test_new_data_does_not_wait_for_damaged_blocks(tmp_path: Path) -> None:
+    """What a damaged block cannot tell is stored, as if the block held nothing; others are looked into as ever."""
+    directory = Directory(tmp_path)
+    first = directory.seal([(0, 3, 0), (1, 3, 0)])
+    directory.seal([(1, 4, 0)])
+    (tmp_path / first.blocks[0].path).write_bytes(b"damaged")
+    assert len(directory.seal([(0, 3, 0), (1, 3, 0), (1, 4, 0)]).duplicates) == 1
 
 
 def test_a_horizon_of_old_blocks_is_never_too_early(tmp_path: Path) -> None:

@@ -2,11 +2,17 @@
 
     engine thread ──► queue of Settlements ──► journal.commit() ──► head.publish ──► settle(receipt)
 
-Everything waiting is one group: while one fdatasync runs, the next group gathers. Every outcome goes through here, refusals too, so
-that a sender hears about its frames in the order they were taken.
+Everything waiting is one group: while one fdatasync runs, the next group gathers. Every outcome goes through here,
+refusals too, so that a sender hears about its frames in the order they were taken.
 
-When the journal cannot keep what was appended, all that waits is settled as Unavailable, the engine is told to give those rows up,
-and what arrives before it has done so is refused as well. A probe every second finds out when the disk is back.
+When the journal cannot keep what was appended, in this order:
+
+    commit thread   everything not durable is settled as Unavailable; ``closed_reason`` is set; the engine is told
+    engine thread   forgets those frames, seals what is left (their traces in index and counters are in no journal)
+    commit thread   hears "gave up", and from then on probes twice a second until the disk takes writes again
+
+What was taken before "gave up" is refused whenever it arrives: its frames are forgotten. Too little space closes
+ingestion as well, but what was appended before is still committed, and nothing is given up.
 """
 
 import os
@@ -18,13 +24,16 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from nissa.config.tree import Storage
 from nissa.ingest.head import Head
-from nissa.model.errors import JournalFailed, NissaError, Unavailable
+from nissa.model.errors import JournalFailed, Unavailable
 from nissa.model.intake import Outcome, Settle
 from nissa.model.receipt import Receipt
+from nissa.model.units import SECOND_MS
 from nissa.store.journal import Journal
 
 TICK_S = 1.0
+PROBE_S = 0.5
 RETRY_AFTER_S = 5
 SPACE_HYSTERESIS = 1.25  # writing resumes when this many times the floor is free
 
@@ -45,17 +54,28 @@ class Settlement(msgspec.Struct, gc=False):
 class Committer:
     """Owner of the commit thread. ``closed_reason`` is why nothing is taken in now, or None."""
 
-    def __init__(self, journal: Journal, directory: Path, free_bytes_min: int, give_up: Callable[[], None]) -> None:
-        """give_up: asks the engine thread to forget what is not durable, and to call ``resume_after_give_up`` then."""
+    def __init__(
+        self,
+        journal: Journal,
+        directory: Path,
+        storage: Storage,
+        ask_to_give_up: Callable[[], None],
+    ) -> None:
+        """ask_to_give_up: has the engine thread forget what is not durable, seal, and call ``gave_up`` then."""
         self._journal = journal
         self._directory = directory
-        self._free_bytes_min = free_bytes_min
-        self._give_up = give_up
+        self._free_bytes_min = storage.free_bytes_min
+        self._linger_s = storage.commit_linger_ms / SECOND_MS
+        self._ask_to_give_up = ask_to_give_up
         self._queue: queue.SimpleQueue[list[Settlement] | str] = queue.SimpleQueue()
+        self._pause = threading.Event()
         self._thread = threading.Thread(target=self._run, name="nissa-commit", daemon=True)
         self._given_up = True  # False between a failure and the engine's answer to it
+        self._failed = False  # from a failure until a probe finds the disk well
+        self._probe_waits = False
         self.closed_reason: str | None = None
         self.settled_bytes = 0
+        self.settled_frames = 0
         self.commits = 0
         self.failures = 0
 
@@ -68,11 +88,11 @@ class Committer:
         self._queue.put(settlements)
 
     def gave_up(self) -> None:
-        """The engine has forgotten what was not durable; called on the engine thread."""
+        """The engine has forgotten what was not durable, and is sealed; called on the engine thread."""
         self._queue.put("gave up")
 
     def stop(self) -> None:
-        """Commit and settle what waits, then end the thread."""
+        """Commit and settle what waits, then end the thread. Nothing is pending in the journal afterwards."""
         self._queue.put("stop")
         self._thread.join()
 
@@ -80,74 +100,85 @@ class Committer:
         stopping = False
         while not stopping:
             group, stopping = self._gather()
-            if group or self._journal.pending_bytes:
+            if self._failed:
+                self._refuse(group)
+            else:
                 self._commit(group)
             if self.closed_reason is not None and self._given_up and not stopping:
                 self._try_to_resume()
+        if self._failed:
+            self._journal.discard_pending()  # or the journal's close would keep what was refused
 
     def _gather(self) -> tuple[list[Settlement], bool]:
-        """All that waits; at least one entry or a tick."""
+        """All that waits, for a tick at most."""
         group: list[Settlement] = []
         stopping = False
         try:
             item = self._queue.get(timeout=self._timeout_s())
+            if self._linger_s and isinstance(item, list):
+                self._pause.wait(self._linger_s)
             while True:
                 if isinstance(item, list):
                     group += item
                 elif item == "stop":
                     stopping = True
+                elif item == "probe":
+                    self._probe_waits = False
                 else:
-                    self._journal.discard_pending()  # what was appended between the failure and the engine's answer
+                    self._refuse(group)  # in front of the answer: forgotten with the others
+                    group = []
                     self._given_up = True
                 item = self._queue.get_nowait()
         except queue.Empty:
-            if not group:
-                self._idle()
-        return group, stopping
+            return group, stopping
 
     def _timeout_s(self) -> float:
         interval_ms = self._journal.durability.interval_ms
-        return min(TICK_S, interval_ms / 1000) if interval_ms else TICK_S
-
-    def _idle(self) -> None:
-        """Between groups: sync what ``interval`` durability owes, make the next segment, look at the space left."""
-        if self.closed_reason is None:
-            self._commit([])
+        return min(TICK_S, interval_ms / SECOND_MS) if interval_ms else TICK_S
 
     def _commit(self, group: list[Settlement]) -> None:
-        if not self._given_up:
-            self._settle_all(group, Unavailable("the journal cannot be written", RETRY_AFTER_S))
-            return
+        """Without a group too: ``interval`` durability may owe a sync, a segment be missing, space run out."""
         try:
             self._journal.commit()
-        except JournalFailed as error:
-            self.failures += 1
-            self._given_up = False
-            self._journal.discard_pending()
-            self._close(str(error))
-            self._settle_all(group, Unavailable("the journal cannot be written", RETRY_AFTER_S))
-            self._give_up()
+        except Exception as error:  # whatever it is, this thread must live: senders wait for it
+            if not isinstance(error, JournalFailed):
+                log.exception("the journal failed as nobody foresaw")
+            self._fail(str(error), group)
             return
-        self.commits += 1
         if group:
+            self.commits += 1
             last = group[-1]
             for settlement in group:
                 if settlement.head is not last.head:
                     settlement.head.publish(settlement.lsn, settlement.total)
             last.head.publish(last.lsn, last.total)
-        self._settle_all(group, None)
-        self._journal.prepare()
+            self._settle_all(group)
+        if self.closed_reason is None:
+            self._journal.prepare()
         if self._free_bytes() < self._free_bytes_min:  # two microseconds, once per commit
             self._close(f"less than {self._free_bytes_min} bytes are free on the disk (storage.free_bytes_min)")
 
-    def _settle_all(self, group: list[Settlement], error: NissaError | None) -> None:
+    def _fail(self, reason: str, group: list[Settlement]) -> None:
+        self.failures += 1
+        self._failed, self._given_up = True, False
+        self._journal.discard_pending()
+        self._close(reason)
+        self._ask_to_give_up()
+        self._refuse(group)
+
+    def _refuse(self, group: list[Settlement]) -> None:
+        """Nothing of these frames was kept; those refused for another reason hear that reason."""
+        for settlement in group:
+            if isinstance(settlement.outcome, Receipt):
+                settlement.outcome = Unavailable("the journal cannot be written", RETRY_AFTER_S)
+        self._settle_all(group)
+
+    def _settle_all(self, group: list[Settlement]) -> None:
         for settlement in group:
             self.settled_bytes += settlement.bytes
+            self.settled_frames += 1
             try:
-                if error is not None and isinstance(settlement.outcome, Receipt):
-                    settlement.settle(error)
-                else:
-                    settlement.settle(settlement.outcome)
+                settlement.settle(settlement.outcome)
             except Exception:  # an edge that is gone must not stop the others
                 log.exception("an edge failed to take an outcome")
 
@@ -157,9 +188,17 @@ class Committer:
         self.closed_reason = reason
 
     def _try_to_resume(self) -> None:
+        if self._probe_waits:
+            return
         if self._free_bytes() >= self._free_bytes_min * SPACE_HYSTERESIS and self._journal.probe():
             log.info("ingestion is open again")
+            self._failed = False
             self.closed_reason = None
+            return
+        self._probe_waits = True
+        later = threading.Timer(PROBE_S, self._queue.put, ("probe",))
+        later.daemon = True
+        later.start()
 
     def _free_bytes(self) -> int:
         try:

@@ -11,7 +11,9 @@ from nissa.model.frame import Codec, Frame
 
 Decode = Callable[[Frame, bytes | memoryview, SeriesIndex, Batch, Window], Decoded]
 
-_DECODERS: dict[Codec, Decode] = {codec: module.decode for module in (remote_write, leyline, packets) for codec in module.CODECS}
+_DECODERS: dict[Codec, Decode] = {
+    codec: module.decode for module in (remote_write, leyline, packets) for codec in module.CODECS
+}
 
 
 def decode(frame: Frame, body: bytes | memoryview, index: SeriesIndex, batch: Batch, window: Window) -> Decoded:

@@ -8,38 +8,45 @@
                               ▼
                          sealer thread: sort, Parquet, catalogue, trim the journal
 
-Everything between the threads is a queue or a value that is written whole. The engine thread alone owns the pipeline; what other
-threads want of it they put into the inbox as a call.
+Everything between the threads is a queue or a value that is written whole. The engine thread alone owns the pipeline;
+what other threads want of it they put into the inbox as a call. Before a call runs, the frames taken before it have
+gone to the commit thread: the order of the inbox is the order of what happens.
 """
 
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
 from nissa.config.tree import Config
 from nissa.ingest.accounting import balance
 from nissa.ingest.commit import Committer, Settlement
+from nissa.ingest.generation import Generation
 from nissa.ingest.pipeline import Pipeline
-from nissa.ingest.recover import Opened, open_directory, write_settings
-from nissa.ingest.sealing import Generation, Sealer
+from nissa.ingest.recover import Opened, open_directory
+from nissa.ingest.sealing import Sealer
 from nissa.model.columns import Metadata
-from nissa.model.durability import parse_durability
-from nissa.model.errors import InvariantBroken, NissaError, Unavailable
+from nissa.model.errors import NissaError, Unavailable
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.model.intake import Outcome, Settle
 from nissa.model.receipt import Receipt
-from nissa.model.tally import Tallies
+from nissa.model.tally import Tallies, copy_tallies
+from nissa.store.checked_file import FileGone
 from nissa.store.journal import Journal
 from nissa.store.read import Snapshot
 
 TAKE_MAX = 64  # frames taken between two looks at the commit queue
 TICK_S = 0.5
 FLUSH_POLL_S = 0.05
+ATTEMPTS_MAX = 8  # of a balance while blocks are merged
+CLOSED_RETRY_S = 30
+BUSY_RETRY_S = 5
 Call = Callable[[], None]
+Answer = TypeVar("Answer")
 
 log = structlog.get_logger()
 
@@ -50,23 +57,27 @@ class Engine:
     def __init__(self, data_dir: Path, config: Config, clock: Callable[[], int]) -> None:
         """Open ``data_dir``, recover it, and start the threads. clock: Unix milliseconds.
 
-        Raises: DirectoryLocked, UnknownFormat, JournalFailed, Damaged.
+        Raises: DirectoryLocked, UnknownFormat, JournalFailed, Damaged, Unavailable.
         """
         self.directory = data_dir
         self.config = config
         self._clock = clock
         self._opened: Opened = open_directory(data_dir, config, clock)
-        if self._opened.settings_changed:
-            self._opened = reopen_under(self._opened, data_dir, config, clock)
-        self._pipeline: Pipeline = self._opened.pipeline
-        self._journal: Journal = self._opened.journal
-        self._committer = Committer(self._journal, data_dir, config.storage.free_bytes_min, self._ask_to_give_up)
-        self._sealer = Sealer(data_dir, self._opened.catalogue, self._journal, config, clock, self._call)
+        with ExitStack() as undo:
+            undo.callback(self._opened.close)
+            opened = self._opened
+            self._pipeline: Pipeline = opened.pipeline
+            self._journal: Journal = opened.journal
+            self._committer = Committer(self._journal, data_dir, config.storage, self._ask_to_give_up)
+            self._sealer = Sealer(opened.writer, opened.catalogue, self._journal, config, clock, self._call)
+            undo.pop_all()
         self._inbox: queue.SimpleQueue[tuple[Frame, Settle] | Call | None] = queue.SimpleQueue()
-        self._submit_lock = threading.Lock()
+        self._submit_lock = threading.Lock()  # nothing enters the inbox behind the None that ends it
         self._submitted_bytes = 0
         self._submitted_frames = 0
-        self._settled_frames = 0
+        self._waiting: list[Settlement] = []  # taken, not yet handed to the commit thread
+        self._checkpoint_owed = False
+        self._checkpoint: Generation | None = None  # what ingestion waits for after a failure of the journal
         self._closing = False
         self._broken: str | None = None
         self._started_ms = clock()
@@ -89,16 +100,26 @@ class Engine:
 
     @property
     def pressure(self) -> bool:
-        """True while more waits than ``ingest.queue_bytes_max``, or the sealer is far behind."""
-        waiting = self._submitted_bytes - self._committer.settled_bytes
-        return waiting > self.config.ingest.queue_bytes_max or self._head_rows() > self.config.storage.head_samples_max
+        """True while more waits than the queue may hold (``ingest.queue_*_max``), or the sealer is far behind."""
+        limits, committer = self.config.ingest, self._committer
+        return (
+            self._submitted_bytes - committer.settled_bytes > limits.queue_bytes_max
+            or self._submitted_frames - committer.settled_frames > limits.queue_frames_max
+            or self._weight() > self.config.storage.head_samples_max
+        )
 
     def submit(self, frame: Frame, settle: Settle) -> None:
-        """Take ``frame``; ``settle`` is called exactly once, on the commit thread, with a Receipt or an error."""
+        """Take ``frame``; ``settle`` is called exactly once, with a Receipt or an error.
+
+        On the commit thread; once the engine is closed, at once and on this one.
+        """
         with self._submit_lock:
-            self._submitted_bytes += len(frame.body)
-            self._submitted_frames += 1
-            self._inbox.put((frame, settle))
+            if not self._closing:
+                self._submitted_bytes += len(frame.body)
+                self._submitted_frames += 1
+                self._inbox.put((frame, settle))
+                return
+        settle(Unavailable("the engine is closed", CLOSED_RETRY_S))
 
     def ingest(
         self, body: bytes, codec: Codec, encoding: Encoding = Encoding.IDENTITY, *, delimited: bool = False
@@ -128,16 +149,21 @@ class Engine:
 
     def tallies(self) -> Tallies:
         """The counters as they stand, duplicates in the head not yet told from stored samples. Cheap."""
-        return self._pipeline.tallies
+        return copy_tallies(self._pipeline.tallies)
 
     def accounting(self) -> Tallies:
-        """The balance of every source, duplicates in the head settled."""
-        return self._ask(lambda: balance(self._pipeline, self._sealer))()
+        """The balance of every source, duplicates in the head settled. Raises: Unavailable once closed."""
+        for _ in range(ATTEMPTS_MAX):
+            try:
+                return self._ask(lambda: balance(self._pipeline, self._sealer))()
+            except FileGone:
+                continue
+        raise Unavailable(f"blocks were merged {ATTEMPTS_MAX} times while the balance was worked out", BUSY_RETRY_S)
 
     def status(self) -> dict[str, Any]:
         """Facts for ``/api/status`` and the self metrics."""
-        journal, index, sealer = self._journal, self._pipeline.index, self._sealer
-        reason = self._broken or self._committer.closed_reason
+        journal, index, sealer, committer = self._journal, self._pipeline.index, self._sealer, self._committer
+        reason = self._broken or committer.closed_reason
         return {
             "mode": "ready" if reason is None else "read_only",
             "reason": reason,
@@ -146,8 +172,8 @@ class Engine:
             "started_ms": self._started_ms,
             "uptime_ms": self._clock() - self._started_ms,
             "queue": {
-                "frames": self._submitted_frames - self._settled_frames,
-                "bytes": self._submitted_bytes - self._committer.settled_bytes,
+                "frames": self._submitted_frames - committer.settled_frames,
+                "bytes": self._submitted_bytes - committer.settled_bytes,
             },
             "head": {"samples": self._pipeline.head.total, "sealing": sealer.sealing_rows},
             "journal": {
@@ -156,8 +182,8 @@ class Engine:
                 "checkpoint_lsn": sealer.checkpoint_lsn,
                 "segments": journal.segment_count,
                 "bytes": journal.bytes_on_disk,
-                "commits": self._committer.commits,
-                "failures": self._committer.failures,
+                "commits": committer.commits,
+                "failures": committer.failures,
             },
             "blocks": sealer.block_summary(),
             "seal": {"count": sealer.seals, "failures": sealer.failures, "last_error": sealer.last_error},
@@ -176,161 +202,176 @@ class Engine:
 
     def flush(self) -> None:
         """Seal all that was taken before, and wait until it is in blocks. Raises: Unavailable where it cannot be."""
-        while True:
+        begun = False
+        while not begun:
             generation, begun = self._ask(self._seal_or_wait)
             while not generation.sealed.wait(FLUSH_POLL_S):
                 if generation.failed.is_set():
-                    raise Unavailable(f"a head could not be sealed: {generation.error}")
-            if begun:
-                return
+                    raise Unavailable(f"a head could not be sealed: {generation.error}", BUSY_RETRY_S)
 
     def close(self, *, seal: bool = False) -> None:
-        """Take nothing more, make durable and settle what was taken, stop the threads, give the directory back."""
-        if self._closing:
-            return
-        if seal and self._broken is None:
-            self.flush()
-        self._closing = True
-        self._inbox.put(None)
+        """Take nothing more, make durable and settle what was taken, stop the threads, give the directory back.
+
+        seal: bring everything into blocks first. Raises what ``flush`` raises, closed all the same.
+        """
+        try:
+            if seal and self.ready:
+                self.flush()
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        with self._submit_lock:
+            if self._closing:
+                return
+            self._closing = True
+            self._inbox.put(None)
         self._thread.join()
         self._committer.stop()
         self._sealer.stop()
-        try:
-            self._journal.close()
-        finally:
-            self._opened.catalogue.close()
-            self._opened.lock.close()
+        self._opened.close()
 
     # ---- the engine thread ----
 
     def _run(self) -> None:
-        try:
-            while self._turn():
-                pass
-        except Exception as error:  # the pipeline is in a state nobody foresaw: stop taking, keep reading
-            log.exception("the engine thread stopped")
-            self._broken = f"{type(error).__name__}: {error}"
-            self._refuse_all()
+        going = True
+        while going:
+            try:
+                going = self._turn()
+            except Exception as error:  # a state nobody foresaw: take nothing more, keep reading and answering
+                self._break(error)
+
+    def _break(self, error: Exception) -> None:
+        log.error("the engine stops taking frames", reason=str(error), exc_info=error)
+        self._broken = f"{type(error).__name__}: {error}"
 
     def _turn(self) -> bool:
         """Take what waits, up to TAKE_MAX frames; False when closed."""
-        settlements: list[Settlement] = []
         try:
             item = self._inbox.get(timeout=TICK_S)
             while True:
-                if item is None:
-                    self._hand_over(settlements)
-                    return False
                 if isinstance(item, tuple):
-                    settlements.append(self._take(*item))
-                    if len(settlements) >= TAKE_MAX:
+                    self._waiting.append(self._take(*item))
+                    if len(self._waiting) >= TAKE_MAX:
                         break
                 else:
+                    self._hand_over()
+                    if item is None:
+                        return False
                     item()
                 item = self._inbox.get_nowait()
         except queue.Empty:
             pass
-        self._hand_over(settlements)
-        self._seal_when_due()
+        self._hand_over()
+        if self._broken is None:
+            self._seal_when_due()
         return True
 
-    def _hand_over(self, settlements: list[Settlement]) -> None:
-        if settlements:
-            self._committer.put(settlements)
-            self._settled_frames += len(settlements)
+    def _hand_over(self) -> None:
+        if self._waiting:
+            self._committer.put(self._waiting)
+            self._waiting = []
 
     def _take(self, frame: Frame, settle: Settle) -> Settlement:
         outcome: Outcome
         pipeline = self._pipeline
-        closed = self._committer.closed_reason
-        if closed is not None:
-            outcome = Unavailable(closed, 5)
-        elif self._head_rows() > 2 * self.config.storage.head_samples_max:
-            outcome = Unavailable("blocks are written slower than samples arrive (storage.head_samples_max)", 5)
+        refusal = self._refusal()
+        if refusal is not None:
+            outcome = refusal
         else:
             try:
                 outcome = pipeline.take(frame, self._journal.append)
             except NissaError as error:
-                # Without the frames it came through: they hold the body, and this one holds the error. Such a circle would
-                # keep the body until the collector runs, which is seldom (GC_THRESHOLD).
-                error.__context__ = None
-                outcome = error.with_traceback(None)
+                outcome = error
+            except Exception as error:  # the frame is settled like any other, the next ones are refused
+                self._break(error)
+                outcome = Unavailable(f"the engine stopped: {self._broken}", CLOSED_RETRY_S)
         head = pipeline.head
         return Settlement(settle, outcome, head, head.total, self._journal.appended_lsn, len(frame.body))
 
+    def _refusal(self) -> Unavailable | None:
+        """Why no frame is taken now."""
+        closed_reason = self._committer.closed_reason
+        if self._broken is not None:
+            return Unavailable(f"the engine stopped: {self._broken}", CLOSED_RETRY_S)
+        if closed_reason is not None:
+            return Unavailable(closed_reason, BUSY_RETRY_S)
+        if self._weight() > 2 * self.config.storage.head_samples_max:
+            behind = "blocks are written slower than samples arrive (storage.head_samples_max)"
+            return Unavailable(behind, BUSY_RETRY_S)
+        return None
+
+    def _weight(self) -> int:
+        return self._pipeline.head.weight + self._sealer.sealing_weight
+
     def _seal_when_due(self) -> None:
-        head = self._pipeline.head
-        if head.empty or self._sealer.busy:
+        checkpoint = self._checkpoint
+        if checkpoint is not None and checkpoint.sealed.is_set():
+            self._checkpoint = None
+            self._committer.gave_up()
+        if self._sealer.generation is not None:
             return
-        storage = self.config.storage
-        old = self._clock() - head.opened_ms >= storage.seal_interval_ms
-        long = self._journal.appended_lsn > 0 and self._journal.bytes_on_disk >= storage.journal_bytes_max
-        if old or long or head.total >= storage.seal_samples:
-            self._sealer.begin(self._pipeline, self._journal.appended_lsn)
+        if self._checkpoint_owed:
+            self._checkpoint_owed = False
+            self._checkpoint = self._begin_seal()
+        elif self._is_due():
+            self._begin_seal()
+
+    def _is_due(self) -> bool:
+        head, storage, journal = self._pipeline.head, self.config.storage, self._journal
+        if head.weight >= storage.seal_samples:
+            return True
+        age_ms = abs(self._clock() - head.opened_ms)  # negative where the clock was set back
+        if not head.empty and age_ms >= storage.seal_interval_ms:
+            return True
+        # Notes of refusals fill the journal without a head. The active segment is never trimmed: it does not count.
+        trimmable_bytes = journal.bytes_on_disk - storage.segment_bytes
+        return journal.appended_lsn > self._sealer.checkpoint_lsn and trimmable_bytes >= storage.journal_bytes_max
+
+    def _begin_seal(self) -> Generation:
+        return self._sealer.begin(self._pipeline, self._journal.appended_lsn)
 
     def _seal_or_wait(self) -> tuple[Generation, bool]:
         """The generation on its way, or a new one and True."""
         under_way = self._sealer.generation
-        if under_way is not None:
-            return under_way, False
-        return self._sealer.begin(self._pipeline, self._journal.appended_lsn), True
+        return (self._begin_seal(), True) if under_way is None else (under_way, False)
 
     def _ask_to_give_up(self) -> None:
-        self._inbox.put(self._give_up)
+        self._call(self._give_up)
 
     def _give_up(self) -> None:
+        """What is not durable now never will be.
+
+        What it left in the index and the counters no replay would find: that is sealed before ingestion opens again, or
+        a replay would come to other series than were admitted.
+        """
+        self._journal.discard_pending()  # the commit thread holds off until it hears that this is done
         self._sealer.give_up(self._pipeline.tallies)
         self._pipeline.give_up()
-        self._committer.gave_up()
-
-    def _refuse_all(self) -> None:
-        while True:
-            item = self._inbox.get()
-            if item is None:
-                return
-            if isinstance(item, tuple):
-                frame, settle = item
-                head = self._pipeline.head
-                error = Unavailable(f"the engine stopped: {self._broken}", 30)
-                lsn = self._journal.appended_lsn
-                self._hand_over([Settlement(settle, error, head, head.total, lsn, len(frame.body))])
-            else:
-                item()
+        self._checkpoint_owed = True
 
     # ---- between threads ----
 
     def _call(self, call: Call) -> None:
-        """Run ``call`` on the engine thread, some time soon."""
-        self._inbox.put(call)
+        """Run ``call`` on the engine thread, some time soon; not at all once the engine is closed."""
+        with self._submit_lock:
+            if not self._closing:
+                self._inbox.put(call)
 
-    def _ask(self, question: Callable[[], Any]) -> Any:
-        """Run ``question`` on the engine thread and return what it returns."""
-        answer: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        if self._broken is not None or self._closing:
-            raise Unavailable(self._broken or "the engine is closed", 30)
-        self._inbox.put(lambda: answer.put(_attempt(question)))
+    def _ask(self, question: Callable[[], Answer]) -> Answer:
+        """What ``question`` returns on the engine thread. Raises: Unavailable once closed or broken."""
+        answer: queue.SimpleQueue[Answer | Exception] = queue.SimpleQueue()
+        with self._submit_lock:
+            if self._broken is not None or self._closing:
+                raise Unavailable(self._broken or "the engine is closed", CLOSED_RETRY_S)
+            self._inbox.put(lambda: answer.put(_attempt(question)))
         result = answer.get()
         if isinstance(result, Exception):
             raise result
         return result
 
-    def _head_rows(self) -> int:
-        return self._pipeline.head.total + self._sealer.sealing_rows
 
-
-def reopen_under(opened: Opened, data_dir: Path, config: Config, clock: Callable[[], int]) -> Opened:
-    """Bring what was journaled under other settings into blocks, note the new ones, and open the directory again."""
-    if not opened.pipeline.head.empty:
-        sealer = Sealer(data_dir, opened.catalogue, opened.journal, config, clock, lambda call: call())
-        sealer.seal_here(opened.pipeline, opened.journal.appended_lsn)
-    opened.journal.close()
-    opened.catalogue.close()
-    write_settings(data_dir, config)
-    opened.lock.close()
-    return open_directory(data_dir, config, clock)
-
-
-def _attempt(question: Callable[[], Any]) -> Any:
+def _attempt(question: Callable[[], Answer]) -> Answer | Exception:
     try:
         return question()
     except Exception as error:  # handed to the thread that asked

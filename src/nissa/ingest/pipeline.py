@@ -1,11 +1,11 @@
 """The journey of a frame, on the engine thread: decode → admit → journal → head.
 
-``Pipeline.take`` is the whole of it, and ``replay`` is the same without the journal: recovery, a reader of a directory and a capture
-replay take this way too. What happens to a frame depends on the frame, the configuration and the state before it, on nothing else;
-time is the frame's own ``received_ms``.
+``Pipeline.take`` is the whole of it, and ``replay`` is the same without the journal: recovery and a reader of a
+directory take this way too. What happens to a frame depends on the frame, the configuration and the state before it, on
+nothing else; time is the frame's own ``received_ms``.
 
-The state before it may differ in a replay: frames that the journal could not keep left their series in the index, once, and do not
-come again. A frame is therefore never held to a limit in a replay that it did not meet when it was taken (``ADMIT_ALL``).
+A frame is never held to a limit in a replay that it did not meet when it was taken (``ADMIT_ALL``), whatever damage to
+earlier frames has cost.
 """
 
 from collections.abc import Callable
@@ -170,7 +170,7 @@ def _note_of(frame: Frame, source: str, refused: dict[str, int]) -> Frame:
 
 
 def _has_effect(batch: Batch, decoded: Decoded, refused: dict[str, int]) -> bool:
-    """Whether a replay needs the frame: it left rows, events or metadata, or its series were seen, if only outside the window."""
+    """Whether a replay needs the frame: it left rows, events, metadata or series, if only of samples out of time."""
     kept = len(batch) > 0 or decoded.events is not None or len(decoded.metadata) > 0
     return kept or any(reason in refused for reason in _OUTSIDE)
 

@@ -2,36 +2,42 @@
 
     catalogue ──► secret, checkpoint(lsn, tallies, seen minutes), metadata
     series-*.parquet ──► index of series
-    journal, frames above lsn ──► pipeline.replay ──► head            the same way new frames go, without the journal
+    journal, frames above lsn ──► pipeline.replay ──► head       the same way new frames go, without the journal
+                                       │ grown too large
+                                       ▼
+                                  sealed on the way
 
-A writer then goes on in a new segment; a reader (``replay_directory`` with ``readonly``) changes nothing and may do so while a daemon
+A writer then goes on in a new segment; a reader (``read_directory``) changes nothing and may do so while a daemon
 writes.
+
+Where the settings have changed, the journal is replayed under the old ones and sealed, then the new ones are noted,
+then the directory is read again. A crash between any two of these steps leaves a directory that opens the same way.
 """
 
-import os
-import zlib
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import structlog
 
 from nissa._fast.series import SeriesIndex
-from nissa.config.tree import Acceptance, Config, Series
-from nissa.ingest.pipeline import Pipeline
+from nissa.config.tree import Config
+from nissa.ingest.generation import Generation, GenerationWriter, unpack_minutes
+from nissa.ingest.head import Head
+from nissa.ingest.pipeline import ADMIT_ALL, Pipeline
+from nissa.ingest.settings import read_settings, settings_of, under_settings, write_settings
 from nissa.model.durability import parse_durability
-from nissa.model.errors import Damaged, NissaError, Unavailable
+from nissa.model.errors import NissaError, Unavailable
 from nissa.store.catalogue import BlockRow, Catalogue, Checkpoint, collect_garbage
-from nissa.store.checked_file import sync_directory
 from nissa.store.journal import Journal, JournalTail, RecoveryReport, read_journal
 from nissa.store.lock import DirectoryLock
 from nissa.store.names import JOURNAL
 from nissa.store.series_table import read_series
 
 READ_ATTEMPTS_MAX = 8
-SETTINGS = "settings.json"
+HEADS_MAX = 2  # so many times storage.seal_samples are replayed before they are sealed: a usual journal holds less
 
 log = structlog.get_logger()
 
@@ -41,41 +47,65 @@ class Opened(msgspec.Struct):
 
     lock: DirectoryLock
     catalogue: Catalogue
+    writer: GenerationWriter
     pipeline: Pipeline
     journal: Journal
     recovery: dict[str, Any]
-    settings_changed: bool
+
+    def close(self) -> None:
+        """Commit what is pending, then give everything back. Raises: JournalFailed, with everything given back."""
+        try:
+            self.journal.close()
+        finally:
+            self.catalogue.close()
+            self.lock.close()
 
 
 def open_directory(directory: Path, config: Config, clock: Callable[[], int]) -> Opened:
     """Open ``directory`` for this process alone.
 
-    Raises: DirectoryLocked, UnknownFormat, Damaged, JournalFailed; the lock is given back then.
+    Raises: DirectoryLocked, UnknownFormat, Damaged, JournalFailed; Unavailable where settings changed and the disk does
+    not take what must be written first. The lock is given back then.
     """
-    lock = DirectoryLock(directory)
-    try:
+    with ExitStack() as undo:
+        lock = DirectoryLock(directory)
+        undo.callback(lock.close)
         catalogue = Catalogue.open(directory)
-        try:
-            collect_garbage(directory, catalogue)
-            report = RecoveryReport()
-            in_force = settings_in_force(directory, config)
-            pipeline = replay_directory(directory, catalogue, in_force, report)
-            storage = config.storage
-            journal = Journal(
-                directory / JOURNAL,
-                durability=parse_durability(storage.durability),
-                segment_bytes=storage.segment_bytes,
-                clock=clock,
-                tail=_tail_behind(report, catalogue.checkpoint()),
-            )
-        except BaseException:
-            catalogue.close()
-            raise
-    except BaseException:
-        lock.close()
-        raise
-    facts = {**_facts(report), "refused_frames": pipeline.refused_frames}
-    return Opened(lock, catalogue, pipeline, journal, facts, not (directory / SETTINGS).exists() or settings_of(in_force) != settings_of(config))
+        undo.callback(catalogue.close)
+        collect_garbage(directory, catalogue)
+        writer = GenerationWriter(directory, catalogue, clock)
+        noted, wanted = read_settings(directory), settings_of(config)
+        report = RecoveryReport()
+        heads_max = HEADS_MAX * config.storage.seal_samples
+        pipeline = replay_directory(directory, catalogue, under_settings(config, noted), report, writer, heads_max)
+        facts = _facts(report, pipeline)
+        tail = _tail_behind(report, catalogue.checkpoint())
+        if noted != wanted:
+            _change_settings(directory, config, writer, pipeline, tail.next_lsn - 1, bool(noted and report.frames))
+            if noted is not None:
+                pipeline = replay_directory(directory, catalogue, config, RecoveryReport())
+            tail = _tail_behind(report, catalogue.checkpoint())
+        journal = Journal(
+            directory / JOURNAL,
+            durability=parse_durability(config.storage.durability),
+            segment_bytes=config.storage.segment_bytes,
+            clock=clock,
+            tail=tail,
+        )
+        undo.pop_all()
+    return Opened(lock, catalogue, writer, pipeline, journal, facts)
+
+
+def _change_settings(
+    directory: Path, config: Config, writer: GenerationWriter, pipeline: Pipeline, lsn: int, replayed: bool
+) -> None:
+    """Bring what was journaled under other settings into blocks, then note those of ``config``."""
+    try:
+        if replayed:
+            writer.write(Generation(pipeline, lsn))
+        write_settings(directory, settings_of(config))
+    except OSError as error:
+        raise Unavailable(f"{directory}: settings cannot be changed while the disk refuses: {error}", 60) from error
 
 
 class ReadDirectory(msgspec.Struct):
@@ -95,10 +125,12 @@ def read_directory(directory: Path) -> ReadDirectory:
         catalogue = Catalogue.open(directory, readonly=True)
         try:
             report = RecoveryReport()
-            before = catalogue.checkpoint().lsn
-            pipeline = replay_directory(directory, catalogue, settings_in_force(directory, Config()), report)
-            if catalogue.checkpoint().lsn == before:
-                return ReadDirectory(pipeline, tuple(catalogue.blocks()), _facts(report))
+            before = catalogue.checkpoint()
+            in_force = under_settings(Config(), read_settings(directory))
+            pipeline = replay_directory(directory, catalogue, in_force, report)
+            blocks = tuple(catalogue.blocks())
+            if catalogue.checkpoint() == before:  # else a part of this is older than another
+                return ReadDirectory(pipeline, blocks, _facts(report, pipeline))
         except FileNotFoundError:
             if attempt == READ_ATTEMPTS_MAX - 1:
                 raise
@@ -107,9 +139,41 @@ def read_directory(directory: Path) -> ReadDirectory:
     raise Unavailable(f"{directory}: a daemon sealed it {READ_ATTEMPTS_MAX} times while it was being read")
 
 
-def replay_directory(directory: Path, catalogue: Catalogue, config: Config, report: RecoveryReport) -> Pipeline:
-    """A pipeline in the state that the directory's checkpoint and journal describe."""
+def replay_directory(
+    directory: Path,
+    catalogue: Catalogue,
+    config: Config,
+    report: RecoveryReport,
+    writer: GenerationWriter | None = None,
+    weight_max: int = 0,
+) -> Pipeline:
+    """A pipeline in the state that the directory's checkpoint and journal describe.
+
+    writer: seals the head whenever it weighs more than ``weight_max``; without one it grows with the journal.
+    """
     checkpoint = catalogue.checkpoint()
+    index, swept_minute = _restore_index(directory, catalogue, config, checkpoint)
+    pipeline = Pipeline(config, index, checkpoint.tallies)
+    pipeline.swept_minute = swept_minute
+    pipeline.metadata = {note.name: note for note in catalogue.metadata()}
+    full = weight_max
+    for frame in read_journal(directory / JOURNAL, checkpoint.lsn, report):
+        # Frames lost to rot may have brought series that the journal's count of new ones does not know of.
+        series_new = ADMIT_ALL if report.rot_ranges else frame.new_series
+        try:
+            pipeline.replay(frame.frame, frame.lsn, series_new)
+        except NissaError as error:  # it was accepted once: only another version or configuration refuses it now
+            log.error("a frame of the journal is not taken any more", lsn=frame.lsn, reason=str(error))
+            pipeline.refused_frames += 1
+        if writer is not None and pipeline.head.weight > full:
+            full = weight_max if _seal_on_the_way(writer, pipeline, frame.lsn) else pipeline.head.weight + weight_max
+    return pipeline
+
+
+def _restore_index(
+    directory: Path, catalogue: Catalogue, config: Config, checkpoint: Checkpoint
+) -> tuple[SeriesIndex, int]:
+    """The series as checkpointed, and the minute when idle ones were last looked for."""
     series = config.series
     index = SeriesIndex(
         catalogue.secret,
@@ -129,20 +193,23 @@ def replay_directory(directory: Path, catalogue: Catalogue, config: Config, repo
                 labels.values,
                 0,
             )
-    index.restore_seen(unpack_minutes(checkpoint.seen_minutes))
-    pipeline = Pipeline(config, index, checkpoint.tallies)
-    pipeline.metadata = {note.name: note for note in catalogue.metadata()}
-    expected = checkpoint.lsn + 1
-    for frame in read_journal(directory / JOURNAL, checkpoint.lsn, report):
-        # Frames lost to damage may have brought series that the journal's count of new ones does not know of.
-        intact = frame.lsn == expected or expected == 1
-        try:
-            pipeline.replay(frame.frame, frame.lsn, frame.new_series if intact and not report.rot_ranges else series.active_max)
-        except NissaError as error:  # it was accepted once: only another version or configuration refuses it now
-            log.error("a frame of the journal is not taken any more", lsn=frame.lsn, reason=str(error))
-            pipeline.refused_frames += 1
-        expected = frame.lsn + 1
-    return pipeline
+    seen_minutes, swept_minute = unpack_minutes(checkpoint.seen_minutes)
+    index.restore_seen(seen_minutes)
+    return index, swept_minute
+
+
+def _seal_on_the_way(writer: GenerationWriter, pipeline: Pipeline, lsn: int) -> bool:
+    """Seal what was replayed so far; False where the disk refuses: recovery must not, so it goes on in memory."""
+    generation = Generation(pipeline, lsn)
+    try:
+        writer.write(generation)
+    except (OSError, Unavailable) as error:
+        log.error("a part of the journal could not be sealed while it was replayed", reason=str(error))
+        return False
+    generation.settle(pipeline.tallies)
+    pipeline.head = Head()
+    pipeline.metadata_changed = {}
+    return True
 
 
 def _tail_behind(report: RecoveryReport, checkpoint: Checkpoint) -> JournalTail:
@@ -152,70 +219,8 @@ def _tail_behind(report: RecoveryReport, checkpoint: Checkpoint) -> JournalTail:
     return msgspec.structs.replace(tail, last_lsn=last_lsn, next_lsn=max(tail.next_lsn, last_lsn + 1))
 
 
-def pack_minutes(minutes: np.ndarray) -> bytes:
-    """Last-seen minutes of all series, small: they hardly differ."""
-    return zlib.compress(np.diff(minutes, prepend=np.uint32(0)).tobytes(), 1)
-
-
-def unpack_minutes(packed: bytes) -> np.ndarray:
-    """The inverse of ``pack_minutes``; none for no bytes."""
-    if not packed:
-        return np.empty(0, np.uint32)
-    return np.cumsum(np.frombuffer(zlib.decompress(packed), np.uint32), dtype=np.uint32)
-
-
-class Settings(msgspec.Struct, frozen=True):
-    """What of the configuration decides which records of a frame are kept. A replay must use what was in force then."""
-
-    series: Series
-    acceptance: Acceptance
-    frame_samples_max: int
-    frame_series_max: int
-    decompressed_bytes_max: int
-
-
-def settings_of(config: Config) -> Settings:
-    """The part of ``config`` that replays depend on."""
-    ingest = config.ingest
-    return Settings(
-        config.series,
-        config.acceptance,
-        ingest.frame_samples_max,
-        ingest.frame_series_max,
-        ingest.decompressed_bytes_max,
-    )
-
-
-def settings_in_force(directory: Path, config: Config) -> Config:
-    """``config`` with the settings under which the journal in ``directory`` was written, where it says."""
-    try:
-        settings = msgspec.json.decode((directory / SETTINGS).read_bytes(), type=Settings)
-    except FileNotFoundError:
-        return config
-    except msgspec.MsgspecError as error:
-        raise Damaged(str(directory / SETTINGS), str(error)) from error
-    ingest = msgspec.structs.replace(
-        config.ingest,
-        frame_samples_max=settings.frame_samples_max,
-        frame_series_max=settings.frame_series_max,
-        decompressed_bytes_max=settings.decompressed_bytes_max,
-    )
-    return msgspec.structs.replace(config, ingest=ingest, series=settings.series, acceptance=settings.acceptance)
-
-
-def write_settings(directory: Path, config: Config) -> None:
-    """Note ``config`` as in force from here on. Nothing of the journal may be waiting to be replayed under another."""
-    path = directory / SETTINGS
-    fresh = path.with_suffix(".new")
-    with fresh.open("wb") as file:
-        file.write(msgspec.json.encode(settings_of(config)))
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.rename(path)
-    sync_directory(directory)
-
-
-def _facts(report: RecoveryReport) -> dict[str, Any]:
+def _facts(report: RecoveryReport, pipeline: Pipeline) -> dict[str, Any]:
     facts: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(report, tail=None))
     del facts["tail"]
+    facts["refused_frames"] = pipeline.refused_frames
     return facts

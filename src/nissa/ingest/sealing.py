@@ -8,60 +8,48 @@
                                duplicates told to the engine; journal trimmed
 
 A generation that cannot be written (disk full) stays what it is, readable and in the journal, and is tried again.
+Merging blocks is for the time between: a head that waits is sealed in the middle of a merge.
 """
 
+import contextlib
 import os
 import queue
 import threading
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 
-from nissa._fast.series import SeriesIndex
 from nissa.config.tree import Config
+from nissa.ingest.generation import Generation, GenerationWriter
 from nissa.ingest.head import Head
-from nissa.ingest.pipeline import Pipeline, lost_records
-from nissa.ingest.recover import pack_minutes
-from nissa.model.columns import Metadata
-from nissa.model.errors import Unavailable
-from nissa.model.tally import Tallies, Tally, copy_tallies
-from nissa.store.catalogue import BlockRow, Catalogue, Checkpoint, Seal
+from nissa.ingest.pipeline import Pipeline
+from nissa.model.errors import Damaged, JournalFailed, Unavailable
+from nissa.model.tally import Tallies
+from nissa.store.catalogue import BlockRow, Catalogue
 from nissa.store.compaction import merge_blocks, plan_compaction
 from nissa.store.journal import Journal
 from nissa.store.names import EVENTS_KIND, RAW_KIND
 from nissa.store.read import Snapshot
-from nissa.store.seal import SealedHorizon, SealInput, discard_seal, write_seal
-from nissa.store.series_table import SeriesRows
 
 SEALER_NICE = 10
-RETRY_S = 5.0
+RETRY_S = 2.0
 DURABLE_POLL_S = 0.002
 
 log = structlog.get_logger()
 
 
-class Generation:
-    """A head that takes no more frames, with the state of everything at its last frame."""
+class View(msgspec.Struct, frozen=True):
+    """Where everything is at one moment. heads: what is in no block, oldest first.
 
-    def __init__(self, pipeline: Pipeline, lsn: int) -> None:
-        self.head = pipeline.head
-        self.lsn = lsn
-        self.tallies: Tallies = copy_tallies(pipeline.tallies)
-        self.index: SeriesIndex = pipeline.index
-        self.series_count = pipeline.index.series_count
-        self.seen_minutes = pipeline.index.seen_minutes_of()
-        self.metadata: list[Metadata] = list(pipeline.metadata_changed.values())
-        self.sealed = threading.Event()
-        self.failed = threading.Event()
-        self.error: str | None = None
-        self._live_tallies = pipeline.tallies
+    unsettled: generations in blocks already whose duplicates the live tallies do not know of yet.
+    """
 
-    def settle(self, duplicates: dict[str, int], conflicts: dict[str, int]) -> None:
-        """Tell the live tallies what sealing found out; on the engine thread."""
-        note_duplicates(self._live_tallies, duplicates, conflicts)
+    blocks: tuple[BlockRow, ...]
+    heads: tuple[Head, ...]
+    unsettled: tuple[Generation, ...]
 
 
 class Sealer:
@@ -69,7 +57,7 @@ class Sealer:
 
     def __init__(
         self,
-        directory: Path,
+        writer: GenerationWriter,
         catalogue: Catalogue,
         journal: Journal,
         config: Config,
@@ -77,22 +65,22 @@ class Sealer:
         call: Callable[[Callable[[], None]], None],
     ) -> None:
         """call: runs something on the engine thread."""
-        self.directory = directory
+        self.directory = writer.directory
+        self._writer = writer
         self._catalogue = catalogue
         self._journal = journal
-        self._config = config
+        self._fan_in = config.storage.compaction_fan_in
         self._clock = clock
         self._call = call
-        self._view_lock = threading.Lock()  # blocks, generation and head change together, or a reader would see rows twice or not
-        self._blocks = tuple(catalogue.blocks())
+        self._view_lock = threading.Lock()  # blocks, generation and head change together, or rows were seen twice
+        self._blocks = writer.blocks
         self._generation: Generation | None = None
-        checkpoint = catalogue.checkpoint()
-        self._series_sealed = checkpoint.series_count
-        self._horizon = SealedHorizon(self._blocks, checkpoint.series_count)
+        self._unsettled: tuple[Generation, ...] = ()
+        self._live_tallies: Tallies = {}
+        self._damaged: set[int] = set()  # ids of blocks that a merge could not read
         self._queue: queue.SimpleQueue[Generation | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="nissa-sealer", daemon=True)
-        self.checkpoint_lsn = checkpoint.lsn
         self.seals = 0
         self.failures = 0
         self.last_error: str | None = None
@@ -110,11 +98,6 @@ class Sealer:
     # ---- on the engine thread ----
 
     @property
-    def busy(self) -> bool:
-        """Whether a generation is on its way into a block."""
-        return self._generation is not None
-
-    @property
     def generation(self) -> Generation | None:
         """The generation on its way into a block."""
         return self._generation
@@ -125,9 +108,16 @@ class Sealer:
         generation = self._generation
         return 0 if generation is None else generation.head.total
 
+    @property
+    def sealing_weight(self) -> int:
+        """Weight of the generation on its way (``Head.weight``)."""
+        generation = self._generation
+        return 0 if generation is None else generation.head.weight
+
     def begin(self, pipeline: Pipeline, lsn: int) -> Generation:
         """Freeze the pipeline's head as the state after ``lsn``, give it a new one, and seal the old one."""
         generation = Generation(pipeline, lsn)
+        self._live_tallies = pipeline.tallies
         pipeline.metadata_changed = {}
         with self._view_lock:
             pipeline.head = Head()
@@ -135,31 +125,36 @@ class Sealer:
         self._queue.put(generation)
         return generation
 
-    def seal_here(self, pipeline: Pipeline, lsn: int) -> None:
-        """Seal the head on the calling thread, without ``start``. Raises what goes wrong."""
-        self._generation = generation = Generation(pipeline, lsn)
-        self._seal(generation)
-
     def give_up(self, tallies: Tallies) -> None:
         """The journal could not keep what is not durable: forget such rows of the generation on its way."""
         generation = self._generation
         if generation is not None:
-            for span in generation.head.truncate():
-                for kept in (tallies, generation.tallies):
-                    lost_records(kept[span.source], span.rows + span.events)
+            generation.give_up(tallies)
+
+    def _settle(self, generation: Generation) -> None:
+        generation.settle(self._live_tallies)
+        with self._view_lock:
+            self._unsettled = tuple(one for one in self._unsettled if one is not generation)
 
     # ---- on any thread ----
 
-    def heads(self, current: Callable[[], Head]) -> tuple[tuple[BlockRow, ...], tuple[Head, ...]]:
-        """Blocks, and the heads that hold what is in none of them, oldest first."""
+    @property
+    def checkpoint_lsn(self) -> int:
+        """Up to where blocks stand for the journal."""
+        return self._writer.checkpoint_lsn
+
+    def view(self, current: Callable[[], Head]) -> View:
+        """Blocks, and the heads that hold what is in none of them."""
         with self._view_lock:
-            generation = self._generation
-            return self._blocks, (current(),) if generation is None else (generation.head, current())
+            generation, head = self._generation, current()
+            return View(self._blocks, (head,) if generation is None else (generation.head, head), self._unsettled)
 
     def snapshot(self, current: Callable[[], Head]) -> Snapshot:
         """Everything durable at one moment."""
-        blocks, heads = self.heads(current)
-        return Snapshot(self.directory, blocks, tuple(batch for head in heads for batch in head.snapshot()))
+        view = self.view(current)
+        # The newest head first: what is published meanwhile is then missing at the end only, never in the middle.
+        newest_first = [head.snapshot() for head in reversed(view.heads)]
+        return Snapshot(self.directory, view.blocks, tuple(batch for part in reversed(newest_first) for batch in part))
 
     def block_summary(self) -> dict[str, Any]:
         """Counts for ``/api/status``."""
@@ -171,97 +166,99 @@ class Sealer:
             "bytes": sum(block.bytes for block in blocks),
         }
 
-    def refresh_blocks(self) -> None:
-        """Take the list of blocks from the catalogue again."""
-        blocks = tuple(self._catalogue.blocks())
-        with self._view_lock:
-            self._blocks = blocks
-
     # ---- on the sealer thread ----
 
     def _run(self) -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SEALER_NICE)
+        with contextlib.suppress(OSError):  # a container may forbid it
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SEALER_NICE)
         while (generation := self._queue.get()) is not None:
-            while not self._stopping.is_set():
-                try:
-                    self._wait_durable(generation.head)
-                    self._seal(generation)
-                    break
-                except Exception as error:  # nothing is lost: it stays in memory and in the journal
-                    log.exception("a head could not be sealed; trying again", retry_s=RETRY_S)
-                    self.failures += 1
-                    self.last_error = generation.error = f"{type(error).__name__}: {error}"
-                    generation.failed.set()
-                    self._stopping.wait(RETRY_S)
+            self._work_on(generation)
             self._compact()
 
-    def _wait_durable(self, head: Head) -> None:
-        while head.visible_lsn < head.last_lsn and not self._stopping.wait(DURABLE_POLL_S):
-            pass
-        if head.visible_lsn < head.last_lsn:
-            raise Unavailable("stopped before the last frames of the head were durable")
+    def _work_on(self, generation: Generation) -> None:
+        """Seal ``generation``, however often it takes, unless the engine closes meanwhile."""
+        while self._wait_durable(generation.head):
+            try:
+                self._writer.write(generation)
+            except Exception as error:  # nothing is lost: it stays in memory and in the journal
+                log.exception("a head could not be sealed; trying again", retry_s=RETRY_S)
+                self._note_failure(error)
+                generation.error = self.last_error
+                generation.failed.set()
+                self._stopping.wait(RETRY_S)
+            else:
+                self._finish(generation)
+                return
+        generation.error = generation.error or "the engine is closed"
+        generation.failed.set()  # whoever waits for it must hear of it
 
-    def _seal(self, generation: Generation) -> None:
-        """One generation into files, the catalogue, and out of the journal."""
-        head = generation.head
-        sealed = write_seal(self.directory, self._catalogue, self._horizon, self._input_of(generation))
-        duplicates = head.sources_of(sealed.duplicates)
-        conflicts = head.sources_of(sealed.duplicates[sealed.conflicts != 0])
-        note_duplicates(generation.tallies, duplicates, conflicts)
-        seen = pack_minutes(generation.seen_minutes)
-        checkpoint = Checkpoint(generation.lsn, generation.series_count, generation.tallies, seen)
-        try:
-            self._catalogue.commit_seal(Seal(checkpoint, sealed.blocks, sealed.segment, tuple(generation.metadata)))
-        except BaseException:
-            discard_seal(self.directory, sealed)
-            raise
-        self._horizon.advance(sealed)
-        self._series_sealed = generation.series_count
-        blocks = tuple(self._catalogue.blocks())
+    def _wait_durable(self, head: Head) -> bool:
+        """Wait until every frame of ``head`` is durable; False where the engine closes first."""
+        while not self._stopping.is_set():
+            if head.visible_lsn >= head.last_lsn:
+                return True
+            self._stopping.wait(DURABLE_POLL_S)
+        return False
+
+    def _finish(self, generation: Generation) -> None:
+        """The generation is in the catalogue: show it there, and let go of it."""
         with self._view_lock:
-            self._blocks = blocks
+            self._blocks = self._writer.blocks
             self._generation = None
-        self.checkpoint_lsn = generation.lsn
+            self._unsettled += (generation,)
         self.seals += 1
         self.last_error = None
         generation.sealed.set()
-        self._call(partial(generation.settle, duplicates, conflicts))
-        self._journal.trim(generation.lsn)
-
-    def _input_of(self, generation: Generation) -> SealInput:
-        head, index = generation.head, generation.index
-        first, count = self._series_sealed, generation.series_count - self._series_sealed
-        series = None
-        if count:
-            starts, pairs = index.pairs_of(first, count)
-            offsets, text = index.symbols_of(0, index.symbol_count)
-            series = SeriesRows(first, index.fingerprints_of(first, count), starts, pairs, offsets, text)
-        return SealInput(
-            head.snapshot(),
-            head.spans[0].lsn if head.spans else generation.lsn,
-            generation.lsn,
-            self._clock(),
-            series,
-            [events for _, events in head.events],
-        )
+        self._call(partial(self._settle, generation))
+        try:
+            self._journal.trim(generation.lsn)
+        except JournalFailed as error:  # costs space only; the next seal trims again
+            log.warning("the journal could not be trimmed", reason=str(error))
+            self._note_failure(error)
 
     def _compact(self) -> None:
         """Merge blocks while enough of one level have come together. What fails is tried again after the next seal."""
-        fan_in = self._config.storage.compaction_fan_in
         try:
-            while not self._stopping.is_set() and (chosen := plan_compaction(self._blocks, fan_in)):
-                merge_blocks(self.directory, self._catalogue, chosen, self._clock())
-                self.refresh_blocks()
+            while not self._stopping.is_set() and (chosen := self._plan()):
+                replaced = partial(self._replace, chosen)
+                merge_blocks(self.directory, self._catalogue, chosen, self._clock(), self._between, replaced)
         except Exception as error:  # nothing changed: the old blocks stand
+            if self._stopping.is_set():
+                return
             log.exception("blocks could not be merged")
-            self.failures += 1
-            self.last_error = f"{type(error).__name__}: {error}"
+            self._note_failure(error)
+            if isinstance(error, Damaged):
+                self._damaged |= {block.id for block in self._blocks if error.path.endswith(block.path)}
+
+    def _plan(self) -> tuple[BlockRow, ...]:
+        """What to merge next. Damaged blocks are left as they are, or none of their level would ever be merged."""
+        return plan_compaction([block for block in self._blocks if block.id not in self._damaged], self._fan_in)
+
+    def _between(self) -> None:
+        """Called all along a merge: seals the head that waits. Raises Unavailable to end the merge."""
+        if self._stopping.is_set():
+            raise Unavailable("the engine closes")
+        try:
+            generation = self._queue.get_nowait()
+        except queue.Empty:
+            return
+        if generation is None:
+            self._queue.put(None)
+            raise Unavailable("the engine closes")
+        self._work_on(generation)
+
+    def _replace(self, old: tuple[BlockRow, ...], merged: BlockRow) -> None:
+        """The catalogue has ``merged`` in the place of ``old``, whose files are still there."""
+        gone = {block.id for block in old}
+        kept = [block for block in self._writer.blocks if block.id not in gone]
+        self._writer.blocks = tuple(sorted([*kept, merged], key=_id_of))
+        with self._view_lock:
+            self._blocks = self._writer.blocks
+
+    def _note_failure(self, error: Exception) -> None:
+        self.failures += 1
+        self.last_error = f"{type(error).__name__}: {error}"
 
 
-def note_duplicates(tallies: Tallies, duplicates: dict[str, int], conflicts: dict[str, int]) -> None:
-    """Move rows that turned out to be stored already from stored to duplicate."""
-    for source, count in duplicates.items():
-        tally = tallies[source]
-        tally.stored -= count
-        tally.duplicate += count
-        tally.conflicts += conflicts.get(source, 0)
+def _id_of(block: BlockRow) -> int:
+    return block.id

@@ -41,5 +41,5 @@ Tallies = dict[str, Tally]
 
 
 def copy_tallies(tallies: Tallies) -> Tallies:
-    """A copy that shares nothing with ``tallies``."""
-    return {source: msgspec.structs.replace(tally, refused=dict(tally.refused)) for source, tally in tallies.items()}
+    """A copy that shares nothing with ``tallies``, to which the engine thread may add sources meanwhile."""
+    return {source: msgspec.structs.replace(tally, refused=dict(tally.refused)) for source, tally in list(tallies.items())}

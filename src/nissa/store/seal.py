@@ -30,6 +30,7 @@ import numpy.typing as npt
 from nissa._fast.columns import SortedRows
 from nissa._fast.selection import against_sorted, raise_latest, rows_behind
 from nissa.model.columns import EventBatch, SampleBatch
+from nissa.model.errors import Damaged
 from nissa.store.blocks import GROUP_ROWS, BlockWriter, read_block
 from nissa.store.catalogue import BlockRow, Catalogue, SeriesSegment
 from nissa.store.event_blocks import write_events
@@ -96,7 +97,7 @@ class SealedHorizon:
 def write_seal(directory: Path, catalogue: Catalogue, horizon: SealedHorizon, head: SealInput) -> Sealed:
     """Sort, resolve and write a head. Nothing exists yet: see above. Cost: about 50 ns per row, on the calling thread.
 
-    Raises: OSError where the disk refuses (nothing stays); Damaged where a block that must be looked into is damaged.
+    Raises: OSError where the disk refuses; nothing stays then.
     """
     blocks: list[BlockRow] = []
     segment = None
@@ -123,7 +124,10 @@ def discard_seal(directory: Path, sealed: Sealed) -> None:
 def stand_against_blocks(
     directory: Path, blocks: Sequence[BlockRow], batch: SampleBatch, behind: npt.NDArray[np.uint32]
 ) -> npt.NDArray[np.uint8]:
-    """How each row of a sorted batch stands to the blocks (``against_sorted``); only rows ``behind`` are looked up."""
+    """How each row of a sorted batch stands to the blocks (``against_sorted``); only rows ``behind`` are looked up.
+
+    What is damaged holds nothing. Raises: FileGone.
+    """
     standing = np.zeros(len(batch), np.uint8)
     if not len(behind):
         return standing
@@ -134,8 +138,11 @@ def stand_against_blocks(
         apart = block.max_ms < start_ms or block.min_ms >= end_ms
         if apart or block.series_max < int(series[0]) or block.series_min > int(series[-1]):
             continue
-        for rows in read_block(directory, block, series, start_ms, end_ms):
-            against_sorted(series, ts_ms, value, rows.series, rows.ts_ms, rows.value, some)
+        try:
+            for rows in read_block(directory, block, series, start_ms, end_ms):
+                against_sorted(series, ts_ms, value, rows.series, rows.ts_ms, rows.value, some)
+        except Damaged:  # told by readers and ``nissa verify``; new data must not wait, and stored twice is read once
+            continue
     standing[behind] = some
     return standing
 

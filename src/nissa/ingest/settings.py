@@ -1,0 +1,77 @@
+"""Settings in force: the part of the configuration that decides what a replay makes of a frame, noted on disk.
+
+``settings.json`` says under which settings the frames behind the checkpoint were taken. It changes only while no frame
+waits to be replayed (``recover.py``), so a frame is always replayed under the settings it was taken under.
+"""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from nissa.config.tree import Acceptance, Config, Series
+from nissa.model.errors import Damaged
+from nissa.store.checked_file import sync_directory
+
+SETTINGS = "settings.json"
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What of the configuration decides which records of a frame are kept."""
+
+    series: Series
+    acceptance: Acceptance
+    frame_samples_max: int
+    frame_series_max: int
+    decompressed_bytes_max: int
+
+
+def settings_of(config: Config) -> Settings:
+    """The part of ``config`` that replays depend on."""
+    ingest = config.ingest
+    return Settings(
+        config.series,
+        config.acceptance,
+        ingest.frame_samples_max,
+        ingest.frame_series_max,
+        ingest.decompressed_bytes_max,
+    )
+
+
+def read_settings(directory: Path) -> Settings | None:
+    """The settings in force in ``directory``; None where none were ever noted. Raises: Damaged."""
+    path = directory / SETTINGS
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Settings)
+    except FileNotFoundError:
+        return None
+    except msgspec.MsgspecError as error:
+        raise Damaged(str(path), str(error)) from error
+
+
+def under_settings(config: Config, settings: Settings | None) -> Config:
+    """``config`` with ``settings`` in the place of its own, where there are any."""
+    if settings is None:
+        return config
+    ingest = msgspec.structs.replace(
+        config.ingest,
+        frame_samples_max=settings.frame_samples_max,
+        frame_series_max=settings.frame_series_max,
+        decompressed_bytes_max=settings.decompressed_bytes_max,
+    )
+    return msgspec.structs.replace(config, ingest=ingest, series=settings.series, acceptance=settings.acceptance)
+
+
+def write_settings(directory: Path, settings: Settings) -> None:
+    """Note ``settings`` as in force from here on: the old ones or the new ones stand there, whenever power is cut.
+
+    Raises: OSError, the old ones being in force still.
+    """
+    path = directory / SETTINGS
+    fresh = path.with_suffix(".new")
+    with fresh.open("wb") as file:
+        file.write(msgspec.json.encode(settings))
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.rename(path)
+    sync_directory(directory)
