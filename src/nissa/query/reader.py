@@ -140,7 +140,11 @@ class Reader:
 
     def accounting(self) -> Mapping[str, Tally]:
         """Source key -> tally."""
-        return self._view.accounting()
+
+        def balance() -> Mapping[str, Tally]:
+            return self._view.accounting()
+
+        return self._persist(balance)
 
     def status(self) -> dict[str, Any]:
         """What is known of the directory."""

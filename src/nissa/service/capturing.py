@@ -1,28 +1,55 @@
-"""``--capture FILE``: every frame that comes in is also written to a capture, as received, before the engine judges it."""
+"""``--capture FILE``: every frame that comes in is also written to a capture, as received, before the engine judges it.
 
+A capture is a recording, not a promise: where its disk fails, recording ends and receiving goes on.
+"""
+
+import threading
 from collections.abc import Callable
 from pathlib import Path
+
+import structlog
 
 from nissa.model.frame import Frame
 from nissa.model.intake import Intake, Settle
 from nissa.store.capture import CaptureWriter
 
+log = structlog.get_logger()
+
 
 class CapturingIntake:
-    """An intake in front of another one."""
+    """An intake in front of another one. Safe to use from any thread."""
 
     def __init__(self, inner: Intake, path: Path, clock: Callable[[], int]) -> None:
+        """clock: Unix milliseconds. Raises: FileExistsError, for a capture is never overwritten; OSError."""
         self._inner = inner
-        self._writer = CaptureWriter(path, clock())
+        self._path = path
+        self._lock = threading.Lock()
+        self._writer: CaptureWriter | None = CaptureWriter(path, clock())
 
     def submit(self, frame: Frame, settle: Settle) -> None:
         """Write ``frame`` down, then hand it on."""
-        self._writer.append(frame)
+        with self._lock:
+            if self._writer is not None:
+                try:
+                    self._writer.append(frame)
+                except OSError as error:
+                    log.error("the capture ends here", path=str(self._path), reason=str(error))
+                    self._finish()
         self._inner.submit(frame, settle)
 
     def close(self) -> None:
-        """Finish the capture file."""
-        self._writer.close()
+        """Finish the capture file. What comes in afterwards is handed on only."""
+        with self._lock:
+            self._finish()
+
+    def _finish(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        try:
+            writer.close()
+        except OSError as error:
+            log.error("the capture is incomplete", path=str(self._path), reason=str(error))
 
     @property
     def pressure(self) -> bool:

@@ -3,8 +3,8 @@
     start    engine (recovers) → hot endpoint → API socket bound → "ready" → API library loads, API serves
     SIGTERM  hot endpoint drains → API stops → engine commits, settles, closes → exit 0
 
-The control API's libraries take longer to load than everything else together, so they load after the ready line: until then a
-connection to the API waits in the socket's backlog.
+The control API's libraries take longer to load than everything else together, so they load after the ready line: until
+then a connection to the API waits in the socket's backlog.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import gc
 import signal
 import socket
 import sys
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 
@@ -46,33 +47,32 @@ def run_daemon(config: Config, capture: Path | None) -> int:
 
 
 async def _serve(config: Config, capture: Path | None) -> None:
+    stop = _stop_signal()  # first of all: recovery takes a while, and is not to be killed by a polite signal
     engine = Engine(Path(config.storage.data_dir), config, wall_ms)
     try:
-        await _serve_engine(config, engine, capture)
+        if capture is None:
+            await _serve_engine(config, engine, engine, stop)
+        else:
+            with closing(CapturingIntake(engine, capture, wall_ms)) as intake:
+                await _serve_engine(config, engine, intake, stop)
     finally:
         await asyncio.to_thread(engine.close)
 
 
-async def _serve_engine(config: Config, engine: Engine, capture: Path | None) -> None:
-    stop = _stop_signal()
-    intake: Intake = engine if capture is None else CapturingIntake(engine, capture, wall_ms)
+async def _serve_engine(config: Config, engine: Engine, intake: Intake, stop: asyncio.Event) -> None:
     cells = HttpCells()
     registry = Registry(engine.status, cells, engine.tallies)
     server = await serve_http(config.ingest, intake, wall_ms, cells, registry.expose)
     api_socket = _listen(config.api.listen)
     gc.freeze()
     _say_ready(server, api_socket, config)
-    background = [asyncio.create_task(_serve_api(engine, config, api_socket, stop))]
-    if config.telemetry.interval_ms:
-        background.append(asyncio.create_task(ingest_telemetry(engine, registry, config.telemetry.interval_ms, wall_ms)))
+    api = asyncio.create_task(_serve_api(engine, config, api_socket, stop))
+    telemetry = asyncio.create_task(ingest_telemetry(engine, registry, config.telemetry.interval_ms, wall_ms))
     await stop.wait()
     log.info("draining")
     await server.drain()
-    for task in background[1:]:
-        task.cancel()
-    await asyncio.gather(*background, return_exceptions=True)
-    if isinstance(intake, CapturingIntake):
-        intake.close()
+    telemetry.cancel()
+    await asyncio.gather(api, telemetry, return_exceptions=True)
 
 
 def _stop_signal() -> asyncio.Event:
@@ -95,7 +95,8 @@ def _listen(address: str) -> socket.socket:
 def _say_ready(server: HttpServer, api_socket: socket.socket, config: Config) -> None:
     api = api_socket.getsockname()
     line = f"ready ingest={_url(server.address)} api={_url(api)} data={config.storage.data_dir}"
-    print(line, flush=True)
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def _url(address: tuple[str, int]) -> str:
@@ -105,8 +106,11 @@ def _url(address: tuple[str, int]) -> str:
 
 async def _serve_api(engine: Engine, config: Config, listener: socket.socket, stop: asyncio.Event) -> None:
     """Load the API off the loop, then serve it until ``stop``."""
-    module = await asyncio.to_thread(import_module, "nissa.mission.serve")
-    # The sealer's library, loaded before the first seal needs it: loading it later would hold the GIL against senders.
-    parquet = asyncio.create_task(asyncio.to_thread(import_module, "pyarrow.parquet"))
-    await module.serve_api(engine, config.api, listener, stop, {"version": __version__})
-    await parquet
+    try:
+        module = await asyncio.to_thread(import_module, "nissa.mission.serve")
+        # The sealer's library, loaded before the first seal needs it: later it would hold the GIL against senders.
+        parquet = asyncio.create_task(asyncio.to_thread(import_module, "pyarrow.parquet"))
+        await module.serve_api(engine, config.api, listener, stop, {"version": __version__})
+        await parquet
+    except Exception:  # receiving goes on without the API, and the log says why it is gone
+        log.exception("the control API ended")

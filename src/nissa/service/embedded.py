@@ -6,6 +6,7 @@ from typing import Any, Self
 from nissa._fast.series import SeriesIndex
 from nissa.config.load import load_config
 from nissa.config.tree import Config
+from nissa.ingest.accounting import balance_of
 from nissa.ingest.engine import Engine as _Engine
 from nissa.ingest.recover import read_directory
 from nissa.model.columns import Metadata
@@ -23,7 +24,7 @@ class Engine(_Engine):
     """
 
     def __init__(self, data_dir: str | Path, config: Config | None = None) -> None:
-        """Open ``data_dir`` for writing. Raises: DirectoryLocked, UnknownFormat, JournalFailed, Damaged."""
+        """Open ``data_dir`` for writing. Raises what ``ingest.engine.Engine`` raises."""
         super().__init__(Path(data_dir), config if config is not None else load_config(None, {}, {}), wall_ms)
 
     def __enter__(self) -> Self:
@@ -42,7 +43,7 @@ def open_directory(data_dir: str | Path) -> Reader:
 
 
 class DirectoryView:
-    """A directory as it is at one moment: its blocks, and its journal replayed in memory (``query.backend.Backend``)."""
+    """A directory at one moment (``query.backend.Backend``): its blocks, and its journal replayed in memory."""
 
     def __init__(self, directory: Path) -> None:
         read = read_directory(directory)
@@ -57,8 +58,8 @@ class DirectoryView:
         return Snapshot(self._directory, self._blocks, self._pipeline.head.snapshot())
 
     def accounting(self) -> Tallies:
-        """The counters as checkpointed and replayed."""
-        return self._pipeline.tallies
+        """The balance at that moment. Raises: FileGone where blocks were merged since; ``refresh`` then."""
+        return balance_of(self._directory, self._blocks, self._pipeline)
 
     def status(self) -> dict[str, Any]:
         """What is known of the directory from outside."""

@@ -14,10 +14,13 @@ log = structlog.get_logger()
 
 
 async def ingest_telemetry(intake: Intake, registry: Registry, interval_ms: int, now_ms: Callable[[], int]) -> None:
-    """Until cancelled: one frame every ``interval_ms``. While the engine is under pressure a turn is left out."""
-    while True:
+    """Until cancelled: one frame every ``interval_ms``; none at all for 0. Under pressure a turn is left out."""
+    while interval_ms:
         if not intake.pressure:
-            intake.submit(registry.self_frame(now_ms()), _noted)
+            try:
+                intake.submit(registry.self_frame(now_ms()), _noted)
+            except Exception:  # a metric that cannot be read must not end the telling of all others
+                log.exception("self telemetry could not be read")
         await asyncio.sleep(interval_ms / SECOND_MS)
 
 
