@@ -1,11 +1,11 @@
-"""Nissa: an observability ingestion engine. ``nissa.open`` reads a data directory; ``nissa.Engine`` embeds the engine."""
+"""Nissa: an observability ingestion engine. ``nissa.open`` reads a directory; ``nissa.Engine`` embeds the engine."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nissa.service.embedded import Engine as Engine
     from nissa.query.reader import Reader as Reader
+    from nissa.service.embedded import Engine as Engine
     from nissa.service.embedded import open_directory as open
 
 __version__ = "0.1.0"

@@ -1,8 +1,8 @@
 """The rig of the journeys: a real daemon in its own process, senders, and a ledger outside of both that decides.
 
-A sender claims an id in the ledger, posts the samples that follow from that id alone, and writes the obligation down once a 2xx came
-back. Whatever happens to the daemon between, the export must then hold every obligation, bit for bit and once, and nothing that
-nobody claimed.
+A sender claims an id in the ledger, posts the samples that follow from that id alone, and writes the obligation down
+once a 2xx came back. Whatever happens to the daemon between, the export must then hold every obligation, bit for bit
+and once, and nothing that nobody claimed.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ class Daemon:
         self.directory = directory
         command = [sys.executable, "-m", "nissa.cli.ingest", "--data-dir", str(directory)]
         command += ["--ingest", "127.0.0.1:0", "--api", "127.0.0.1:0", *arguments]
-        self.log = open(directory.parent / f"{directory.name}.log", "ab")  # noqa: SIM115 - closed with the process
+        self.log = (directory.parent / f"{directory.name}.log").open("ab")  # closed with the process
         self.process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
@@ -179,7 +179,12 @@ class Ledger:
         """The samples that follow from ``claim``: (labels, time, value)."""
         draw = random.Random(self.seed * 1_000_003 + claim)
         for index in range(SERIES_PER_REQUEST):
-            labels = (("__name__", "ledger_value"), ("claim", str(claim % 97)), ("index", str(index)), ("job", "ledger"))
+            labels = (
+                ("__name__", "ledger_value"),
+                ("claim", str(claim % 97)),
+                ("index", str(index)),
+                ("job", "ledger"),
+            )
             yield labels, self.base_ms + claim, draw.uniform(-1e9, 1e9)
 
     def body(self, claim: int) -> bytes:
@@ -206,7 +211,8 @@ class Ledger:
         altered = [key for key, bits in got.items() if key in expected and expected[key] != bits]
         if lost or invented or altered:
             raise AssertionError(
-                f"seed {self.seed}: lost {len(lost)} {sorted(lost)[:3]}, invented {len(invented)} {sorted(invented)[:3]}, "
+                f"seed {self.seed}: lost {len(lost)} {sorted(lost)[:3]}, "
+                f"invented {len(invented)} {sorted(invented)[:3]}, "
                 f"altered {len(altered)} {altered[:3]} of {len(owed)} acknowledged"
             )
 
@@ -228,7 +234,7 @@ def post(link: http.client.HTTPConnection, body: bytes) -> int:
 
 
 def send(link: http.client.HTTPConnection, message: str, body: bytes, encoding: str = "") -> tuple[int, bytes]:
-    """POST a telemetry body of type ``message`` (with ``; encoding=delimited`` where there are many); status and answer."""
+    """POST a telemetry body of type ``message`` (with ``; encoding=delimited`` for many); status and answer."""
     headers = {"Content-Type": f"application/x-protobuf; proto={message}"}
     if encoding:
         headers["Content-Encoding"] = encoding

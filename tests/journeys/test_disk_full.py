@@ -15,9 +15,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 24 MiB."""
     place = tmp_path / "small"
     place.mkdir()
-    mounted = os.geteuid() == 0 and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", place], check=False)
+    mounted = os.geteuid() == 0 and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", place], check=False
+    )
     if not mounted or mounted.returncode:
-        pytest.skip("LOUD: a small file system cannot be mounted here (root is needed); the disk-full journey did not run")
+        pytest.skip(
+            "LOUD: a small file system cannot be mounted here (root is needed); the disk-full journey did not run"
+        )
     yield place
     subprocess.run(["umount", "-l", place], check=True)
 
@@ -48,7 +52,8 @@ def test_full_disk_refuses_and_resumes(small_disk: Path) -> None:
         link.request("POST", "/api/v1/write", ledger.body(ledger.claim()), HEADERS)
         reply = link.getresponse()
         reply.read()
-        assert reply.status == 503 and int(reply.headers["Retry-After"]) > 0
+        assert reply.status == 503
+        assert int(reply.headers["Retry-After"]) > 0
         ledger.check(daemon.export())
         assert daemon.get("/api/status")["mode"] == "read_only"
         filler.unlink()

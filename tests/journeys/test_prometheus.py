@@ -1,7 +1,7 @@
-"""Debian's Prometheus beside Nissa: it scrapes itself, Nissa and a target that goes away, and writes all of it to Nissa.
+"""Debian's Prometheus beside Nissa: it scrapes itself, Nissa and a target that goes away, and writes it all to Nissa.
 
-    target ──► Prometheus ──remote write 1.0──► Nissa ──► export
-    Nissa /metrics ──►┘  └──► its own query API ─────────────┴──► equal, bit for bit
+target ──► Prometheus ──remote write 1.0──► Nissa ──► export
+Nissa /metrics ──►┘  └──► its own query API ─────────────┴──► equal, bit for bit
 """
 
 import contextlib
@@ -100,7 +100,9 @@ class Prometheus:
         config.write_text(CONFIG.format(port=port, ingest=nissa.ingest_url.removeprefix("http://"), target=target.port))
         command = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={directory / 'tsdb'}"]
         with (directory / "log").open("wb") as log:
-            self.process = subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{port}"], stderr=log, stdout=log)
+            self.process = subprocess.Popen(
+                [*command, f"--web.listen-address=127.0.0.1:{port}"], stderr=log, stdout=log
+            )
 
     def raw(self, at_ms: int) -> Export:
         """Every sample it has of the five minutes before ``at_ms``. Staleness markers are not in its answers."""
@@ -109,7 +111,8 @@ class Prometheus:
             answer = json.load(reply)
         return {
             tuple(sorted(series["metric"].items())): {
-                round(ts_s * 1000): bits_of_export(None if value == "NaN" else float(value)) for ts_s, value in series["values"]
+                round(ts_s * 1000): bits_of_export(None if value == "NaN" else float(value))
+                for ts_s, value in series["values"]
             }
             for series in answer["data"]["result"]
         }
@@ -186,7 +189,9 @@ def everything(nissa: Daemon) -> Export:
 
 def ends_stale(leaving: Export) -> bool:
     """Whether the series of the target that went away are there, and each ends with a staleness marker."""
-    return len(leaving) == LEAVING.count("leaving_value{") and all(series[max(series)] == STALE for series in leaving.values())
+    return len(leaving) == LEAVING.count("leaving_value{") and all(
+        series[max(series)] == STALE for series in leaving.values()
+    )
 
 
 def assert_targets_up(found: Export) -> None:
@@ -195,13 +200,15 @@ def assert_targets_up(found: Export) -> None:
     one = bits_of_export(1.0)
     assert ups["nissa"][max(ups["nissa"])] == one
     assert ups["text"][max(ups["text"])] == one
-    jobs = {dict(labels)["job"] for labels in found if dict(labels)["__name__"] == "nissa_ingest_latency_seconds_bucket"}
+    jobs = {
+        dict(labels)["job"] for labels in found if dict(labels)["__name__"] == "nissa_ingest_latency_seconds_bucket"
+    }
     assert jobs == {"nissa", "text"}
 
 
 @pytest.mark.needs_debian("prometheus")
 def test_metrics_are_clean_to_promtool(nissa: Daemon) -> None:
-    """``promtool check metrics`` has nothing to say about Nissa's text format, with traffic taken and refused behind it."""
+    """``promtool check metrics`` has nothing to say about Nissa's text format, after traffic taken and refused."""
     link = connect(nissa.ingest_url)
     statuses = [post(link, body) for body in (Ledger(1).body(1), Ledger(1).body(1), b"\x02\x04\x0a\xff")]
     assert statuses == [204, 204, 400]

@@ -1,4 +1,4 @@
-"""Nissa about itself: a daemon that was told nothing has data within seconds, and every metric of its catalogue is there."""
+"""Nissa about itself: a daemon that was told nothing has data within seconds, every metric of its catalogue."""
 
 import time
 from pathlib import Path
@@ -41,7 +41,9 @@ def test_a_new_daemon_has_its_own_data_within_seconds(tmp_path: Path) -> None:
         assert max(len(series) for series in found.values()) >= 2
         kept = exported_names(daemon, '{job="nissa"}')
         assert not {name for name in missing(kept) if not name.startswith("nissa_http")}
-        assert daemon.get("/api/v1/metadata?metric=nissa_head_samples")["data"]["nissa_head_samples"][0]["type"] == "gauge"
+        assert (
+            daemon.get("/api/v1/metadata?metric=nissa_head_samples")["data"]["nissa_head_samples"][0]["type"] == "gauge"
+        )
         assert not any(daemon.residue().values())
 
 

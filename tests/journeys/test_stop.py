@@ -27,7 +27,9 @@ def test_second_process_on_a_directory_refuses_and_the_first_is_unharmed(tmp_pat
     ledger = Ledger(2)
     with running(tmp_path / "data") as daemon:
         command = [sys.executable, "-m", "nissa.cli.ingest", "--data-dir", str(tmp_path / "data")]
-        second = subprocess.run([*command, "--ingest", "127.0.0.1:0", "--api", "127.0.0.1:0"], capture_output=True, timeout=60)
+        second = subprocess.run(
+            [*command, "--ingest", "127.0.0.1:0", "--api", "127.0.0.1:0"], capture_output=True, timeout=60
+        )
         assert second.returncode != 0
         assert str(daemon.process.pid) in second.stderr.decode()
         senders = Senders(daemon, ledger)

@@ -1,4 +1,4 @@
-"""Kill at every I/O system call of a small workload: recovery finds all that was acknowledged, whatever call was the last."""
+"""Kill at every I/O system call of a small workload: recovery finds all that was acknowledged."""
 
 import os
 import re
@@ -35,7 +35,16 @@ def counted(tmp_path: Path) -> dict[str, int]:
 
 def kill_at(call: str, number: int, directory: Path, notes: Path) -> None:
     """Run the workload and kill it when it makes this call for the number-th time."""
-    command = ["strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={number}"]
+    command = [
+        "strace",
+        "-f",
+        "-o",
+        "/dev/null",
+        "-e",
+        f"trace={call}",
+        "-e",
+        f"inject={call}:signal=KILL:when={number}",
+    ]
     subprocess.run([*command, sys.executable, str(WORKLOAD), str(directory), str(notes)], timeout=120, check=False)
 
 

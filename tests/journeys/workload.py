@@ -2,8 +2,8 @@
 
     python workload.py DATA_DIR LEDGER_FILE
 
-Each body is claimed in the ledger file before and noted there after its receipt, one line each, on a file outside the directory that
-is being attacked. The seed is fixed: two runs make the same calls.
+Each body is claimed in the ledger file before and noted there after its receipt, one line each, on a file outside the
+directory that is being attacked. The seed is fixed: two runs make the same calls.
 """
 
 import os
@@ -16,7 +16,7 @@ from nissa.model.frame import Codec, Encoding
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from journeys.rig import Ledger  # noqa: E402 - the script is started from anywhere
+from journeys.rig import Ledger
 
 BASE_MS = 1_700_000_000_000
 BODIES_BEFORE, BODIES_AFTER = 4, 3

@@ -1,11 +1,13 @@
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 
-_Series = npt.NDArray[np.uint32]
-_Time = npt.NDArray[np.int64]
-_Value = npt.NDArray[np.float64]
-_Rows = npt.NDArray[np.uint32]
-_Flags = npt.NDArray[np.uint8]
+_Series: TypeAlias = npt.NDArray[np.uint32]
+_Time: TypeAlias = npt.NDArray[np.int64]
+_Value: TypeAlias = npt.NDArray[np.float64]
+_Rows: TypeAlias = npt.NDArray[np.uint32]
+_Flags: TypeAlias = npt.NDArray[np.uint8]
 
 def select_rows(
     series: _Series, ts_ms: _Time, value: _Value, wanted: _Flags, start_ms: int, end_ms: int

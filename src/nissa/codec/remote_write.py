@@ -1,4 +1,4 @@
-"""Prometheus remote write 1.0 and 2.0: a decompressed body to rows of a Batch (``_fast/remote_write_1``, ``_fast/remote_write_2``)."""
+"""Prometheus remote write 1.0 and 2.0: a decompressed body to rows of a Batch (``_fast/remote_write_1`` and ``_2``)."""
 
 from nissa._fast.batch import Batch
 from nissa._fast.remote_write_1 import decode_remote_write_1

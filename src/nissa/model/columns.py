@@ -86,7 +86,7 @@ class EventBatch(msgspec.Struct, frozen=True):
 
 
 class Metadata(msgspec.Struct, frozen=True):
-    """What a sender says about a metric name. type: Prometheus' word, such as ``counter``; unit and help may be empty."""
+    """What a sender says of a metric name. type: Prometheus' word, such as ``counter``; unit and help may be empty."""
 
     name: str
     type: str

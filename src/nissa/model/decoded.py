@@ -6,7 +6,9 @@ from nissa.model.columns import EventBatch, Metadata
 
 
 class Window(msgspec.Struct, frozen=True, gc=False):
-    """The terms under which one frame is decoded. They follow from the frame and the configuration alone, so that a replay repeats them.
+    """The terms under which one frame is decoded.
+
+    They follow from the frame and the configuration alone, so that a replay repeats them.
 
     minute: when the frame was received, minutes since 1970; > 0. admit_max: how many new series it may bring.
     oldest_ms, newest_ms: timestamps accepted, both inclusive.

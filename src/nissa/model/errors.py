@@ -25,7 +25,7 @@ class NissaError(Exception):
 
 
 class Malformed(NissaError):
-    """The bytes are not what their content type says. ``offset`` is the byte position in the decompressed body, or -1."""
+    """The bytes are not what their content type says. ``offset``: byte position in the decompressed body, or -1."""
 
     def __init__(self, what: str, offset: int = -1) -> None:
         super().__init__(what if offset < 0 else f"{what} at byte {offset}")
@@ -56,7 +56,7 @@ class QueryTimeout(NissaError):
 
 
 class ConfigInvalid(NissaError):
-    """A configuration value that Nissa will not start with. ``path`` is where it stands, like ``storage.durability``."""
+    """A configuration value that Nissa will not start with. ``path``: where it stands, like ``storage.durability``."""
 
     def __init__(self, path: str, what: str) -> None:
         super().__init__(f"{path}: {what}" if path else what)

@@ -14,8 +14,8 @@ Settle = Callable[[Outcome], None]
 class Intake(Protocol):
     """The engine as an edge sees it.
 
-    ``submit`` takes a frame and returns at once. ``settle`` is called exactly once for it, on any thread: with a Receipt
-    when the frame is durable in the mode in force, with an error when nothing of it was kept.
+    ``submit`` takes a frame and returns at once. ``settle`` is called exactly once for it, on any thread: with a
+    Receipt when the frame is durable in the mode in force, with an error when nothing of it was kept.
     """
 
     def submit(self, frame: Frame, settle: Settle) -> None:

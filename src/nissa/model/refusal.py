@@ -1,4 +1,4 @@
-"""Why a record is refused. The numbers are those of ``_fast/types.pxd``; the words are what receipts and metrics say."""
+"""Why a record is refused. The numbers are those of ``_fast/types.pxd``; receipts and metrics say the words."""
 
 from enum import IntEnum
 

@@ -2,8 +2,8 @@
 
     received = stored + duplicate + refused{reason} + quarantined + in_flight
 
-Tallies are kept per source key such as ``http/remote_write_1``. They are checkpointed in the catalogue together with the
-LSN they stand for; replaying the journal behind that LSN brings them exactly back after a crash.
+Tallies are kept per source key such as ``http/remote_write_1``. They are checkpointed in the catalogue together with
+the LSN they stand for; replaying the journal behind that LSN brings them exactly back after a crash.
 """
 
 import msgspec
@@ -42,4 +42,6 @@ Tallies = dict[str, Tally]
 
 def copy_tallies(tallies: Tallies) -> Tallies:
     """A copy that shares nothing with ``tallies``, to which the engine thread may add sources meanwhile."""
-    return {source: msgspec.structs.replace(tally, refused=dict(tally.refused)) for source, tally in list(tallies.items())}
+    return {
+        source: msgspec.structs.replace(tally, refused=dict(tally.refused)) for source, tally in list(tallies.items())
+    }
