@@ -2,7 +2,7 @@
 
 A body is malformed where ``oracle.wire`` says so, and beside that: where it uses the fields of the other version (4 and
 5 in 1.0, 1 to 3 in 2.0); in 2.0, where symbols[0] is not empty, a reference has no symbol, or the references of labels
-are odd in number.
+are odd in number; references that a later one overrides are held to this too.
 Everything else is accepted, record by record.
 """
 
@@ -51,7 +51,7 @@ def expect(body: bytes, version: int, index: IndexTwin, terms: Terms) -> Answer:
     tally = _Tally(terms)
     records: list[Record] = []
     notes: list[tuple[Record | None, tuple[str, str, str, str]]] = []
-    symbols = [] if version == 1 else _symbols(message)
+    symbols = [] if version == 1 else _symbols(message, body)
     for series in message.timeseries:
         labels = _labels_1(series) if version == 1 else _labels_2(series.labels_refs, symbols)
         carrier = _add_series(labels, series, version, records, tally)
@@ -162,14 +162,22 @@ def _labels_1(series: Any) -> list[tuple[str, str]]:
     return [(label.name, label.value) for label in series.labels]
 
 
-def _symbols(message: Any) -> list[str]:
+def _symbols(message: Any, body: bytes) -> list[str]:
     symbols = list(message.symbols)
     if symbols and symbols[0]:
         raise Refused("symbols[0]")
+    metadata = [part for each in _fields(body, 5) for part in _fields(each, 5)]
+    for ref in (ref & 0xFFFFFFFF for part in metadata for number in (3, 4) for ref in _fields(part, number)):
+        if ref and ref >= len(symbols):
+            raise Refused("references of metadata")
     for series in message.timeseries:
         for exemplar in series.exemplars:
             _labels_2(exemplar.labels_refs, symbols)
     return symbols
+
+
+def _fields(message: bytes, wanted: int) -> list[Any]:
+    return [value for number, _, value, _ in split(message) if number == wanted]
 
 
 def _labels_2(refs: Any, symbols: list[str]) -> list[tuple[str, str]]:
@@ -180,9 +188,6 @@ def _labels_2(refs: Any, symbols: list[str]) -> list[tuple[str, str]]:
 
 
 def _note_2(labels: list[tuple[str, str]], metadata: Any, symbols: list[str]) -> tuple[str, str, str, str]:
-    for ref in (metadata.help_ref, metadata.unit_ref):
-        if ref and ref >= len(symbols):
-            raise Refused("references of metadata")
     name = next((value for label, value in labels if label == "__name__" and value), "")
     texts = [symbols[ref] if symbols else "" for ref in (metadata.help_ref, metadata.unit_ref)]
     return name, _type(metadata.type), texts[0], texts[1]
