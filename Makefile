@@ -85,8 +85,8 @@ wheel: sdist
 # --- the rest -----------------------------------------------------------------------------------------------------
 
 bench: $(VENV)/stamp-dev peers
-	$(BIN)/pytest bench --benchmark-only
-	$(BIN)/python bench/peers.py
+	$(BIN)/python -m pytest bench --benchmark-only
+	$(BIN)/python -m bench.peers
 
 format: $(VENV)/stamp-dev
 	$(BIN)/ruff check --fix .
