@@ -22,7 +22,9 @@ STAGE := scripts/stage
 .DELETE_ON_ERROR:
 
 run: $(VENV)/stamp-built
-	exec $(BIN)/nissa-ingest $(RUN)
+	@echo "Send: POST /api/v1/write or /api/v1/telemetry on the ingest address of the ready line (default 127.0.0.1:9470)"
+	@echo "Look: /api/status, /api/v1/labels, /api/v1/export?match[]=up on the api address (default 127.0.0.1:9471)"
+	@exec $(BIN)/nissa-ingest $(RUN)
 
 test: house suite checked sanitize sdist wheel
 	@$(STAGE) --summary
