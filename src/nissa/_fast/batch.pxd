@@ -1,6 +1,7 @@
 # What one frame is decoded into: rows of samples, and records that say which series each run of rows belongs to.
 #
-# The memory belongs to the Batch and is used again for the next frame; it grows with need up to the limits it was made with.
+# The memory belongs to the Batch and is used again for the next frame; it grows with need up to the limits it was made
+# with.
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from nissa._fast.types cimport Record, Status, Text

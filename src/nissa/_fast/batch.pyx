@@ -6,9 +6,10 @@
       1         7      …         …               1       …     …         2        1     12
       2        12      …         …
 
-A decoder walks a frame once and pushes rows and records; ``SeriesIndex.resolve`` gives every record its series; ``settle`` writes
-the series into the rows and drops, in place, the rows of refused records and those outside the acceptance window. Until settle has
-run, nothing of the frame counts. A frame that ends in a Status other than OK leaves no trace but its error.
+A decoder walks a frame once and pushes rows and records; ``SeriesIndex.resolve`` gives every record its series;
+``settle`` writes the series into the rows and drops, in place, the rows of refused records and those outside the
+acceptance window. Until settle has run, nothing of the frame counts. A frame that ends in a Status other than OK
+leaves no trace but its error.
 
 This file knows no protocol and no series.
 """
@@ -44,12 +45,13 @@ WORDS = {
 }
 
 
-# ---- Boundary ------------------------------------------------------------------------------------------------------------------------
+# ---- Boundary --------------------------------------------------------------------------------------------------------
 
 cdef class Batch:
     """Reusable memory for one decoded frame. Not thread-safe: it belongs to one thread.
 
-    rows_max, records_max: how many samples and series one frame may bring (``ingest.frame_samples_max``, ``ingest.frame_series_max``).
+    rows_max: samples one frame may bring (``ingest.frame_samples_max``). records_max: series and symbols
+    (``ingest.frame_series_max``).
     """
 
     def __cinit__(self, size_t rows_max=4_000_000, size_t records_max=1_000_000):
@@ -91,7 +93,8 @@ cdef class Batch:
         self.copy_rows(series, ts_ms, value, 0, 0, self.rows)
         return series, ts_ms, value
 
-    def copy_rows(self, uint32_t[::1] series, int64_t[::1] ts_ms, double[::1] value, size_t at, size_t first, size_t count):
+    def copy_rows(self, uint32_t[::1] series, int64_t[::1] ts_ms, double[::1] value, size_t at, size_t first,
+                  size_t count):
         """Copy rows [first, first + count) into three arrays at position ``at``. Cost: 20 bytes per row."""
         if count > self.rows or first > self.rows - count:
             raise IndexError("no such rows")
@@ -110,17 +113,17 @@ cdef class Batch:
         cdef Status status = self.status
         self.begin()
         if status == TOO_MANY_SAMPLES:
-            raise TooLarge("samples in one frame", got=self.rows_max + 1, limit=self.rows_max, setting="ingest.frame_samples_max")
+            raise too_many("samples", self.rows_max, "ingest.frame_samples_max")
         if status == TOO_MANY_SERIES:
-            raise TooLarge("series in one frame", got=self.records_max + 1, limit=self.records_max, setting="ingest.frame_series_max")
+            raise too_many("series", self.records_max, "ingest.frame_series_max")
         if status == TOO_MANY_SYMBOLS:
-            raise TooLarge("symbols in one frame", got=self.records_max + 1, limit=self.records_max, setting="ingest.frame_series_max")
+            raise too_many("symbols", self.records_max, "ingest.frame_series_max")
         if status == NO_MEMORY:
             raise MemoryError("decoding a frame")
         raise Malformed(WORDS[status], offset)
 
     cdef list take_notes(self):
-        """Notes as Metadata objects, without those that name no metric; text that is not UTF-8 has been refused before."""
+        """Notes as Metadata, without those that name no metric; what is not UTF-8 has been refused before."""
         cdef list out = []
         cdef size_t index
         cdef Note* note
@@ -132,7 +135,7 @@ cdef class Batch:
             out.append(Metadata(text_of(note.name), type_name, text_of(note.help), text_of(note.unit)))
         return out
 
-    # ---- Loops -----------------------------------------------------------------------------------------------------------------------
+    # ---- Loops -------------------------------------------------------------------------------------------------------
 
     cdef void begin(self) noexcept nogil:
         self.rows = 0
@@ -199,7 +202,7 @@ cdef class Batch:
                 self.histograms -= 1
                 self.refused_counts[sums.refusal & 15] += 1
 
-    # ---- Steps -----------------------------------------------------------------------------------------------------------------------
+    # ---- Steps -------------------------------------------------------------------------------------------------------
 
     cdef Status grow_rows(self, size_t more) noexcept nogil:
         """Room for ``more`` further rows."""
@@ -296,3 +299,7 @@ cdef dict counts_by_word(const uint64_t* counts):
         if counts[reason]:
             out[str(RefusalReason(reason))] = counts[reason]
     return out
+
+
+cdef object too_many(str what, size_t limit, str setting):
+    return TooLarge(f"{what} in one frame", got=limit + 1, limit=limit, setting=setting)

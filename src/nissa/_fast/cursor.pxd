@@ -1,8 +1,8 @@
 # The inline cursor: every byte of a frame is read through the functions of this file, and every bounds check is in it.
 #
-# A cursor is two pointers, [at, end). A read either succeeds, moves `at` behind what it read and returns OK, or returns what is
-# wrong and leaves `at` where it was: the position to report. Rules are those of the protobuf wire format, read strictly:
-# varints of at most 64 bits, tags and lengths of at most 32, no groups.
+# A cursor is two pointers, [at, end). A read either succeeds, moves `at` behind what it read and returns OK, or returns
+# what is wrong and leaves `at` where it was: the position to report. Rules are those of the protobuf wire format, read
+# strictly: varints of at most 64 bits, tags and lengths of at most 32, no groups.
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy

@@ -1,15 +1,17 @@
 # Keyed 128-bit hashing of bytes, inline.
 #
-# Two lanes of multiply-and-fold (the product of two 64-bit words, its halves xored) run over the same bytes under different words
-# of a secret that is drawn once per data directory: who does not know it cannot make two label sets meet. Both lanes together are
-# the fingerprint. Nothing here is a checksum for disk: these numbers are compared only under one secret.
+# Two lanes of multiply-and-fold (the product of two 64-bit words, its halves xored) run over the same bytes under
+# different words of a secret that is drawn once per data directory: who does not know it cannot make two label sets
+# meet. Both lanes together are the fingerprint. Nothing here is a checksum for disk: these numbers are compared only
+# under one secret.
 #
 #   block of 32 bytes: w0 w1 w2 w3        lane low                          lane high
 #                                          a = fold(w0 ^ k0, w1 ^ a)         c = fold(w0 ^ k2, w1 ^ c)
 #                                          b = fold(w2 ^ k1, w3 ^ b)         d = fold(w2 ^ k3, w3 ^ d)
 #
-# The last block is read so that it ends with the last byte; bytes may be read twice. Length and domain go into the end, as one word
-# that no text can reach: were the domain mixed into a block, a text could cancel it and be taken for one of another name space.
+# The last block is read so that it ends with the last byte; bytes may be read twice. Length and domain go into the end,
+# as one word that no text can reach: were the domain mixed into a block, a text could cancel it and be taken for one of
+# another name space.
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
@@ -40,7 +42,8 @@ cdef inline uint64_t load32(const uint8_t* at) noexcept nogil:
     return word
 
 
-cdef inline Fingerprint hash_short(const Secret* secret, const uint8_t* at, size_t size, uint64_t domain) noexcept nogil:
+cdef inline Fingerprint hash_short(const Secret* secret, const uint8_t* at, size_t size,
+                                   uint64_t domain) noexcept nogil:
     """At most 32 bytes: all of them in four words that overlap where they must."""
     cdef uint64_t w0 = 0, w1 = 0, w2 = 0, w3 = 0
     cdef uint64_t place = size ^ (domain << 32)
@@ -58,14 +61,17 @@ cdef inline Fingerprint hash_short(const Secret* secret, const uint8_t* at, size
         w1 = load32(at + size - 4)
     elif size > 0:
         w0 = (<uint64_t>at[0] << 16) | (<uint64_t>at[size >> 1] << 8) | at[size - 1]
-    out.low = nissa_fold(w0 ^ secret.word[0], w1 ^ secret.word[8]) ^ nissa_fold(w2 ^ secret.word[1], w3 ^ secret.word[4])
-    out.high = nissa_fold(w0 ^ secret.word[2], w1 ^ secret.word[9]) ^ nissa_fold(w2 ^ secret.word[3], w3 ^ secret.word[5])
+    out.low = nissa_fold(w0 ^ secret.word[0], w1 ^ secret.word[8])
+    out.low ^= nissa_fold(w2 ^ secret.word[1], w3 ^ secret.word[4])
+    out.high = nissa_fold(w0 ^ secret.word[2], w1 ^ secret.word[9])
+    out.high ^= nissa_fold(w2 ^ secret.word[3], w3 ^ secret.word[5])
     out.low = nissa_fold(out.low ^ secret.word[6], place ^ secret.word[1])
     out.high = nissa_fold(out.high ^ secret.word[7], place ^ secret.word[0])
     return out
 
 
-cdef inline Fingerprint hash_bytes(const Secret* secret, const uint8_t* at, size_t size, uint64_t domain) noexcept nogil:
+cdef inline Fingerprint hash_bytes(const Secret* secret, const uint8_t* at, size_t size,
+                                   uint64_t domain) noexcept nogil:
     """The fingerprint of size (< 2^32) bytes at `at`, in a name space of its own for each domain (< 2^32)."""
     cdef uint64_t a, b, c, d, w0, w1, w2, w3
     cdef uint64_t place = size ^ (domain << 32)

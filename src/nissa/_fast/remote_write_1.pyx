@@ -102,7 +102,7 @@ cdef Status walk_request_1(const Secret* secret, Batch batch, Cursor cursor) noe
 
 
 cdef Status walk_series_1(const Secret* secret, Batch batch, Text message) noexcept nogil:
-    """One TimeSeries. The expected shape, labels then samples, is read tag byte by tag byte; the rest field by field."""
+    """One TimeSeries. The expected shape, labels then samples, is read by tag bytes; the rest field by field."""
     cdef Cursor cursor = cursor_in(message)
     cdef Cursor labels
     cdef Record* record = NULL
@@ -279,7 +279,7 @@ cdef Status walk_metadata_1(Batch batch, Text message) noexcept nogil:
 
 
 cdef Status labels_of_1(void* codec, const Record* record, LabelList* out) noexcept nogil:
-    """Labels of a TimeSeries, wherever they stand in it. Its framing is known to be sound; that of its labels is not."""
+    """Labels of a TimeSeries, wherever they stand. Its framing is known to be sound; that of its labels is not."""
     cdef Cursor cursor = cursor_over(record.origin, record.origin_size)
     cdef uint32_t tag = 0
     cdef Text field = no_text()

@@ -222,7 +222,8 @@ cdef Status walk_series_field_2(const Secret* secret, Batch batch, Cursor* curso
     return chain_metadata(secret, batch, field, key)
 
 
-cdef Status chain_refs(const Secret* secret, Batch batch, Text packed, Fingerprint* key, uint32_t* count) noexcept nogil:
+cdef Status chain_refs(const Secret* secret, Batch batch, Text packed, Fingerprint* key,
+                       uint32_t* count) noexcept nogil:
     """Append the hashes of the symbols that packed references name."""
     cdef Cursor cursor = cursor_in(packed)
     cdef const Fingerprint* hashes = <const Fingerprint*>batch.symbol_hashes

@@ -3,23 +3,10 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from nissa._fast.batch cimport Batch
 from nissa._fast.hash cimport Secret
+from nissa._fast.label_set cimport LabelRules
+from nissa._fast.probe cimport Table
+from nissa._fast.region cimport Region
 from nissa._fast.types cimport Fingerprint, Label, LabelList, LabelsOf, Record, Status, Text
-
-# One entry of a probe table: 96 bits of a fingerprint and what it stands for. Empty where series is SERIES_NONE.
-cdef struct Slot:
-    uint64_t low
-    uint32_t high
-    uint32_t series
-
-cdef struct Table:
-    Slot* slots
-    size_t mask             # size - 1; the size is a power of two
-    size_t used
-
-# Address space reserved at once and filled from the front: what is written never moves, so readers need no lock.
-cdef struct Region:
-    uint8_t* start
-    size_t reserved
 
 cdef struct Pair:           # one label of one series
     uint32_t name           # symbol
@@ -29,9 +16,7 @@ cdef class SeriesIndex:
     cdef Secret secret
     # limits
     cdef readonly size_t active_max
-    cdef readonly uint32_t labels_max
-    cdef readonly uint32_t name_bytes_max
-    cdef readonly uint32_t value_bytes_max
+    cdef LabelRules rules
     # probe tables: the writer's alone
     cdef Table raw
     cdef Table identities
@@ -52,14 +37,15 @@ cdef class SeriesIndex:
     cdef size_t canonical_capacity
 
     # the one entry for decoders: give every record of the batch its series
-    cdef Status resolve(self, Batch batch, LabelsOf labels_of, void* codec, uint32_t minute, size_t admit_max) noexcept nogil
+    cdef Status resolve(self, Batch batch, LabelsOf labels_of, void* codec, uint32_t minute,
+                        size_t admit_max) noexcept nogil
 
     cdef Status resolve_missing(self, Batch batch, LabelsOf labels_of, void* codec, uint32_t minute, size_t admit_max,
                                 size_t first) noexcept nogil
-    cdef Status resolve_record(self, Batch batch, Record* record, LabelList* labels, uint32_t minute, size_t admit_max) noexcept nogil
-    cdef int arrange(self, LabelList* labels) noexcept nogil
+    cdef Status resolve_record(self, Batch batch, Record* record, LabelList* labels, uint32_t minute,
+                               size_t admit_max) noexcept nogil
     cdef Status identity_of(self, const LabelList* labels, Fingerprint* out) noexcept nogil
-    cdef uint32_t find_identity(self, const Fingerprint* identity) noexcept nogil
-    cdef Status register(self, const Fingerprint* identity, const LabelList* labels, uint32_t minute, uint32_t* out) noexcept nogil
+    cdef Status register(self, const Fingerprint* identity, const LabelList* labels, uint32_t minute,
+                         uint32_t* out) noexcept nogil
     cdef Status symbol_of(self, Text text, uint32_t* out) noexcept nogil
     cdef Text text_of_symbol(self, size_t symbol) noexcept nogil

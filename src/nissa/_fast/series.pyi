@@ -3,9 +3,6 @@ import numpy.typing as npt
 
 class SeriesIndex:
     active_max: int
-    labels_max: int
-    name_bytes_max: int
-    value_bytes_max: int
     active_count: int
     refused_total: int
     def __init__(

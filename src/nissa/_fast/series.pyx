@@ -1,44 +1,43 @@
 """The index of series: which id has this label set, and which labels has this id.
 
-    raw form (as it stands on the wire) ──hash──► raw table ───────────────► id      the common case: no label is parsed
-                  │ miss                                                       ▲
-                  ▼                                                            │
-    labels parsed, sorted, checked ──hash──► identity table ──────────────────┤      another spelling of a known series
-                  │ miss                                                       │
-                  ▼                                                            │
-    symbols interned, pairs appended, id = series_total ───────────────────────┘      a new series
+    raw form (as it stands on the wire) ──hash──► raw table ────────► id    the common case: no label is parsed
+                  │ miss                                                ▲
+                  ▼                                                     │
+    labels parsed, sorted, checked ──hash──► identity table ───────────┤    another spelling of a known series
+                  │ miss                                                │
+                  ▼                                                     │
+    symbols interned, pairs appended, id = series_total ────────────────┘    a new series
 
-Identity is the sorted set of labels with non-empty values, ``__name__`` included: the keyed 128-bit hash over
-``length name length value`` of each, lengths as 4 bytes little endian. A raw form is any byte string a codec answers labels for; its
-hash is only a shortcut and may be forgotten at any time.
+Identity is the sorted set of labels with non-empty values, ``__name__`` included: the keyed 128-bit hash over ``length
+name length value`` of each, lengths as 4 bytes little endian. A raw form is any byte string a codec answers labels
+for; its hash is only a shortcut and may be forgotten at any time.
 
-Memory per series of 11 labels: 16 fingerprint + 8 start + 88 pairs + 4 seen + about 2 x 32 in the probe tables = 180 bytes, and the
-text of symbols not seen before.
+Memory per series of 11 labels: 16 fingerprint + 8 start + 88 pairs + 4 seen + about 2 x 32 in the probe tables = 180
+bytes, and the text of symbols not seen before.
 
-Threads: one writer (the engine). Readers on other threads see series below ``series_count`` and symbols below ``symbol_count``,
-both published after what they count was written; regions never move. This file knows no clock: minutes are given.
+Threads: one writer (the engine). Readers on other threads see series below ``series_count`` and symbols below
+``symbol_count``, both published after what they count was written; regions never move. This file knows no clock:
+minutes are given.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcmp, memcpy, memmove, memset
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcmp, memcpy
+
+import hashlib
 
 import numpy as np
 
+from nissa._fast.arrow_text cimport check_range, offsets_ascend, text_at
 from nissa._fast.batch cimport Batch
-from nissa._fast.cursor cimport check_utf8
 from nissa._fast.hash cimport Secret, hash_bytes
-from nissa._fast.types cimport (ADMITTED, LABEL_DUPLICATE, LABEL_NAME_EMPTY, LABEL_TOO_LONG, LABELS_MAX, LABELS_TOO_MANY, NAME_MISSING,
-                                NO_MEMORY, OK, SCRATCH_BYTES, SERIES_LIMIT, SERIES_NONE, Fingerprint, Label, LabelList, LabelsOf, Record,
-                                Status, Text)
+from nissa._fast.label_set cimport arrange, canonical_size, checked_labels, write_canonical
+from nissa._fast.probe cimport Slot, clear_table, find, insert, open_table
+from nissa._fast.region cimport release, reserve
+from nissa._fast.types cimport (ADMITTED, LABELS_MAX, NO_MEMORY, OK, SERIES_LIMIT, SERIES_NONE, Fingerprint, LabelList,
+                                LabelsOf, Record, Status, Text)
 
 from nissa.model.errors import InvariantBroken
-
-cdef extern from "<sys/mman.h>" nogil:
-    void* mmap(void* address, size_t length, int protection, int flags, int fd, int64_t offset)
-    int munmap(void* address, size_t length)
-    int PROT_READ, PROT_WRITE, MAP_PRIVATE, MAP_ANONYMOUS, MAP_NORESERVE
-    void* MAP_FAILED
 
 cdef extern from *:
     """
@@ -63,7 +62,7 @@ cdef enum:
     RAW_FORMS_PER_SERIES = 4        # raw forms remembered per series before all are forgotten and learned again
 
 
-# ---- Boundary ------------------------------------------------------------------------------------------------------------------------
+# ---- Boundary --------------------------------------------------------------------------------------------------------
 
 cdef class SeriesIndex:
     """Series of one data directory.
@@ -72,19 +71,17 @@ cdef class SeriesIndex:
     active_max: how many series may be active; a further one is refused.
     """
 
-    def __cinit__(self, bytes secret not None, size_t active_max=1_000_000, uint32_t labels_max=64, uint32_t name_bytes_max=1024,
-                  uint32_t value_bytes_max=65535):
+    def __cinit__(self, bytes secret not None, size_t active_max=1_000_000, uint32_t labels_max=64,
+                  uint32_t name_bytes_max=1024, uint32_t value_bytes_max=65535):
         cdef bytes stretched
-        import hashlib
-
         if len(secret) < 32:
             raise ValueError(f"secret: expected at least 32 bytes, got {len(secret)}")
         stretched = hashlib.shake_256(secret).digest(sizeof(Secret))
         memcpy(&self.secret, <const char*>stretched, sizeof(Secret))
         self.active_max = active_max
-        self.labels_max = min(labels_max, LABELS_MAX)
-        self.name_bytes_max = name_bytes_max
-        self.value_bytes_max = value_bytes_max
+        self.rules.labels_max = min(labels_max, LABELS_MAX)
+        self.rules.name_bytes_max = name_bytes_max
+        self.rules.value_bytes_max = value_bytes_max
         reserve(&self.fingerprints, <size_t>SERIES_CAPACITY * sizeof(Fingerprint))
         reserve(&self.pair_starts, <size_t>SERIES_CAPACITY * 8)
         reserve(&self.pairs, <size_t>PAIR_CAPACITY * sizeof(Pair))
@@ -124,7 +121,8 @@ cdef class SeriesIndex:
         """Bytes in use: tables as allocated, regions as filled."""
         cdef size_t series = self.series_total
         tables = (self.raw.mask + self.identities.mask + self.symbol_table.mask + 3) * sizeof(Slot)
-        return (tables + series * (sizeof(Fingerprint) + 8 + 4) + (<uint64_t*>self.pair_starts.start)[series] * sizeof(Pair)
+        return (tables + series * (sizeof(Fingerprint) + 8 + 4)
+                + (<uint64_t*>self.pair_starts.start)[series] * sizeof(Pair)
                 + self.symbol_total * 8 + (<uint64_t*>self.symbol_starts.start)[self.symbol_total])
 
     def labels(self, size_t series):
@@ -157,7 +155,7 @@ cdef class SeriesIndex:
         cdef uint64_t* starts = <uint64_t*>self.symbol_starts.start
         with nogil:
             for index in range(count):
-                if starts[index + 1] - starts[index] == size and memcmp(self.texts.start + starts[index], at, size) == 0:
+                if starts[index + 1] - starts[index] == size and not memcmp(self.texts.start + starts[index], at, size):
                     found = index
                     break
         return found
@@ -172,7 +170,7 @@ cdef class SeriesIndex:
         return out
 
     def pairs_of(self, size_t first, size_t count):
-        """Labels of series [first, first + count): (starts uint64 (count + 1,), pairs uint32 (n, 2) of name and value symbols)."""
+        """Labels of series [first, first + count): starts uint64 (count + 1,), pairs uint32 (n, 2) of symbols."""
         check_range(first, count, nissa_observe(&self.series_total))
         cdef uint64_t* starts = <uint64_t*>self.pair_starts.start
         out_starts = np.empty(count + 1, np.uint64)
@@ -197,18 +195,14 @@ cdef class SeriesIndex:
 
     def names(self):
         """Symbols that are label names, as uint32, ascending. Any thread."""
-        return np.flatnonzero(self.marked(-1)).astype(np.uint32)
+        return np.flatnonzero(self.value_counts(-1)).astype(np.uint32)
 
     def values_of(self, size_t name):
         """Symbols that are values of the label ``name`` (a symbol), as uint32, ascending. Any thread."""
-        return np.flatnonzero(self.marked(<Py_ssize_t>name)).astype(np.uint32)
-
-    def marked(self, Py_ssize_t name):
-        """uint8 by symbol: 1 for values of the label ``name``, or for all label names where it is -1. GIL: released."""
-        return (self.value_counts(name) != 0).astype(np.uint8)
+        return np.flatnonzero(self.value_counts(<Py_ssize_t>name)).astype(np.uint32)
 
     def value_counts(self, Py_ssize_t name):
-        """uint32 by symbol: how many series have it as value of the label ``name`` (-1: as a label name). GIL: released."""
+        """uint32 by symbol: how many series have it as value of the label ``name`` (-1: as a name). GIL: released."""
         cdef size_t series = nissa_observe(&self.series_total), index
         out = np.zeros(nissa_observe(&self.symbol_total), np.uint32)
         cdef uint32_t[::1] view = out
@@ -223,7 +217,7 @@ cdef class SeriesIndex:
         return out
 
     def pair_counts(self):
-        """Every distinct (label name symbol, value symbol) and how many series carry it: three uint32 arrays. GIL: released."""
+        """Every distinct pair of symbols (name, value) and how many series carry it: three uint32 arrays."""
         names, values, counts = [np.empty(0, np.uint32)], [np.empty(0, np.uint32)], [np.empty(0, np.uint32)]
         for name in self.names():
             by_symbol = self.value_counts(name)
@@ -236,8 +230,9 @@ cdef class SeriesIndex:
     def filter(self, list conditions not None):
         """Series for which every condition holds, as uint32, ascending.
 
-        conditions: (name symbol or -1, accept uint8 by symbol, absent_ok). A series passes one if its value of that label is
-        accepted, or if it lacks the label and absent_ok is true. Any thread. GIL: released. Cost: about 10 ns per label and series.
+        conditions: (name symbol or -1, accept uint8 by symbol, absent_ok). A series passes one if its value of
+        that label is accepted, or if it lacks the label and absent_ok is true. Any thread. GIL: released.
+        Cost: about 10 ns per label and series.
         """
         cdef size_t series = nissa_observe(&self.series_total)
         keep = np.ones(series, np.uint8)
@@ -263,21 +258,23 @@ cdef class SeriesIndex:
                         break
                 keep[series] = passed
 
-    def restore(self, uint64_t[:, ::1] fingerprints not None, int64_t[::1] starts not None, int64_t[::1] name_offsets not None,
-                const uint8_t[::1] names, int64_t[::1] value_offsets not None, const uint8_t[::1] values, uint32_t minute):
+    def restore(self, uint64_t[:, ::1] fingerprints not None, int64_t[::1] starts not None,
+                int64_t[::1] name_offsets not None, const uint8_t[::1] names, int64_t[::1] value_offsets not None,
+                const uint8_t[::1] values, uint32_t minute):
         """Register series read back from disk, in the order of their ids, as idle or (minute > 0) active.
 
-        fingerprints: (n, 2). starts: (n + 1,), series i owns labels [starts[i], starts[i + 1]). Labels are Arrow text, sorted by
-        name within a series. Raises InvariantBroken where a fingerprint does not belong to its labels, or is there already.
+        fingerprints: (n, 2). starts: (n + 1,), series i owns labels [starts[i], starts[i + 1]). Labels are
+        Arrow text, sorted by name within a series. Raises InvariantBroken where a fingerprint does not belong
+        to its labels, or is there already.
         """
         cdef size_t count = fingerprints.shape[0], index, label
         cdef LabelList labels
         cdef Fingerprint identity
         cdef uint32_t series
         cdef Status status = OK
-        check_offsets(starts, count + 1, min(name_offsets.shape[0], value_offsets.shape[0]) - 1)
-        check_offsets(name_offsets, 1, len(names))
-        check_offsets(value_offsets, 1, len(values))
+        if not (offsets_ascend(starts, count + 1, min(name_offsets.shape[0], value_offsets.shape[0]) - 1)
+                and offsets_ascend(name_offsets, 1, len(names)) and offsets_ascend(value_offsets, 1, len(values))):
+            raise InvariantBroken("offsets of series on disk do not ascend within their data")
         labels.scratch_used = 0
         for index in range(count):
             labels.count = 0
@@ -291,7 +288,7 @@ cdef class SeriesIndex:
                 raise MemoryError("series index")
             if identity.low != fingerprints[index, 0] or identity.high != fingerprints[index, 1]:
                 raise InvariantBroken(f"series {self.series_total} on disk: its fingerprint is not that of its labels")
-            if self.find_identity(&identity) != SERIES_NONE:
+            if find(&self.identities, identity.low, <uint32_t>identity.high) != SERIES_NONE:
                 raise InvariantBroken(f"series {self.series_total} on disk has the labels of an earlier one")
             with nogil:
                 status = self.register(&identity, &labels, minute, &series)
@@ -328,15 +325,16 @@ cdef class SeriesIndex:
                     seen[index] = 0
                     swept += 1
             if swept:
-                # A raw form answers without a look at the limit, so those of idle series must go; active ones are learned again.
+                # A raw form answers without a look at the limit: those of idle series must go.
                 clear_table(&self.raw)
         self.active_count -= swept
         return swept
 
-    # ---- Loops -----------------------------------------------------------------------------------------------------------------------
+    # ---- Loops ----------------------------------------------------------------------------------------------------
 
-    cdef Status resolve(self, Batch batch, LabelsOf labels_of, void* codec, uint32_t minute, size_t admit_max) noexcept nogil:
-        """Set ``series`` (or ``refusal``) of every record. Registers at most admit_max new series, and only if every record is sound."""
+    cdef Status resolve(self, Batch batch, LabelsOf labels_of, void* codec, uint32_t minute,
+                        size_t admit_max) noexcept nogil:
+        """Set ``series`` (or ``refusal``) of every record. New series come only if every record is sound."""
         cdef size_t index, ahead, count = batch.record_count
         cdef size_t first_missing = count
         cdef Record* record
@@ -359,7 +357,7 @@ cdef class SeriesIndex:
             status = self.resolve_missing(batch, labels_of, codec, minute, admit_max, first_missing)
             if status != OK:
                 return status
-        # Only now: a frame that is refused must not keep a series from becoming idle, or a replay would come to other ends.
+        # Only now: a frame that is refused must not keep a series from becoming idle, or a replay would differ.
         for index in range(count):
             record = &batch.records[index]
             if record.series != SERIES_NONE and record.rows:
@@ -384,7 +382,7 @@ cdef class SeriesIndex:
             if status != OK:
                 batch.stopped_at = record.origin
                 return status
-            refusal = self.arrange(&labels)
+            refusal = arrange(&labels, &self.rules)
             if refusal != ADMITTED:
                 record.refusal = <uint8_t>refusal
         for index in range(first, batch.record_count):
@@ -397,22 +395,23 @@ cdef class SeriesIndex:
             labels.count = 0
             labels.scratch_used = 0
             labels_of(codec, record, &labels)
-            self.arrange(&labels)
+            arrange(&labels, &self.rules)
             status = self.resolve_record(batch, record, &labels, minute, admit_max)
             if status != OK:
                 return status
         return OK
 
-    # ---- Steps -----------------------------------------------------------------------------------------------------------------------
+    # ---- Steps ----------------------------------------------------------------------------------------------------
 
-    cdef Status resolve_record(self, Batch batch, Record* record, LabelList* labels, uint32_t minute, size_t admit_max) noexcept nogil:
+    cdef Status resolve_record(self, Batch batch, Record* record, LabelList* labels, uint32_t minute,
+                               size_t admit_max) noexcept nogil:
         """Identity of one sound record: known, new, or over the limit."""
         cdef Fingerprint identity
         cdef uint32_t* seen = <uint32_t*>self.seen_minutes.start
         cdef Status status = self.identity_of(labels, &identity)
         if status != OK:
             return status
-        record.series = self.find_identity(&identity)
+        record.series = find(&self.identities, identity.low, <uint32_t>identity.high)
         if record.series == SERIES_NONE or seen[record.series] == 0:
             if batch.series_new >= admit_max:
                 record.series = SERIES_NONE
@@ -429,71 +428,24 @@ cdef class SeriesIndex:
         seen[record.series] = minute
         if self.raw.used > RAW_FORMS_PER_SERIES * self.series_total + 65536:
             clear_table(&self.raw)
-        if not insert(&self.raw, record.key.low, <uint32_t>record.key.high, record.series):
-            return NO_MEMORY
-        return OK
-
-    cdef int arrange(self, LabelList* labels) noexcept nogil:
-        """Drop labels with an empty value, sort by name, and check the rules of a label set. Returns ADMITTED or a Refusal."""
-        cdef uint32_t index, kept = 0, place, left, middle
-        cdef Label label
-        cdef bint named = False
-        if labels.count > LABELS_MAX:
-            return LABELS_TOO_MANY
-        if labels.scratch_used > SCRATCH_BYTES:
-            return LABEL_TOO_LONG
-        for index in range(labels.count):
-            label = labels.label[index]
-            if label.name.size == 0:
-                return LABEL_NAME_EMPTY
-            if label.value.size == 0:
-                continue
-            if label.name.size > self.name_bytes_max or label.value.size > self.value_bytes_max:
-                return LABEL_TOO_LONG
-            if label.name.size == 8 and memcmp(label.name.at, b"__name__", 8) == 0:
-                named = True
-            if kept == self.labels_max:
-                return LABELS_TOO_MANY
-            place = kept
-            if kept > 0 and compare_text(labels.label[kept - 1].name, label.name) >= 0:
-                left = 0                        # not in order: halve [left, place) until place is the first not below label
-                while left < place:
-                    middle = (left + place) >> 1
-                    if compare_text(labels.label[middle].name, label.name) < 0:
-                        left = middle + 1
-                    else:
-                        place = middle
-                if compare_text(labels.label[place].name, label.name) == 0:
-                    return LABEL_DUPLICATE
-                memmove(&labels.label[place + 1], &labels.label[place], (kept - place) * sizeof(Label))
-            labels.label[place] = label
-            kept += 1
-        labels.count = kept
-        return ADMITTED if named else NAME_MISSING
+        return OK if insert(&self.raw, record.key.low, <uint32_t>record.key.high, record.series) else NO_MEMORY
 
     cdef Status identity_of(self, const LabelList* labels, Fingerprint* out) noexcept nogil:
         """The fingerprint of arranged labels, over length-prefixed names and values."""
-        cdef size_t size = 0, need = 0
-        cdef uint32_t index
+        cdef size_t size = canonical_size(labels)
         cdef uint8_t* grown
-        for index in range(labels.count):
-            need += 8 + <size_t>labels.label[index].name.size + labels.label[index].value.size
-        if need > self.canonical_capacity:
-            grown = <uint8_t*>realloc(self.canonical, need)
+        if size > self.canonical_capacity:
+            grown = <uint8_t*>realloc(self.canonical, size)
             if grown == NULL:
                 return NO_MEMORY
             self.canonical = grown
-            self.canonical_capacity = need
-        for index in range(labels.count):
-            size = append_text(self.canonical, size, labels.label[index].name)
-            size = append_text(self.canonical, size, labels.label[index].value)
+            self.canonical_capacity = size
+        write_canonical(labels, self.canonical)
         out[0] = hash_bytes(&self.secret, self.canonical, size, DOMAIN_IDENTITY)
         return OK
 
-    cdef uint32_t find_identity(self, const Fingerprint* identity) noexcept nogil:
-        return find(&self.identities, identity.low, <uint32_t>identity.high)
-
-    cdef Status register(self, const Fingerprint* identity, const LabelList* labels, uint32_t minute, uint32_t* out) noexcept nogil:
+    cdef Status register(self, const Fingerprint* identity, const LabelList* labels, uint32_t minute,
+                         uint32_t* out) noexcept nogil:
         """Give arranged labels the next id. They must not have one yet."""
         cdef size_t series = self.series_total
         cdef uint64_t* starts = <uint64_t*>self.pair_starts.start
@@ -503,7 +455,9 @@ cdef class SeriesIndex:
         if series + 2 >= SERIES_CAPACITY or at + labels.count >= <uint64_t>PAIR_CAPACITY:
             return NO_MEMORY
         for index in range(labels.count):
-            if self.symbol_of(labels.label[index].name, &pair.name) != OK or self.symbol_of(labels.label[index].value, &pair.value) != OK:
+            if self.symbol_of(labels.label[index].name, &pair.name) != OK:
+                return NO_MEMORY
+            if self.symbol_of(labels.label[index].value, &pair.value) != OK:
                 return NO_MEMORY
             (<Pair*>self.pairs.start)[at + index] = pair
         if not insert(&self.identities, identity.low, <uint32_t>identity.high, <uint32_t>series):
@@ -540,131 +494,4 @@ cdef class SeriesIndex:
 
     cdef Text text_of_symbol(self, size_t symbol) noexcept nogil:
         cdef uint64_t* starts = <uint64_t*>self.symbol_starts.start
-        cdef Text text
-        text.at = self.texts.start + starts[symbol]
-        text.size = <uint32_t>(starts[symbol + 1] - starts[symbol])
-        return text
-
-
-cdef inline Status checked_labels(LabelsOf labels_of, void* codec, const Record* record, LabelList* labels) noexcept nogil:
-    """Labels of a record, every one of them UTF-8."""
-    cdef uint32_t index
-    cdef Status status
-    labels.count = 0
-    labels.scratch_used = 0
-    status = labels_of(codec, record, labels)
-    if status != OK:
-        return status
-    for index in range(min(labels.count, <uint32_t>LABELS_MAX)):
-        status = check_utf8(labels.label[index].name)
-        if status != OK:
-            return status
-        status = check_utf8(labels.label[index].value)
-        if status != OK:
-            return status
-    return OK
-
-
-cdef inline int compare_text(Text left, Text right) noexcept nogil:
-    cdef int order = memcmp(left.at, right.at, min(left.size, right.size))
-    if order != 0:
-        return order
-    return (left.size > right.size) - (left.size < right.size)
-
-
-cdef inline size_t append_text(uint8_t* out, size_t at, Text text) noexcept nogil:
-    memcpy(out + at, &text.size, 4)
-    if text.size:
-        memcpy(out + at + 4, text.at, text.size)
-    return at + 4 + text.size
-
-
-cdef int check_range(size_t first, size_t count, size_t total) except -1:
-    if count > total or first > total - count:
-        raise IndexError(f"expected a range within [0, {total}), got {count} from {first}")
-    return 0
-
-
-cdef int check_offsets(int64_t[::1] offsets, size_t count_min, Py_ssize_t end) except -1:
-    """Offsets as Arrow has them: enough of them, ascending, from 0 or above to at most ``end``."""
-    if <size_t>offsets.shape[0] < count_min or bool(np.any(np.diff(offsets, prepend=0, append=end) < 0)):
-        raise InvariantBroken("offsets of series on disk do not ascend within their data")
-    return 0
-
-
-cdef inline Text text_at(int64_t[::1] offsets, const uint8_t[::1] data, size_t index) noexcept:
-    cdef Text text
-    text.size = <uint32_t>(offsets[index + 1] - offsets[index])
-    text.at = &data[offsets[index]] if text.size else NULL
-    return text
-
-
-cdef inline uint32_t find(const Table* table, uint64_t low, uint32_t high) noexcept nogil:
-    cdef size_t place = low & table.mask
-    cdef const Slot* slot = &table.slots[place]
-    while slot.series != SERIES_NONE:
-        if slot.low == low and slot.high == high:
-            return slot.series
-        place = (place + 1) & table.mask
-        slot = &table.slots[place]
-    return SERIES_NONE
-
-
-cdef bint open_table(Table* table, size_t size) noexcept nogil:
-    table.slots = <Slot*>malloc(size * sizeof(Slot))
-    table.mask = size - 1
-    table.used = 0
-    if table.slots == NULL:
-        return False
-    memset(table.slots, 0xFF, size * sizeof(Slot))
-    return True
-
-
-cdef void clear_table(Table* table) noexcept nogil:
-    memset(table.slots, 0xFF, (table.mask + 1) * sizeof(Slot))
-    table.used = 0
-
-
-cdef inline void place_slot(Table* table, Slot slot) noexcept nogil:
-    cdef size_t place = slot.low & table.mask
-    while table.slots[place].series != SERIES_NONE:
-        place = (place + 1) & table.mask
-    table.slots[place] = slot
-
-
-cdef bint insert(Table* table, uint64_t low, uint32_t high, uint32_t series) noexcept nogil:
-    """Add an entry that is not there; the table is kept at most 5/8 full."""
-    cdef Table grown
-    cdef size_t index
-    cdef Slot slot
-    if (table.used + 1) * 8 > (table.mask + 1) * 5:
-        if not open_table(&grown, (table.mask + 1) * 2):
-            return False
-        for index in range(table.mask + 1):
-            if table.slots[index].series != SERIES_NONE:
-                place_slot(&grown, table.slots[index])
-        grown.used = table.used
-        free(table.slots)
-        table[0] = grown
-    slot.low = low
-    slot.high = high
-    slot.series = series
-    place_slot(table, slot)
-    table.used += 1
-    return True
-
-
-cdef int reserve(Region* region, size_t size) except -1:
-    """Address space without memory behind it; pages come, zeroed, as they are touched."""
-    cdef void* start = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-    if start == MAP_FAILED:
-        raise MemoryError(f"reserving {size} bytes of address space for the series index")
-    region.start = <uint8_t*>start
-    region.reserved = size
-    return 0
-
-
-cdef void release(Region* region) noexcept:
-    if region.start != NULL:
-        munmap(region.start, region.reserved)
-        region.start = NULL
+        return Text(self.texts.start + starts[symbol], <uint32_t>(starts[symbol + 1] - starts[symbol]))

@@ -54,8 +54,9 @@ cdef struct Label:
     Text name
     Text value
 
-# The labels of one series, as a codec reads them out of a frame. Any order; not yet checked. All labels below count (at most
-# LABELS_MAX of them) are set. A codec whose rewritten text does not fit the scratch sets scratch_used above SCRATCH_BYTES: too long.
+# The labels of one series, as a codec reads them out of a frame. Any order; not yet checked. All labels below count (at
+# most LABELS_MAX of them) are set. A codec whose rewritten text does not fit the scratch sets scratch_used above
+# SCRATCH_BYTES: too long.
 cdef struct LabelList:
     uint32_t count
     Label label[LABELS_MAX]
@@ -68,7 +69,7 @@ cdef struct Fingerprint:
 
 # One appearance of a series in a frame: rows [first_row, first_row + rows) of the batch are its samples.
 cdef struct Record:
-    Fingerprint key         # keyed hash of the labels as they stand on the wire: the name of a raw form, not an identity
+    Fingerprint key         # keyed hash of the labels as they stand on the wire: names a raw form, not an identity
     const uint8_t* origin   # where the codec finds the labels again
     uint32_t origin_size
     uint32_t kind           # the codec's own; remote write: 0 floats, 1 histogram count, 2 histogram sum
@@ -78,5 +79,6 @@ cdef struct Record:
     uint8_t refusal         # set where series is SERIES_NONE and rows > 0
     uint8_t missed          # its raw form was not known: its labels have been read
 
-# Reads the labels of a record again. Returns OK, or what is wrong with the bytes; LabelList.count is LABELS_MAX + 1 for too many.
+# Reads the labels of a record again. Returns OK, or what is wrong with the bytes; LabelList.count is LABELS_MAX + 1 for
+# too many.
 ctypedef Status (*LabelsOf)(void* codec, const Record* record, LabelList* out) noexcept nogil

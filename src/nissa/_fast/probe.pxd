@@ -1,0 +1,78 @@
+# A probe table: from 96 bits of a fingerprint to a number, open addressing with linear probing, at most 5/8 full.
+#
+#   place = low & mask        | low  high  7 | empty | low  high  12 | low  high  3 | empty | …        16 bytes a slot
+#
+# One cache line holds four slots, so a look-up costs one miss; whoever has many prefetches them. The bits come from a
+# keyed hash, so nobody can aim for a crowded place.
+
+from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+
+from nissa._fast.types cimport SERIES_NONE
+
+# One entry of a probe table: 96 bits of a fingerprint and what it stands for. Empty where series is SERIES_NONE.
+cdef struct Slot:
+    uint64_t low
+    uint32_t high
+    uint32_t series
+
+cdef struct Table:
+    Slot* slots
+    size_t mask             # size - 1; the size is a power of two
+    size_t used
+
+
+cdef inline uint32_t find(const Table* table, uint64_t low, uint32_t high) noexcept nogil:
+    cdef size_t place = low & table.mask
+    cdef const Slot* slot = &table.slots[place]
+    while slot.series != SERIES_NONE:
+        if slot.low == low and slot.high == high:
+            return slot.series
+        place = (place + 1) & table.mask
+        slot = &table.slots[place]
+    return SERIES_NONE
+
+
+cdef inline bint open_table(Table* table, size_t size) noexcept nogil:
+    table.slots = <Slot*>malloc(size * sizeof(Slot))
+    table.mask = size - 1
+    table.used = 0
+    if table.slots == NULL:
+        return False
+    memset(table.slots, 0xFF, size * sizeof(Slot))
+    return True
+
+
+cdef inline void clear_table(Table* table) noexcept nogil:
+    memset(table.slots, 0xFF, (table.mask + 1) * sizeof(Slot))
+    table.used = 0
+
+
+cdef inline void place_slot(Table* table, Slot slot) noexcept nogil:
+    cdef size_t place = slot.low & table.mask
+    while table.slots[place].series != SERIES_NONE:
+        place = (place + 1) & table.mask
+    table.slots[place] = slot
+
+
+cdef inline bint insert(Table* table, uint64_t low, uint32_t high, uint32_t series) noexcept nogil:
+    """Add an entry that is not there; the table is kept at most 5/8 full."""
+    cdef Table grown
+    cdef size_t index
+    cdef Slot slot
+    if (table.used + 1) * 8 > (table.mask + 1) * 5:
+        if not open_table(&grown, (table.mask + 1) * 2):
+            return False
+        for index in range(table.mask + 1):
+            if table.slots[index].series != SERIES_NONE:
+                place_slot(&grown, table.slots[index])
+        grown.used = table.used
+        free(table.slots)
+        table[0] = grown
+    slot.low = low
+    slot.high = high
+    slot.series = series
+    place_slot(table, slot)
+    table.used += 1
+    return True
