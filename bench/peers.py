@@ -36,7 +36,7 @@ SETTLE_S = 5.0
 SAMPLE_FILES = {"nissa": ["blocks"], "victoria-metrics": ["data"], "prometheus": ["wal", "chunks_head"]}
 RECORD = struct.Struct("<Iq")
 # Sealing happens while it is measured: by count during the run, by age while settling.
-SEALING = {"storage.seal_samples": "1000000", "storage.seal_interval_ms": "2000"}
+SEALING = {"storage.seal_samples": "1000000", "storage.seal_interval_ms": "3000"}
 
 
 @dataclass(frozen=True)

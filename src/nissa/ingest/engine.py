@@ -282,8 +282,8 @@ class Engine:
             try:
                 outcome = pipeline.take(frame, self._journal.append)
             except NissaError as error:
-                # Without the frames it came through: they hold the body, and this one holds the error. Such a circle would
-                # keep every refused body until the collector runs, which is seldom (GC_THRESHOLD).
+                # Without the frames it came through: they hold the body, and this one holds the error. Such a circle
+                # would keep every refused body until the collector runs, which is seldom (GC_THRESHOLD).
                 error.__context__ = None
                 outcome = error.with_traceback(None)
             except Exception as error:  # the frame is settled like any other, the next ones are refused

@@ -130,7 +130,7 @@ def _csv_rows(index: SeriesView, batch: SampleBatch) -> bytes:
     rows = pa.table(columns, names=["name", "labels", "timestamp_ms", "value"])
     sink = pa.BufferOutputStream()
     csv.write_csv(rows, sink, csv.WriteOptions(include_header=False, quoting_style="needed"))
-    return sink.getvalue().to_pybytes()
+    return bytes(sink.getvalue())
 
 
 class ChunkSink(IOBase):
