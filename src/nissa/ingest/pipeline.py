@@ -199,4 +199,3 @@ def source_of(frame: Frame) -> str:
 _LIMITED = str(Refusal.SERIES_LIMIT)
 _OUTSIDE = (str(Refusal.TOO_OLD), str(Refusal.TOO_NEW))
 _SOURCES = {(source, codec): f"{source.name.lower()}/{codec.name.lower()}" for source in Source for codec in Codec}
-

@@ -19,8 +19,8 @@ from nissa.store.read import Snapshot
 class Engine(_Engine):
     """The engine on a data directory, in this process: ``ingest`` bodies, ``snapshot`` what is there, ``close``.
 
-        with nissa.Engine("./nissa-data") as engine:
-            receipt = engine.ingest(body, Codec.REMOTE_WRITE_1, Encoding.SNAPPY)
+    with nissa.Engine("./nissa-data") as engine:
+        receipt = engine.ingest(body, Codec.REMOTE_WRITE_1, Encoding.SNAPPY)
     """
 
     def __init__(self, data_dir: str | Path, config: Config | None = None) -> None:
