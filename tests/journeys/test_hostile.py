@@ -236,6 +236,7 @@ def test_hostile_bodies_are_refused_and_nobody_else_notices(daemon: Daemon) -> N
 def test_refused_bodies_do_not_pile_up(daemon: Daemon) -> None:
     """The same large body refused again and again takes the memory of a few of them: none is kept behind its answer."""
     bomb = Case("a snappy bomb", snappy(bytes(64 * MIB)), 413, ())
+    daemon.export()  # what is loaded after the ready line is there from here on
     attack(daemon, bomb)
     before_bytes = daemon.rss_bytes
     for _ in range(BOMBS):
