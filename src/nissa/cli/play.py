@@ -62,15 +62,19 @@ class DaemonTarget:
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname:
             raise BadQuery(f"expected http://HOST:PORT of a daemon's ingest endpoint, got {url!r}")
+        self._url = url
         self._connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=TIMEOUT_S)
         self._played = played
 
     def play(self, frame: Frame) -> None:
-        """Post the frame and wait for the answer."""
+        """Post the frame and wait for the answer. Raises: Unavailable."""
         if frame.codec == Codec.TALLY:
             return  # a note of the recording daemon about itself, nothing that was sent
         for _ in range(TRIES_MAX):
-            status, wait_s = self._post(frame)
+            try:
+                status, wait_s = self._post(frame)
+            except (OSError, http.client.HTTPException) as error:
+                raise Unavailable(f"no answer from {self._url}: {error}") from error
             self._played.outcomes[f"status {status}"] += 1
             if wait_s is None:
                 return
@@ -113,8 +117,11 @@ class DirectoryTarget:
         """Give the frame to the engine, at most IN_FLIGHT_MAX ahead of its commits."""
         self._now_ms = max(self._now_ms, frame.received_ms)
         if self._engine is None:
-            from nissa.ingest.engine import Engine  # heavy, and playing into a daemon does without it
+            # Heavy, and playing into a daemon does without them.
+            from nissa.ingest.engine import Engine
+            from nissa.service.embedded import log_without_locals
 
+            log_without_locals()
             self._engine = Engine(self._directory, self._config, lambda: self._now_ms)
         while self._engine.pressure:
             time.sleep(PRESSURE_WAIT_S)

@@ -1,7 +1,15 @@
-"""What ``nissa.Engine`` and ``nissa.open`` are: the rooms put together without sockets."""
+"""What ``nissa.Engine`` and ``nissa.open`` are: the rooms put together without sockets.
 
+The log belongs to the program around: what it configured of structlog is left alone. Where it configured nothing,
+structlog would print to standard output, and with every traceback the local variables of each frame: whole bodies, other
+people's secrets. There Nissa asks for plain tracebacks on standard error.
+"""
+
+import sys
 from pathlib import Path
 from typing import Any, Self
+
+import structlog
 
 from nissa._fast.series import SeriesIndex
 from nissa.config.load import load_config
@@ -25,6 +33,7 @@ class Engine(_Engine):
 
     def __init__(self, data_dir: str | Path, config: Config | None = None) -> None:
         """Open ``data_dir`` for writing. Raises what ``ingest.engine.Engine`` raises."""
+        log_without_locals()
         super().__init__(Path(data_dir), config if config is not None else load_config(None, {}, {}), wall_ms)
 
     def __enter__(self) -> Self:
@@ -39,7 +48,17 @@ def open_directory(data_dir: str | Path) -> Reader:
 
     Raises: ConfigInvalid where it is none, UnknownFormat, Damaged.
     """
+    log_without_locals()
     return Reader(lambda: DirectoryView(Path(data_dir)))
+
+
+def log_without_locals() -> None:
+    """Plain tracebacks on standard error, unless this program has configured structlog already."""
+    if structlog.is_configured():
+        return
+    renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    processors = [*structlog.get_config()["processors"][:-1], renderer]  # the last one of the defaults is the renderer
+    structlog.configure(processors=processors, logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 class DirectoryView:
