@@ -81,8 +81,11 @@ class Rig:
 
     def submit(self, samples: Iterable[Sample], source: Source = Source.HTTP) -> "queue.SimpleQueue[Outcome]":
         """Hand a frame in; its outcome will be in the queue."""
+        return self.submit_frame(Frame(Codec.REMOTE_WRITE_1, Encoding.IDENTITY, source, self.now_ms, body_of(samples)))
+
+    def submit_frame(self, frame: Frame) -> "queue.SimpleQueue[Outcome]":
+        """Hand any frame in."""
         settled: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        frame = Frame(Codec.REMOTE_WRITE_1, Encoding.IDENTITY, source, self.now_ms, body_of(samples))
         self.engine.submit(frame, settled.put)
         return settled
 
@@ -143,9 +146,13 @@ class Rig:
                 total.refuse(reason, count)
         return total
 
+    def check_rows(self) -> None:
+        """Rows are those of the dictionary."""
+        assert self.read() == self.rows
+
     def check(self) -> None:
         """Rows and counters are those of the dictionary."""
-        assert self.read() == self.rows
+        self.check_rows()
         total = self.total()
         assert (total.stored, total.duplicate) == (len(self.rows), self.accepted - len(self.rows)), total
         assert (total.in_flight, total.refused) == (0, dict(self.refused)), total

@@ -79,6 +79,7 @@ class Engine:
         self._checkpoint_owed = False
         self._checkpoint: Generation | None = None  # what ingestion waits for after a failure of the journal
         self._closing = False
+        self._closed = threading.Event()
         self._broken: str | None = None
         self._started_ms = clock()
         self._thread = threading.Thread(target=self._run, name="nissa-engine", daemon=True)
@@ -222,14 +223,19 @@ class Engine:
 
     def _close(self) -> None:
         with self._submit_lock:
-            if self._closing:
-                return
-            self._closing = True
-            self._inbox.put(None)
-        self._thread.join()
-        self._committer.stop()
-        self._sealer.stop()
-        self._opened.close()
+            first, self._closing = not self._closing, True
+            if first:
+                self._inbox.put(None)
+        if not first:  # whichever close returns, the directory has been given back
+            self._closed.wait()
+            return
+        try:
+            self._thread.join()
+            self._committer.stop()
+            self._sealer.stop()
+            self._opened.close()
+        finally:
+            self._closed.set()
 
     # ---- the engine thread ----
 
