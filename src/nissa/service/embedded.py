@@ -1,8 +1,8 @@
 """What ``nissa.Engine`` and ``nissa.open`` are: the rooms put together without sockets.
 
 The log belongs to the program around: what it configured of structlog is left alone. Where it configured nothing,
-structlog would print to standard output, and with every traceback the local variables of each frame: whole bodies, other
-people's secrets. There Nissa asks for plain tracebacks on standard error.
+structlog would print to standard output, and with every traceback the local variables of each frame: whole bodies,
+other people's secrets. There Nissa asks for plain tracebacks on standard error.
 """
 
 import sys
