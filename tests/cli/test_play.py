@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from nissa.cli.play import DaemonTarget, Pace, Played, play_frames
-from nissa.model.errors import BadQuery
+from nissa.model.errors import BadQuery, Unavailable
 from nissa.model.frame import Codec, Encoding, Frame, Source
 
 
@@ -88,6 +88,13 @@ def test_a_daemon_gets_frames_as_they_were_and_again_when_it_says_so(endpoint: t
     assert handler.got == [write, write, packet]
     assert (played.frames, played.samples, len(steps)) == (3, 6, 3)
     assert played.outcomes == Counter({"status 503": 1, "status 204": 2})
+
+
+def test_a_daemon_that_is_not_there_is_named() -> None:
+    """Nobody listening is told with the address that was tried."""
+    target = DaemonTarget("http://127.0.0.1:1", Played())
+    with pytest.raises(Unavailable, match=r"http://127\.0\.0\.1:1: "):
+        target.play(frame(1))
 
 
 @pytest.mark.parametrize("url", ["https://h:1", "http://", "ftp://h", "http://:80"])

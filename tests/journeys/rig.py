@@ -121,6 +121,12 @@ def running(directory: Path, *arguments: str, environment: dict[str, str] | None
             daemon.kill()
 
 
+def nissa_command(*arguments: str | Path) -> bytes:
+    """What ``nissa ARGUMENTS`` writes to its standard output. Raises CalledProcessError unless it exits with 0."""
+    command = [sys.executable, "-m", "nissa.cli.main", *map(str, arguments)]
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=120).stdout
+
+
 def connect(url: str) -> http.client.HTTPConnection:
     """A connection to the host of ``url``."""
     parts = urlsplit(url)

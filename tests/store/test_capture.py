@@ -56,6 +56,7 @@ def test_what_was_flushed_is_readable_before_the_end(tmp_path: Path) -> None:
     """A capture can be read while it is written; a half-written frame at the end is left out."""
     path = tmp_path / "day.capture"
     writer = CaptureWriter(path, 1)
+    assert list(read_capture(path)) == []
     for frame in FRAMES:
         writer.append(frame)
     writer.flush()

@@ -1,6 +1,7 @@
 """``--capture FILE``: every frame that comes in is also written to a capture, as received, before the engine judges it.
 
-A capture is a recording, not a promise: where its disk fails, recording ends and receiving goes on.
+A capture is a recording, not a promise: where its disk fails, recording ends and receiving goes on, and a killed daemon
+leaves it without the frames of about its last second.
 """
 
 import threading
@@ -11,7 +12,10 @@ import structlog
 
 from nissa.model.frame import Frame
 from nissa.model.intake import Intake, Settle
+from nissa.model.units import SECOND_MS
 from nissa.store.capture import CaptureWriter
+
+FLUSH_INTERVAL_MS = SECOND_MS  # by the times of frames: one call per second, not per frame
 
 log = structlog.get_logger()
 
@@ -24,7 +28,8 @@ class CapturingIntake:
         self._inner = inner
         self._path = path
         self._lock = threading.Lock()
-        self._writer: CaptureWriter | None = CaptureWriter(path, clock())
+        self._flushed_ms = clock()
+        self._writer: CaptureWriter | None = CaptureWriter(path, self._flushed_ms)
 
     def submit(self, frame: Frame, settle: Settle) -> None:
         """Write ``frame`` down, then hand it on."""
@@ -32,6 +37,9 @@ class CapturingIntake:
             if self._writer is not None:
                 try:
                     self._writer.append(frame)
+                    if abs(frame.received_ms - self._flushed_ms) >= FLUSH_INTERVAL_MS:
+                        self._writer.flush()
+                        self._flushed_ms = frame.received_ms
                 except OSError as error:
                     log.error("the capture ends here", path=str(self._path), reason=str(error))
                     self._finish()

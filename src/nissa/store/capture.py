@@ -69,6 +69,7 @@ class CaptureWriter:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
         self._file = io.BufferedWriter(io.FileIO(fd, "w"), _BUFFER_BYTES)
         self._file.write(header)
+        self._file.flush()  # a capture from its first moment, whatever happens before the first frame
 
     def append(self, frame: Frame, new_series: int = 0) -> None:
         """Add ``frame``. Raises: OSError."""
