@@ -165,12 +165,18 @@ class BadDisk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str, number: int = errno.EIO) -> None:
         self._real: Callable[..., Any] = getattr(os, name)
         self._number = number
+        self._good_calls = 0
         self.failing = False
         self.calls = 0
         monkeypatch.setattr(os, name, self._call)
 
+    def fail_after(self, good_calls: int) -> None:
+        """Fail, but for the first ``good_calls``."""
+        self._good_calls, self.failing = good_calls, True
+
     def _call(self, *arguments: Any) -> Any:
-        if not self.failing:
+        if not self.failing or self._good_calls > 0:
+            self._good_calls -= 1
             return self._real(*arguments)
         self.calls += 1
         raise OSError(self._number, os.strerror(self._number))
