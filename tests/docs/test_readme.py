@@ -1,7 +1,7 @@
 """The README's promises, kept: its Python runs, in order, against a daemon that was just started."""
 
+import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 READY = re.compile(r"ready ingest=(\S+) api=(\S+) data=(\S+)")
+NISSA = 'nissa() { LD_PRELOAD="$SANITIZERS" $COMMAND "$@"; }'
 INGEST, API = "http://127.0.0.1:9470", "http://127.0.0.1:9471"
 
 
@@ -103,18 +104,28 @@ def test_shell_blocks_run(tmp_path: Path) -> None:
     """The curl and nissa lines answer, against a fresh daemon."""
     daemon = Daemon(tmp_path)
     try:
-        environment_path = Path(sys.executable).parent
         for text in blocks("bash"):
             if "make " in text:
                 continue
-            if text.startswith("nissa ") and not (environment_path / "nissa").exists():
-                text = text.replace("nissa ", f"{sys.executable} -m nissa.cli.main ", 1)
-            shell = shutil.which("bash") or "sh"
-            script = f"export PATH={environment_path}:$PATH\n{daemon.here(text)}"
-            result = subprocess.run([shell, "-euc", script], cwd=tmp_path, capture_output=True, check=False)
+            script = f"{NISSA}\n{daemon.here(text)}"
+            result = subprocess.run(
+                ["bash", "-euc", script],
+                cwd=tmp_path,
+                env=shell_environment(),
+                capture_output=True,
+                check=False,
+                timeout=120,
+            )
             assert result.returncode == 0, f"{text}\n{result.stderr.decode()}"
     finally:
         assert daemon.stop() == 0
+
+
+def shell_environment() -> dict[str, str]:
+    """As for any reader, with the nissa command of this build. Sanitizers are for it alone: curl may hang with them."""
+    installed = Path(sys.executable).with_name("nissa")
+    command = str(installed) if installed.exists() else f"{sys.executable} -m nissa.cli.main"
+    return {**os.environ, "COMMAND": command, "SANITIZERS": os.environ.get("LD_PRELOAD", ""), "LD_PRELOAD": ""}
 
 
 def test_the_first_page_names_the_default_ports() -> None:
