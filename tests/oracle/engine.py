@@ -184,10 +184,10 @@ class BadDisk:
 
 def copied_at_once(path: Path, copy: Path) -> bool:
     """Copy a directory; False where it changed meanwhile, for then no moment looked like the copy."""
-    before = _stamps(path)
+    before = stamps(path)
     try:
         shutil.copytree(path, copy)
-        if before == _stamps(path):
+        if before == stamps(path):
             return True
     except (shutil.Error, FileNotFoundError):
         pass
@@ -195,7 +195,7 @@ def copied_at_once(path: Path, copy: Path) -> bool:
     return False
 
 
-def _stamps(path: Path) -> dict[Path, tuple[int, int]]:
+def stamps(path: Path) -> dict[Path, tuple[int, int]]:
     """Size and time of change of every file but SQLite's shared memory, which is no part of what stays."""
     files = [one for one in path.rglob("*") if one.is_file() and not one.name.endswith("-shm")]
     return {one: (one.stat().st_size, one.stat().st_mtime_ns) for one in files}

@@ -1,0 +1,206 @@
+"""Opening a directory: whatever state it was left in, what was acknowledged is there, in bounded memory."""
+
+import errno
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from nissa.ingest import pipeline as pipeline_module
+from nissa.ingest.generation import Generation, GenerationWriter
+from nissa.ingest.pipeline import Pipeline
+from nissa.ingest.recover import HEADS_MAX, open_directory, read_directory
+from nissa.model.errors import ConfigInvalid, Damaged, DirectoryLocked, Malformed
+from nissa.model.receipt import Receipt
+from nissa.model.units import KIB
+from nissa.store.read import Snapshot
+from oracle.engine import NOW_MS, ONE, BadDisk, Rig, Rows, config_of, rows_in, stamps
+
+SEAL_SAMPLES = 50
+
+
+def filled(rig: Rig, frames: int = 60) -> None:
+    """Frames of 10 rows, one duplicate among them, all in the journal; a small head from the next opening on."""
+    for turn in range(frames):
+        rows = [(f"m{at}", NOW_MS + turn, ONE) for at in range(9)]
+        rig.keep([*rows, rows[0]])
+    rig.config = config_of(storage={"seal_samples": SEAL_SAMPLES})
+
+
+def seen_outside(path: Path) -> Rows:
+    """What a reader without the lock sees."""
+    read = read_directory(path)
+    return rows_in(Snapshot(path, read.blocks, read.pipeline.head.snapshot()), read.pipeline.index)
+
+
+def heaviest_replay(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The heaviest head of replays from here on, in a list of one."""
+    heaviest, real = [0], Pipeline.replay
+
+    def replay(self: Pipeline, *arguments: object) -> None:
+        real(self, *arguments)  # type: ignore[arg-type]
+        heaviest[0] = max(heaviest[0], self.head.weight)
+
+    monkeypatch.setattr(Pipeline, "replay", replay)
+    return heaviest
+
+
+def test_a_large_journal_is_sealed_on_the_way(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than fits a few heads is brought into blocks while it is replayed; nothing is lost or counted twice."""
+    filled(rig)
+    heaviest = heaviest_replay(monkeypatch)
+    rig.crash()
+    assert 0 < heaviest[0] <= HEADS_MAX * SEAL_SAMPLES + 11
+    assert rig.engine.status()["blocks"]["count"] >= 5
+    rig.check()
+    rig.keep([("after", NOW_MS, ONE)])
+    rig.crash()
+    rig.check()
+
+
+@pytest.mark.parametrize("seals", [0, 1, 3])
+def test_a_crash_while_it_is_sealed_on_the_way(rig: Rig, monkeypatch: pytest.MonkeyPatch, seals: int) -> None:
+    """Killed after some of its seals, recovery goes on behind them the next time."""
+    filled(rig)
+    rig.engine.close()
+    left, real = [seals], GenerationWriter.write
+
+    class Killed(BaseException):
+        """No handler of errors sees it."""
+
+    def write(self: GenerationWriter, generation: Generation) -> None:
+        if not left[0]:
+            raise Killed
+        left[0] -= 1
+        real(self, generation)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GenerationWriter, "write", write)
+        with pytest.raises(Killed):
+            rig._open()
+    assert seen_outside(rig.path) == rig.rows
+    rig.engine = rig._open()
+    rig.check()
+
+
+def test_a_full_disk_does_not_keep_it_closed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing can be sealed on the way recovery goes on in memory; it is sealed when the disk has room again."""
+    filled(rig)
+    rig.engine.close()
+    disk = BadDisk(monkeypatch, "write", errno.ENOSPC)
+    disk.failing = True
+    heaviest = heaviest_replay(monkeypatch)
+    rig.engine = rig._open()
+    assert heaviest[0] >= 60 * 11
+    assert 1 <= disk.calls <= 10
+    rig.check()
+    disk.failing = False
+    rig.restart()
+    rig.engine.flush()
+    rig.check()
+
+
+def test_a_journal_that_is_gone(rig: Rig) -> None:
+    """With the journal deleted blocks are served, and new frames are numbered behind the checkpoint."""
+    rig.keep([("a", NOW_MS, ONE)])
+    rig.engine.close(seal=True)
+    shutil.rmtree(rig.path / "journal")
+    rig.engine = rig._open()
+    rig.check()
+    assert rig.keep([("b", NOW_MS, ONE)]).lsn > 1
+    rig.crash()
+    rig.check()
+
+
+def test_frames_that_nobody_takes_any_more(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame this version refuses is counted and passed over; those behind it are replayed."""
+    rig.keep([("a", NOW_MS, ONE)])
+    rig.send([("b", NOW_MS, ONE)])
+    rig.keep([("c", NOW_MS, ONE)])
+    real, calls = pipeline_module.decode, [0]
+
+    def decode(*arguments: object) -> object:
+        calls[0] += 1
+        if calls[0] == 2:
+            raise Malformed("no longer understood")
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pipeline_module, "decode", decode)
+    rig.crash()
+    assert rig.engine.status()["recovery"]["refused_frames"] == 1
+    rig.check_rows()
+
+
+def test_damage_costs_only_what_it_hit(rig: Rig) -> None:
+    """A rotten frame is told; what later frames brought is all there, though a series limit was counted with it."""
+    rig.config = config_of(series={"active_max": 3})
+    rig.restart()
+    rig.keep([("first", NOW_MS, ONE)])
+    assert isinstance(rig.send([("rotten", NOW_MS, ONE)]), Receipt)
+    outcome = rig.send([("rotten", NOW_MS + 1, ONE), ("third", NOW_MS, ONE), ("fourth", NOW_MS, ONE)])
+    assert isinstance(outcome, Receipt)
+    assert outcome.refused == {"series_limit": 1}
+    rig.engine.close()
+    segments = [one for one in sorted((rig.path / "journal").glob("*.journal")) if b"rotten" in one.read_bytes()]
+    segments[0].write_bytes(segments[0].read_bytes().replace(b"rotten", b"Rotten", 1))
+    rig.engine = rig._open()
+    assert rig.engine.status()["recovery"]["rot_frames"] == 1
+    rows = rig.read()
+    assert rows.items() >= {("first", NOW_MS): ONE, ("rotten", NOW_MS + 1): ONE, ("third", NOW_MS): ONE}.items()
+    assert ("rotten", NOW_MS) not in rows
+
+
+def test_readers_beside_a_daemon(rig: Rig) -> None:
+    """Whenever a directory is read from outside: what was acknowledged before, nothing twice, nothing never sent."""
+    rig.config = config_of(storage={"seal_samples": SEAL_SAMPLES, "segment_bytes": 16 * KIB, "compaction_fan_in": 2})
+    rig.restart()
+    done, wrong = threading.Event(), []
+
+    def read() -> None:
+        while not done.is_set():
+            before = set(rig.rows)
+            seen = seen_outside(rig.path).keys()
+            if not before <= seen or len(seen) > len(rig.rows) + 10:
+                wrong.append(before - seen)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    for turn in range(80):
+        rig.keep([(f"m{at}", NOW_MS + turn, ONE) for at in range(10)])
+    done.set()
+    thread.join()
+    assert not wrong
+    assert seen_outside(rig.path) == rig.rows
+
+
+def test_reading_changes_nothing(rig: Rig, tmp_path: Path) -> None:
+    """A reader leaves every file as it was, and takes no directory that is none."""
+    filled(rig, 20)
+    rig.engine.close()
+    before = stamps(rig.path)
+    assert seen_outside(rig.path) == rig.rows
+    after = {path: stamp for path, stamp in stamps(rig.path).items() if not path.name.endswith("-wal")}
+    assert after == before  # SQLite makes its empty log, for its locks
+    with pytest.raises(ConfigInvalid):
+        read_directory(tmp_path / "nothing")
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_what_cannot_be_opened_is_given_back(rig: Rig) -> None:
+    """Damage is told by name and leaves no lock behind: put right, the directory opens."""
+    rig.keep([("a", NOW_MS, ONE)])
+    rig.engine.close(seal=True)
+    (series,) = rig.path.rglob("series-*.parquet")
+    good = series.read_bytes()
+    series.write_bytes(good[:-20] + bytes(20))
+    for _ in range(2):
+        with pytest.raises(Damaged, match=series.name):
+            open_directory(rig.path, rig.config, lambda: NOW_MS)
+    series.write_bytes(good)
+    opened = open_directory(rig.path, rig.config, lambda: NOW_MS)
+    with pytest.raises(DirectoryLocked):
+        rig._open()
+    opened.close()
+    rig.engine = rig._open()
+    rig.check()
