@@ -1,0 +1,77 @@
+"""Slow obvious twin of ``_fast/ttl``: a dictionary, and a list of everything that was ever stored."""
+
+from dataclasses import dataclass, field
+
+Key = tuple[int, int]
+
+
+@dataclass
+class Entry:
+    """One stored key."""
+
+    key: Key
+    lsn: int
+    expires_ms: int
+    dead: bool = False
+
+
+@dataclass
+class Map:
+    """As TtlMap, one key at a time."""
+
+    entries_max: int
+    line: list[Entry] = field(default_factory=list)
+    held: dict[Key, Entry] = field(default_factory=dict)
+    cursor: int = 0
+    pass_end: int = 0
+    evicted_total: int = 0
+
+    def look_up(self, key: Key, now_ms: int) -> int:
+        """The LSN, or 0."""
+        entry = self.held.get(key)
+        return entry.lsn if entry is not None and entry.expires_ms > now_ms else 0
+
+    def claim(self, key: Key, lsn: int, now_ms: int, expires_ms: int) -> int:
+        """Who had it, or 0: it is remembered now."""
+        known = self.look_up(key, now_ms)
+        if not known:
+            self.store(key, lsn, now_ms, expires_ms)
+        return known
+
+    def store(self, key: Key, lsn: int, now_ms: int, expires_ms: int) -> None:
+        """Remember a key."""
+        entry = self.held.get(key)
+        if entry is not None and entry.expires_ms > now_ms:
+            entry.lsn, entry.expires_ms = lsn, expires_ms
+            return
+        if entry is not None:
+            self.drop(entry)
+        if len(self.held) >= self.entries_max:
+            self.drop(next(entry for entry in self.line if not entry.dead))
+            self.evicted_total += 1
+        self.held[key] = Entry(key, lsn, expires_ms)
+        self.line.append(self.held[key])
+
+    def drop(self, entry: Entry) -> None:
+        """Forget an entry."""
+        entry.dead = True
+        del self.held[entry.key]
+
+    def sweep(self, now_ms: int, entries_slice: int) -> tuple[int, bool]:
+        """Expired entries among the next of a pass; what is dead in front of all others is not looked at."""
+        if self.cursor >= self.pass_end:
+            self.cursor, self.pass_end = 0, len(self.line)
+        oldest = next((place for place, entry in enumerate(self.line) if not entry.dead), len(self.line))
+        self.cursor = max(self.cursor, min(oldest, self.pass_end))
+        removed = 0
+        for entry in self.line[self.cursor : min(self.cursor + entries_slice, self.pass_end)]:
+            if not entry.dead and entry.expires_ms <= now_ms:
+                self.drop(entry)
+                removed += 1
+            self.cursor += 1
+        return removed, self.cursor >= self.pass_end
+
+    def entries(self, above_lsn: int = 0) -> list[tuple[Key, int, int]]:
+        """What is held, oldest first."""
+        live = [entry for entry in self.line if not entry.dead]
+        return [(entry.key, entry.lsn, entry.expires_ms) for entry in live if entry.lsn > above_lsn]

@@ -1,0 +1,170 @@
+"""The expiring map against its twin, and its bounds."""
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from nissa._fast.ttl import TtlMap
+from oracle.ttl import Map
+
+NAMES = 60
+RNG = np.random.default_rng(7)
+SOME_KEYS = RNG.integers(0, 2**64, (NAMES, 2), np.uint64)
+# A third of them begin at one slot of one segment, so that chains and their gaps are met.
+SOME_KEYS[:20, 0] = np.uint64(0xABCDEF01 << 32) + np.arange(20, dtype=np.uint64)
+
+names = st.lists(st.integers(0, NAMES - 1), max_size=12)
+steps = st.integers(0, 6)
+lives = st.integers(1, 12)
+
+
+def pair(key: np.ndarray) -> tuple[int, int]:
+    """A key as the twin has it."""
+    return int(key[0]), int(key[1])
+
+
+class Twins(RuleBasedStateMachine):
+    """The same calls to both."""
+
+    @initialize(entries_max=st.sampled_from([1, 2, 7, 30, 1_000]))
+    def begin(self, entries_max: int) -> None:
+        self.map = TtlMap(entries_max)
+        self.twin = Map(entries_max)
+        self.now_ms = 0
+        self.lsn = 0
+
+    @rule(chosen=names, step=steps, life=lives)
+    def claim(self, chosen: list[int], step: int, life: int) -> None:
+        self.now_ms += step
+        self.lsn += 1
+        expires_ms = self.now_ms + life
+        found = self.map.claim_all(SOME_KEYS[chosen], self.lsn, self.now_ms, expires_ms)
+        wanted = [self.twin.claim(pair(SOME_KEYS[name]), self.lsn, self.now_ms, expires_ms) for name in chosen]
+        assert found.tolist() == wanted
+
+    @rule(chosen=names, step=steps, life=lives)
+    def store(self, chosen: list[int], step: int, life: int) -> None:
+        self.now_ms += step
+        lsns = np.arange(self.lsn + 1, self.lsn + 1 + len(chosen), dtype=np.uint64)
+        self.lsn += len(chosen)
+        self.map.store_all(SOME_KEYS[chosen], lsns, self.now_ms, self.now_ms + life)
+        for name, lsn in zip(chosen, lsns.tolist(), strict=True):
+            self.twin.store(pair(SOME_KEYS[name]), lsn, self.now_ms, self.now_ms + life)
+
+    @rule(entries_slice=st.integers(0, 40), step=steps)
+    def sweep(self, entries_slice: int, step: int) -> None:
+        self.now_ms += step
+        assert self.map.sweep(self.now_ms, entries_slice) == self.twin.sweep(self.now_ms, entries_slice)
+
+    @invariant()
+    def both_hold_the_same(self) -> None:
+        wanted = [self.twin.look_up(pair(key), self.now_ms) for key in SOME_KEYS]
+        assert self.map.look_up_all(SOME_KEYS, self.now_ms).tolist() == wanted
+        assert (self.map.count, self.map.evicted_total) == (len(self.twin.held), self.twin.evicted_total)
+        for above in (0, self.lsn // 2):
+            keys, lsns, expires = self.map.entries(above)
+            assert list(zip(map(pair, keys), lsns.tolist(), expires.tolist(), strict=True)) == self.twin.entries(above)
+
+
+TestTwins = Twins.TestCase
+TestTwins.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_map_that_grows_and_empties_forgets_nothing_and_keeps_nothing(seed: int) -> None:
+    """Tens of thousands of keys: segments split many times over, all are found, all go, memory of entries with them."""
+    rng = np.random.default_rng(seed)
+    keys = rng.integers(0, 2**64, (60_000, 2), np.uint64)
+    held = TtlMap(100_000)
+    empty_bytes = held.memory_bytes
+    for start in range(0, len(keys), 700):
+        part = keys[start : start + 700]
+        assert not held.claim_all(part, start + 1, 0, 10 + start).any()
+    lsns = held.look_up_all(keys, 9)
+    assert lsns.tolist() == [place // 700 * 700 + 1 for place in range(len(keys))]
+    assert held.memory_bytes < 60_000 * 60 + empty_bytes
+    assert not held.look_up_all(rng.integers(0, 2**64, (10_000, 2), np.uint64), 9).any()
+    assert (held.look_up_all(keys, 30_010) != 0).sum() == held.count - np.count_nonzero(lsns <= 30_000)
+    removed = 0
+    finished = False
+    while not finished:
+        dropped, finished = held.sweep(10**9, 7_001)
+        removed += dropped
+    assert (removed, held.count) == (60_000, 0)
+    assert held.memory_bytes < 60_000 * 24 + empty_bytes
+    assert not held.look_up_all(keys, 0).any()
+    assert not held.claim_all(keys, 1, 0, 10).any()
+
+
+def test_a_full_map_forgets_what_was_stored_first() -> None:
+    """The latest entries_max keys are held, however many came."""
+    keys = np.random.default_rng(3).integers(0, 2**64, (30_000, 2), np.uint64)
+    held = TtlMap(5_000)
+    for start in range(0, len(keys), 999):
+        held.claim_all(keys[start : start + 999], 1, 0, 10)
+    assert (held.look_up_all(keys, 0) != 0).tolist() == [False] * 25_000 + [True] * 5_000
+    assert (held.count, held.evicted_total) == (5_000, 25_000)
+
+
+def test_an_entry_that_outlives_all_others_does_not_hold_the_ring() -> None:
+    """Behind a long-lived entry the ring fills with dead ones; at its end that entry is forgotten, nothing else."""
+    keys = np.random.default_rng(4).integers(0, 2**64, (100_000, 2), np.uint64)
+    held = TtlMap(10)
+    held.claim_all(keys[:1], 1, 0, 10**9)
+    for now_ms, start in enumerate(range(1, 20_000, 5)):
+        held.claim_all(keys[start : start + 5], 2, now_ms, now_ms + 1)
+        held.sweep(now_ms + 1, 10_000)
+    assert held.get(*pair(keys[0]), 0) is None
+    assert held.evicted_total == 1
+    assert held.memory_bytes < 10**6
+
+
+def test_what_is_live_does_not_depend_on_sweeping() -> None:
+    """With one life time for all, maps swept often and never answer alike, also when they are full."""
+    rng = np.random.default_rng(5)
+    keys = rng.integers(0, 2**64, (400, 2), np.uint64)
+    swept, unswept = TtlMap(50), TtlMap(50)
+    for now_ms in range(3_000):
+        chosen = keys[rng.integers(0, 400, rng.integers(0, 6))]
+        answers = [held.claim_all(chosen, now_ms + 1, now_ms, now_ms + 20) for held in (swept, unswept)]
+        assert answers[0].tolist() == answers[1].tolist()
+        swept.sweep(now_ms, 10)
+
+
+def test_keys_that_are_no_hashes_are_refused() -> None:
+    """Hundreds of keys with the same first bits: an error, not a table that grows without end; the others stay."""
+    keys = np.zeros((2_000, 2), np.uint64)
+    keys[:, 1] = np.arange(2_000)
+    held = TtlMap(10_000)
+    with pytest.raises(ValueError, match="no hashes"):
+        held.claim_all(keys, 1, 0, 10)
+    assert (held.look_up_all(keys, 0) != 0).tolist() == [place < held.count for place in range(2_000)]
+    assert held.count >= 600
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: TtlMap(0), "entries_max"),
+        (lambda: TtlMap(10**9), "entries_max"),
+        (lambda: TtlMap(1).claim_all(np.zeros((1, 3), np.uint64), 1, 0, 1), "shape"),
+        (lambda: TtlMap(1).claim_all(np.zeros((1, 2), np.uint64), 0, 0, 1), "lsn 0"),
+        (lambda: TtlMap(1).store_all(np.zeros((2, 2), np.uint64), np.zeros(1, np.uint64), 0, 1), "LSN for each"),
+    ],
+)
+def test_what_cannot_be_is_refused(call: object, message: str) -> None:
+    """Limits and shapes are looked at before anything is done."""
+    with pytest.raises(ValueError, match=message):
+        call()  # type: ignore[operator]
+
+
+def test_no_keys_are_no_trouble() -> None:
+    """Empty arrays pass everywhere."""
+    held, none = TtlMap(1), np.empty((0, 2), np.uint64)
+    assert held.claim_all(none, 1, 0, 1).tolist() == []
+    held.store_all(none, np.empty(0, np.uint64), 0, 1)
+    assert held.look_up_all(none, 0).tolist() == []
+    assert held.sweep(5, 10) == (0, True)
+    assert [len(column) for column in held.entries()] == [0, 0, 0]
