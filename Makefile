@@ -7,9 +7,9 @@
 #   make format    let ruff rewrite what it can
 #   make clean     remove everything that is generated, but no data
 #
-# Variables: PYTHON (python3.11), PYTEST (more arguments for every pytest run), RUN (arguments for nissa-ingest).
+# Variables: PYTHON (python3.11 where there is one), PYTEST (more arguments for every pytest run), RUN (arguments for nissa-ingest).
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || echo python3)
 PYTEST ?=
 RUN ?= --data-dir ./nissa-data
 VENV := .venv
@@ -22,8 +22,9 @@ STAGE := scripts/stage
 .DELETE_ON_ERROR:
 
 run: $(VENV)/stamp-built
-	@echo "Send: POST /api/v1/write or /api/v1/telemetry on the ingest address of the ready line (default 127.0.0.1:9470)"
-	@echo "Look: /api/status, /api/v1/labels, /api/v1/export?match[]=up on the api address (default 127.0.0.1:9471)"
+	@echo "Send: Prometheus remote write to http://127.0.0.1:9470/api/v1/write, packets to http://127.0.0.1:9470/api/v1/telemetry"
+	@echo "Look: curl -s http://127.0.0.1:9471/api/v1/export -d 'match[]=nissa_journal_commits_total'    (more: README.md)"
+	@echo "Those are the default ports; the next line tells the ones in use."
 	@exec $(BIN)/nissa-ingest $(RUN)
 
 test: house suite checked sanitize sdist wheel
