@@ -97,6 +97,15 @@ class Daemon:
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    def wait_sealed(self) -> None:
+        """Wait until nothing is left in the head. For tests with a short ``storage.seal_interval_ms``."""
+        for _ in range(START_TIMEOUT_S * 10):
+            status = self.get("/api/status")
+            if status["head"] == {"samples": 0, "sealing": 0}:
+                return
+            time.sleep(0.1)
+        raise RuntimeError(f"the head is not sealed: {status}")
+
     def residue(self) -> dict[str, int]:
         """What the accounting misses, of each source."""
         sources = self.get("/api/v1/accounting")["data"]["sources"]
