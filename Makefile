@@ -7,9 +7,11 @@
 #   make format    let ruff rewrite what it can
 #   make clean     remove everything that is generated, but no data
 #
-# Variables: PYTHON (python3.11 where there is one), PYTEST (more arguments for every pytest run), RUN (arguments for nissa-ingest).
+# Variables: PYTHON (python3.11 where there is one), WORKERS (tests at a time), PYTEST (more arguments for every pytest
+# run), RUN (arguments for nissa-ingest).
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
+WORKERS ?= 2
 PYTEST ?=
 RUN ?= --data-dir ./nissa-data
 VENV := .venv
@@ -17,6 +19,8 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find src proto -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' -o -name '*.h' -o -name '*.proto')
 COMPILED := $(wildcard src/nissa/_fast/*.pyx src/nissa/_fast/*.pxd src/nissa/_fast/*.h)
 STAGE := scripts/stage
+# Whole files go to a worker, in their order: files share a daemon, and the long journeys must not come last.
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test quick setup house suite checked sanitize sdist wheel peers bench format clean
 .DELETE_ON_ERROR:
@@ -70,20 +74,20 @@ house: $(VENV)/stamp-dev
 	@$(STAGE) house/rules $(BIN)/pytest tests/house $(PYTEST)
 
 suite: $(VENV)/stamp-dev peers
-	@$(STAGE) suite/release $(BIN)/pytest tests --ignore=tests/house $(PYTEST)
+	@$(STAGE) suite/release $(BIN)/pytest tests --ignore=tests/house $(PARALLEL) $(PYTEST)
 
 checked: build/checked/stamp peers
-	@$(STAGE) suite/checked scripts/run-suite checked $(PYTEST)
+	@$(STAGE) suite/checked scripts/run-suite checked $(PARALLEL) $(PYTEST)
 
 sanitize: build/sanitize/stamp peers
-	@$(STAGE) suite/sanitize scripts/run-suite sanitize $(PYTEST)
+	@$(STAGE) suite/sanitize scripts/run-suite sanitize $(PARALLEL) $(PYTEST)
 
 sdist: $(VENV)/stamp-dev
 	@$(STAGE) package/sdist scripts/make-package sdist
 
 wheel: sdist
 	@$(STAGE) package/wheel scripts/make-package wheel
-	@$(STAGE) package/installed scripts/run-suite wheel $(PYTEST)
+	@$(STAGE) package/installed scripts/run-suite wheel $(PARALLEL) $(PYTEST)
 
 # --- the rest -----------------------------------------------------------------------------------------------------
 
