@@ -2,8 +2,8 @@
 
 ``PowerCutDisk(monkeypatch, rng)`` counts the calls that touch the disk; ``cut_at`` raises PowerCut in place of the call
 with that number (a write is done in part before), ``fail(call, code)`` answers errnos.
-``forget()`` then does what a power cut may do: it zeroes a random choice of the sectors written since the last sync of
-their file, and undoes a random choice of the renames that no directory sync followed.
+``forget()`` then does what a power cut may do: it gives a random choice of the sectors written since the last sync of
+their file what stood in them before, and undoes a random choice of the renames that no directory sync followed.
 """
 
 import os
@@ -33,8 +33,8 @@ class PowerCutDisk:
         self.failed_fds: set[int] = set()
         self.touched_after_failure: list[str] = []
         self._errors: dict[str, Callable[[int], int]] = {}
-        self._unsynced: dict[int, tuple[int, list[tuple[int, int]]]] = {}  # fd -> own handle of the file, pieces
-        self._closed_unsynced: list[tuple[int, list[tuple[int, int]]]] = []
+        self._unsynced: dict[int, tuple[int, list[tuple[int, bytes]]]] = {}  # fd -> own handle of the file, sectors
+        self._closed_unsynced: list[tuple[int, list[tuple[int, bytes]]]] = []
         self._renames: list[tuple[str, str, bytes | None]] = []
         self._real = {name: getattr(os, name) for name in CALLS}
         self._close = os.close
@@ -54,11 +54,11 @@ class PowerCutDisk:
                 if replaced is not None:
                     Path(target).write_bytes(replaced)
         self._renames.clear()
-        for handle, pieces in (*self._unsynced.values(), *self._closed_unsynced):
+        for handle, sectors in (*self._unsynced.values(), *self._closed_unsynced):
             size = os.fstat(handle).st_size
-            for start, end in pieces:
+            for start, before in reversed(sectors):
                 if self.rng.random() < 0.5 and start < size:
-                    self._real["pwritev"](handle, [bytes(min(end, size) - start)], start)
+                    self._real["pwritev"](handle, [before[: size - start]], start)
             self._close(handle)
         self._unsynced.clear()
         self._closed_unsynced.clear()
@@ -87,24 +87,23 @@ class PowerCutDisk:
         replaced = None
         if name == "rename" and Path(args[1]).exists():
             replaced = Path(args[1]).read_bytes()
-        result = self._real[name](*args, **kwargs)
         if name == "pwritev":
-            self._note_write(args[0], args[2], result)
-        elif name in ("fsync", "fdatasync"):
+            self._note_write(args[0], args[2], sum(map(len, args[1])))
+        result = self._real[name](*args, **kwargs)
+        if name in ("fsync", "fdatasync"):
             self._note_sync(args[0])
         elif name == "rename":
             self._renames.append((str(args[0]), str(args[1]), replaced))
         return result
 
-    def _note_write(self, fd: int, offset: int, written: int) -> None:
+    def _note_write(self, fd: int, offset: int, length: int) -> None:
+        """Keep what stands in the sectors that are about to be written."""
         if fd not in self._unsynced:
             self._unsynced[fd] = (self._real["open"](f"/proc/self/fd/{fd}", os.O_RDWR), [])
-        pieces = self._unsynced[fd][1]
-        end = offset + written
-        while offset < end:
-            border = min((offset // SECTOR_BYTES + 1) * SECTOR_BYTES, end)
-            pieces.append((offset, border))
-            offset = border
+        handle, sectors = self._unsynced[fd]
+        for start in range(offset - offset % SECTOR_BYTES, offset + length, SECTOR_BYTES):
+            before = os.pread(handle, SECTOR_BYTES, start)
+            sectors.append((start, before + bytes(SECTOR_BYTES - len(before))))
 
     def _note_sync(self, fd: int) -> None:
         unsynced = self._unsynced.pop(fd, None)
@@ -117,8 +116,8 @@ class PowerCutDisk:
         data = b"".join(buffers)
         data = data[: self.rng.randrange(len(data) + 1)]
         if data:
-            self._real["pwritev"](fd, [data], offset)
             self._note_write(fd, offset, len(data))
+            self._real["pwritev"](self._unsynced[fd][0], [data], offset)  # part of a block: not through a direct file
 
     def _closed(self, fd: int) -> None:
         self.failed_fds.discard(fd)

@@ -44,7 +44,7 @@ class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data_dir: str = "./nissa-data"
     durability: str = "fsync"
     segment_bytes: int = 64 * MIB
-    commit_linger_ms: int = 0
+    commit_linger_ms: int = 1
     seal_samples: int = 4_000_000
     seal_interval_ms: int = 2 * MINUTE_MS
     head_samples_max: int = 24_000_000

@@ -2,7 +2,8 @@
 
     engine thread ──► queue of Settlements ──► journal.commit() ──► head.publish ──► settle(receipt)
 
-Everything waiting is one group: while one fdatasync runs, the next group gathers. Every outcome goes through here,
+Everything waiting is one group: it gathers while the last one is made durable, and ``storage.commit_linger_ms`` longer,
+so that a frame that comes alone waits for nothing and many share one fdatasync. Every outcome goes through here,
 refusals too, so that a sender hears about its frames in the order they were taken.
 
 When the journal cannot keep what was appended, in this order:
@@ -115,8 +116,6 @@ class Committer:
         stopping = False
         try:
             item = self._queue.get(timeout=self._timeout_s())
-            if self._linger_s and isinstance(item, list):
-                self._pause.wait(self._linger_s)
             while True:
                 if isinstance(item, list):
                     group += item
@@ -153,6 +152,7 @@ class Committer:
                     settlement.head.publish(settlement.lsn, settlement.total)
             last.head.publish(last.lsn, last.total)
             self._settle_all(group)
+            self._pause.wait(self._linger_s)  # what arrives meanwhile goes into one commit
         if self.closed_reason is None:
             self._journal.prepare()
         if self._free_bytes() < self._free_bytes_min:  # two microseconds, once per commit

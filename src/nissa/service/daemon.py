@@ -28,6 +28,7 @@ from nissa.selfmetrics.cells import HttpCells
 from nissa.selfmetrics.registry import Registry
 from nissa.service.capturing import CapturingIntake
 from nissa.service.clock import wall_ms
+from nissa.service.memory import keep_memory
 from nissa.service.telemetry import ingest_telemetry
 from nissa.sources.http import HttpServer, serve_http
 
@@ -40,6 +41,7 @@ log = structlog.get_logger()
 
 def run_daemon(config: Config, capture: Path | None) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code. Raises: what opening the directory raises."""
+    keep_memory()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(GC_THRESHOLD)
     uvloop.run(_serve(config, capture))
@@ -108,9 +110,15 @@ async def _serve_api(engine: Engine, config: Config, listener: socket.socket, st
     """Load the API off the loop, then serve it until ``stop``."""
     try:
         module = await asyncio.to_thread(import_module, "nissa.mission.serve")
-        # The sealer's library, loaded before the first seal needs it: later it would hold the GIL against senders.
-        parquet = asyncio.create_task(asyncio.to_thread(import_module, "pyarrow.parquet"))
+        loading = asyncio.create_task(asyncio.to_thread(_load_sealing))
         await module.serve_api(engine, config.api, listener, stop, {"version": __version__})
-        await parquet
+        await loading
     except Exception:  # receiving goes on without the API, and the log says why it is gone
         log.exception("the control API ended")
+
+
+def _load_sealing() -> None:
+    """What the sealer needs, loaded before the first seal does: later it would hold the GIL against senders."""
+    import_module("pyarrow.parquet")
+    import_module("pyarrow.compute")
+    gc.freeze()

@@ -268,8 +268,9 @@ def _schema() -> "pa.Schema":
 
 @lru_cache(maxsize=1)
 def _one_thread() -> None:
-    """Arrow's own threads would only take the cores that receive."""
+    """Arrow's own threads would only take the cores that receive, and its own pool memory that others have freed."""
     import pyarrow as pa
 
+    pa.set_memory_pool(pa.system_memory_pool())
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)

@@ -5,7 +5,8 @@
                                             │
                      000…001.journal  000…413.journal  ◄ active            next.prepared
 
-* A commit is a group: all that was appended since the last one, in one vectored write and one fdatasync.
+* A commit is a group: all that was appended since the last one, in one write and one fdatasync. With ``fsync``
+  durability it passes by the page cache (``block_writer.py``).
 * A segment is made ahead under another name (created, preallocated, synced). It takes its own name after its first
   commit is synced, and the directory is synced before that commit is acknowledged: a named segment always has content.
 * A file descriptor that failed once is closed and never written or synced again. What it held without acknowledgement
@@ -18,6 +19,7 @@ after a crash in ``recovery.py``.
 
 import contextlib
 import errno
+import mmap
 import os
 import threading
 import uuid
@@ -30,6 +32,7 @@ from nissa.model.durability import Durability
 from nissa.model.errors import JournalFailed
 from nissa.model.frame import Frame
 from nissa.model.units import MIB
+from nissa.store.block_writer import BLOCK_BYTES, DIRECT, BlockWriter, write_whole
 from nissa.store.recovery import JournalTail, RecoveryReport, SegmentSummary, read_journal
 from nissa.store.segment import (
     HEADER_BYTES,
@@ -46,7 +49,7 @@ __all__ = ["Journal", "JournalFrame", "JournalTail", "RecoveryReport", "read_jou
 
 RETRIES_MAX = 3  # on fresh segments, after the first try
 UNSYNCED_BYTES_MAX = 16 * MIB  # with interval durability: what is kept in memory to be written again, at most
-_BUFFERS_MAX = min(os.sysconf("SC_IOV_MAX"), 1024)
+_NO_FRAMES = memoryview(mmap.mmap(-1, BLOCK_BYTES))  # the beginning of a segment made ahead
 
 
 class _Entry(msgspec.Struct, frozen=True, gc=False):
@@ -68,8 +71,10 @@ class _ActiveSegment:
         self.offset = 0
         self.named = False
 
-    def write(self, entries: Sequence[_Entry], durable_lsn: int) -> None:
+    def write(self, entries: Sequence[_Entry], durable_lsn: int, writer: BlockWriter) -> None:
         """Write ``entries`` behind what stands there. Raises: OSError, after which the file must be abandoned."""
+        if self.offset == 0:
+            writer.restart()
         buffers = [self.header] if self.offset == 0 else []
         crc = self.crc
         for entry in entries:
@@ -83,45 +88,9 @@ class _ActiveSegment:
                 prev_crc=crc,
             )
             buffers += (head, frame.body, PADDING[-len(frame.body) % 8])
-        self.offset = write_buffers(self.fd, buffers, self.offset)
+        self.offset = writer.append(self.fd, buffers)
         self.crc = crc
         self.next_lsn = entries[-1].lsn + 1
-
-
-def write_buffers(fd: int, buffers: list[bytes], offset: int) -> int:
-    """Write all of ``buffers`` at ``offset``, however little the kernel takes at a time; returns where they end."""
-    first = 0
-    while first < len(buffers):
-        part: list[bytes | memoryview] = list(buffers[first : first + _BUFFERS_MAX])
-        first += len(part)
-        remaining = sum(map(len, part))
-        while remaining:
-            written = _write_once(fd, part, offset)
-            offset += written
-            remaining -= written
-            if remaining:
-                part = _behind(part, written)
-    return offset
-
-
-def _write_once(fd: int, part: Sequence[bytes | memoryview], offset: int) -> int:
-    while True:
-        try:
-            written = os.pwritev(fd, part, offset)
-        except InterruptedError:
-            continue
-        if written <= 0:
-            raise OSError(errno.EIO, "the file took no bytes")
-        return written
-
-
-def _behind(part: list[bytes | memoryview], written: int) -> list[bytes | memoryview]:
-    """What is left of ``part`` after its first ``written`` bytes."""
-    for index, buffer in enumerate(part):
-        if written < len(buffer):
-            return [memoryview(buffer)[written:], *part[index + 1 :]]
-        written -= len(buffer)
-    return []
 
 
 class Journal:
@@ -158,6 +127,8 @@ class Journal:
         self._synced_ms = 0
         self._active: _ActiveSegment | None = None
         self._prepared: int | None = None
+        self._writer = BlockWriter()
+        self._direct = DIRECT if durability.mode == "fsync" else 0  # what is not synced at once belongs in the cache
         try:
             directory.mkdir(parents=True, exist_ok=True)
             for path in (*tail.debris, directory / PREPARED_NAME):
@@ -299,7 +270,7 @@ class Journal:
         """Bring all unwritten frames into the active segment, or a new one, and sync where the mode asks or told to."""
         for run in _runs(self._unwritten):
             segment = self._segment_for(run)
-            segment.write(run, self._durable_lsn)
+            segment.write(run, self._durable_lsn, self._writer)
             self._unsynced += run
             self._unsynced_bytes += _run_bytes(run)
             self._unwritten = self._unwritten[len(run) :]
@@ -347,20 +318,33 @@ class Journal:
     def _prepare(self) -> None:
         if self._prepared is not None:
             return
+        try:
+            self._prepared = self._make_segment()
+        except OSError as error:
+            if error.errno != errno.EINVAL or not self._direct:
+                raise
+            self._direct = 0  # a file system that cannot
+            self._prepared = self._make_segment()
+
+    def _make_segment(self) -> int:
+        """A preallocated file without frames, synced with its length; its name is not."""
         path = self._directory / PREPARED_NAME
         path.unlink(missing_ok=True)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | self._direct
+        fd = -1
         try:
+            fd = os.open(path, flags, 0o640)
             os.posix_fallocate(fd, 0, self._segment_bytes)
-            write_buffers(fd, [bytes(HEADER_BYTES)], 0)
+            write_whole(fd, _NO_FRAMES, 0)
             if self._durability.mode != "os":
                 os.fsync(fd)
         except OSError:
-            os.close(fd)
+            if fd >= 0:
+                os.close(fd)
             with contextlib.suppress(OSError):
                 path.unlink()
             raise
-        self._prepared = fd
+        return fd
 
     def _drop_prepared(self) -> None:
         fd, self._prepared = self._prepared, None
