@@ -256,3 +256,15 @@ def test_status_says_where_everything_is(rig: Rig) -> None:
     journal = status["journal"]
     assert journal["appended_lsn"] == journal["durable_lsn"] > journal["checkpoint_lsn"] > 0
     assert status["seal"] == {"count": 1, "failures": 0, "last_error": None}
+
+
+def test_status_names_who_is_over_the_limit(rig: Rig) -> None:
+    """The metric names refused for the series limit are told, the worst first, also those a replay refuses again."""
+    rig.config = config_of(series={"active_max": 2})
+    rig.restart()
+    rig.keep([("a", NOW_MS, ONE), ("b", NOW_MS, ONE)])
+    assert rig.engine.status()["series"]["top_offenders"] == []
+    for names in ("xyya", "y"):
+        rig.send([(name, NOW_MS + 1, ONE) for name in names])
+    expected = [{"name": "y", "refused": 3}, {"name": "x", "refused": 1}]
+    assert rig.engine.status()["series"]["top_offenders"] == expected

@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from nissa._fast.batch cimport Batch
 from nissa._fast.hash cimport Secret
 from nissa._fast.label_set cimport LabelRules
+from nissa._fast.offenders cimport Offenders
 from nissa._fast.probe cimport Table
 from nissa._fast.region cimport Region
 from nissa._fast.types cimport Fingerprint, Label, LabelList, LabelsOf, Record, Status, Text
@@ -35,6 +36,7 @@ cdef class SeriesIndex:
     cdef readonly size_t refused_total      # records refused because of active_max
     cdef uint8_t* canonical                 # scratch: the bytes an identity is the hash of
     cdef size_t canonical_capacity
+    cdef Offenders offenders                # whose records were refused because of active_max
 
     # the one entry for decoders: give every record of the batch its series
     cdef Status resolve(self, Batch batch, LabelsOf labels_of, void* codec, uint32_t minute,

@@ -32,7 +32,9 @@ from nissa._fast.arrow_text cimport check_range, offsets_ascend, text_at
 from nissa._fast.batch cimport Batch
 from nissa._fast.hash cimport Secret, hash_bytes
 from nissa._fast.label_set cimport arrange, canonical_size, checked_labels, write_canonical
-from nissa._fast.probe cimport Slot, clear_table, find, insert, open_table
+from nissa._fast.offenders cimport note_offender, offenders_in
+from nissa._fast.probe cimport Slot, clear_table, find, insert, keep_seen, open_table
+from nissa._fast.publish cimport nissa_observe, nissa_publish
 from nissa._fast.region cimport release, reserve
 from nissa._fast.types cimport (ADMITTED, LABELS_MAX, NO_MEMORY, OK, SERIES_LIMIT, SERIES_NONE, Fingerprint, LabelList,
                                 LabelsOf, Record, Status, Text)
@@ -41,14 +43,10 @@ from nissa.model.errors import InvariantBroken
 
 cdef extern from *:
     """
-    #define nissa_publish(place, number) __atomic_store_n(place, number, __ATOMIC_RELEASE)
-    #define nissa_observe(place) __atomic_load_n(place, __ATOMIC_ACQUIRE)
     #define NISSA_PAIRS_MAX (1ULL << 31)
     #define NISSA_TEXT_MAX (1ULL << 35)
     #define nissa_prefetch(place) __builtin_prefetch(place, 0, 3)
     """
-    void nissa_publish(size_t* place, size_t number) nogil
-    size_t nissa_observe(size_t* place) nogil
     void nissa_prefetch(const void* place) nogil
     const uint64_t PAIR_CAPACITY "NISSA_PAIRS_MAX"
     const uint64_t TEXT_CAPACITY "NISSA_TEXT_MAX"      # bytes
@@ -124,6 +122,10 @@ cdef class SeriesIndex:
         return (tables + series * (sizeof(Fingerprint) + 8 + 4)
                 + (<uint64_t*>self.pair_starts.start)[series] * sizeof(Pair)
                 + self.symbol_total * 8 + (<uint64_t*>self.symbol_starts.start)[self.symbol_total])
+
+    def top_offenders(self):
+        """The metric names refused for ``active_max`` most often, as (name, how often at least). Any thread."""
+        return offenders_in(&self.offenders)
 
     def labels(self, size_t series):
         """Labels of a series as (name, value) pairs sorted by name. Any thread."""
@@ -325,8 +327,7 @@ cdef class SeriesIndex:
                     seen[index] = 0
                     swept += 1
             if swept:
-                # A raw form answers without a look at the limit: those of idle series must go.
-                clear_table(&self.raw)
+                keep_seen(&self.raw, seen)  # a raw form answers without a look at the limit: those of idle series must go
         self.active_count -= swept
         return swept
 
@@ -417,6 +418,7 @@ cdef class SeriesIndex:
                 record.series = SERIES_NONE
                 record.refusal = SERIES_LIMIT
                 self.refused_total += 1
+                note_offender(&self.offenders, &self.secret, labels)
                 return OK
             batch.series_new += 1
             if record.series == SERIES_NONE:

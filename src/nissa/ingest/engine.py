@@ -195,6 +195,7 @@ class Engine:
                 "refused": index.refused_total,
                 "symbols": index.symbol_count,
                 "index_bytes": index.memory_bytes,
+                "top_offenders": [{"name": name, "refused": count} for name, count in index.top_offenders()],
             },
             "recovery": self._opened.recovery,
         }

@@ -1,0 +1,11 @@
+# One writer, many readers, no lock: what is published after the data it counts is seen by whoever observes it.
+
+cdef extern from *:
+    """
+    #define nissa_publish(place, number) __atomic_store_n(place, number, __ATOMIC_RELEASE)
+    #define nissa_observe(place) __atomic_load_n(place, __ATOMIC_ACQUIRE)
+    #define nissa_settle() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+    """
+    void nissa_publish(size_t* place, size_t number) nogil
+    size_t nissa_observe(size_t* place) nogil
+    void nissa_settle() nogil       # reads and writes before it are done before those behind it
