@@ -22,6 +22,9 @@ STAGE := scripts/stage
 # Whole files go to a worker, in their order: files share a daemon, and the long journeys must not come last.
 PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
+# Tests start the daemon some hundred times: without its bytecode every start would compile it.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test quick setup house suite checked sanitize sdist wheel peers bench format clean
 .DELETE_ON_ERROR:
 
