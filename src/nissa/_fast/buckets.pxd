@@ -1,0 +1,394 @@
+# Exponential buckets of base 2^(1/32): the bucket of a value, counts by bucket, and sketches as bytes.
+#
+#   bucket index     -1            0             1             2               the native histograms of Prometheus,
+#   ----------|-------------|-------------|-------------|-------------|--      schema 5; OpenTelemetry counts the
+#         2^(-2/32)     2^(-1/32)         1         2^(1/32)      2^(2/32)     same buckets one lower (scale 5)
+#
+# Bucket i holds 2^((i-1)/32) < |x| <= 2^(i/32); negative numbers have buckets of their own, both zeros share one. The
+# bounds between powers of two are the float64 nearest to them. All 64 bits are met: -34368 is the smallest number
+# there is, 32768 the largest, 32769 infinity. A NaN is in no bucket: nobody may add one.
+#
+#   index = 32 * exponent + how many of the 32 bounds of its octave the mantissa is above
+#
+# The top six bits of the mantissa choose one of 64 cells. No cell has two bounds in it, so one table look-up and one
+# comparison finish the job.
+#
+# ``Buckets`` count values by bucket: one counter for every bucket there can be (1.1 MB, of which a window touches a few
+# lines), a mark for every counter in use, a peak for every word of marks in use; so walking and clearing cost what is
+# in it. ``docs/format/ladder.md`` draws the bytes of a sketch.
+
+from libc.stddef cimport size_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from nissa._fast.cursor cimport Cursor, cursor_over, read_varint, zigzag
+from nissa._fast.sample cimport INFINITY_BITS, SIGN_BIT
+from nissa._fast.types cimport OK
+
+cdef extern from *:
+    """
+    #include <math.h>
+    #define NISSA_NO_BOUND 0xFFFFFFFFFFFFFFFFULL
+    typedef struct { uint64_t bound; uint64_t below; } nissa_cell;
+    static const nissa_cell nissa_cells[64] = {  /* the bound in this 64th of an octave, and the bounds below it */
+        {0x0000000000000ULL, 0}, {0x059B0D3158574ULL, 1}, {0x0B5586CF9890FULL, 2}, {NISSA_NO_BOUND, 3},
+        {0x11301D0125B51ULL, 3}, {0x172B83C7D517BULL, 4}, {NISSA_NO_BOUND, 5}, {0x1D4873168B9AAULL, 5},
+        {0x2387A6E756238ULL, 6}, {NISSA_NO_BOUND, 7}, {0x29E9DF51FDEE1ULL, 7}, {NISSA_NO_BOUND, 8},
+        {0x306FE0A31B715ULL, 8}, {0x371A7373AA9CBULL, 9}, {NISSA_NO_BOUND, 10}, {0x3DEA64C123422ULL, 10},
+        {NISSA_NO_BOUND, 11}, {0x44E086061892DULL, 11}, {0x4BFDAD5362A27ULL, 12}, {NISSA_NO_BOUND, 13},
+        {0x5342B569D4F82ULL, 13}, {NISSA_NO_BOUND, 14}, {0x5AB07DD485429ULL, 14}, {NISSA_NO_BOUND, 15},
+        {0x6247EB03A5585ULL, 15}, {NISSA_NO_BOUND, 16}, {0x6A09E667F3BCDULL, 16}, {NISSA_NO_BOUND, 17},
+        {0x71F75E8EC5F74ULL, 17}, {NISSA_NO_BOUND, 18}, {0x7A11473EB0187ULL, 18}, {NISSA_NO_BOUND, 19},
+        {0x82589994CCE13ULL, 19}, {NISSA_NO_BOUND, 20}, {0x8ACE5422AA0DBULL, 20}, {NISSA_NO_BOUND, 21},
+        {0x93737B0CDC5E5ULL, 21}, {NISSA_NO_BOUND, 22}, {NISSA_NO_BOUND, 22}, {0x9C49182A3F090ULL, 22},
+        {NISSA_NO_BOUND, 23}, {0xA5503B23E255DULL, 23}, {NISSA_NO_BOUND, 24}, {0xAE89F995AD3ADULL, 24},
+        {NISSA_NO_BOUND, 25}, {0xB7F76F2FB5E47ULL, 25}, {NISSA_NO_BOUND, 26}, {NISSA_NO_BOUND, 26},
+        {0xC199BDD85529CULL, 26}, {NISSA_NO_BOUND, 27}, {0xCB720DCEF9069ULL, 27}, {NISSA_NO_BOUND, 28},
+        {NISSA_NO_BOUND, 28}, {0xD5818DCFBA487ULL, 28}, {NISSA_NO_BOUND, 29}, {0xDFC97337B9B5FULL, 29},
+        {NISSA_NO_BOUND, 30}, {NISSA_NO_BOUND, 30}, {0xEA4AFA2A490DAULL, 30}, {NISSA_NO_BOUND, 31},
+        {NISSA_NO_BOUND, 31}, {0xF50765B6E4540ULL, 31}, {NISSA_NO_BOUND, 32}, {NISSA_NO_BOUND, 32},
+    };
+    static const double nissa_middles[32] = {  /* of (2^((r-1)/32), 2^(r/32)]: 2ab/(a+b), 1.083 % from either end */
+        0.9891699987466264, 1.0108300012533737, 1.0329642960548597, 1.055583268799968,
+        1.0786975325536792, 1.102317932776836, 1.126455552414949, 1.1511217170984342,
+        1.1763280004567207, 1.2020862295487214, 1.2284084904122163, 1.2553071337347517,
+        1.2827947806487148, 1.3108843286533045, 1.339588957666178, 1.3689221362076074,
+        1.3988976277200564, 1.4295294970261336, 1.4608321169279597, 1.492820174951039,
+        1.5255086802358064, 1.5589129705800753, 1.5930487196356977, 1.6279319442628108,
+        1.6635790120451188, 1.7000066489697394, 1.7372319472752165, 1.7752723734713824,
+        1.8141457765348319, 1.853870396283853, 1.8944648719367467, 1.9359482508575478,
+    };
+    #define nissa_ctz(word) ((unsigned)__builtin_ctzll(word))
+    #define nissa_clz(word) ((unsigned)__builtin_clzll(word))
+    #define nissa_mantissa(bits) ((bits) & 0x000FFFFFFFFFFFFFULL)
+    """
+    ctypedef struct Cell "nissa_cell":
+        uint64_t bound
+        uint64_t below
+    const Cell* CELLS "nissa_cells"
+    const double* MIDDLES "nissa_middles"
+    unsigned trailing_zeros "nissa_ctz"(uint64_t word) noexcept nogil
+    unsigned leading_zeros "nissa_clz"(uint64_t word) noexcept nogil
+    uint64_t mantissa_of "nissa_mantissa"(uint64_t bits) noexcept nogil
+    double ldexp(double fraction, int exponent) noexcept nogil
+
+cdef enum:
+    SCHEMA = 5
+    INDEX_MIN = -34368          # 32 * -1074
+    INDEX_INFINITE = 32769
+    SIDE_PLACES = 69632         # 17 * 64 * 64: places of one sign, a little more than there are buckets
+    SIDE_WORDS = 1088
+    SIDE_PEAKS = 17
+    BUCKETS_WORDS = 141474        # 2 * (SIDE_PLACES + SIDE_WORDS + SIDE_PEAKS)
+    SKETCH_BYTES_EMPTY = 16     # header, count of zeros
+    SKETCH_BYTES_SIDE = 10      # number of buckets, first index
+    SKETCH_BYTES_BUCKET = 12    # at most: a gap of 3 bytes, a count of 7
+
+cdef extern from *:
+    """
+    #define NISSA_SKETCH_COUNT_MAX 0xFFFFFFFFFFFFULL
+    """
+    const uint64_t SKETCH_COUNT_MAX "NISSA_SKETCH_COUNT_MAX"   # 2^48 - 1 values: sums of many stay far below 2^64
+
+# What is wrong with the bytes of a sketch.
+cdef enum SketchFault:
+    SKETCH_SOUND = 0
+    SKETCH_TRUNCATED = 1        # it ends in the middle
+    SKETCH_HEADER = 2           # another schema, or flags that mean nothing
+    SKETCH_BUCKET = 3           # a bucket that no float64 falls into
+    SKETCH_FORM = 4             # not the one way these counts are written
+    SKETCH_COUNT = 5            # more values than a sketch may hold
+
+# Counts by bucket. place = index - INDEX_MIN, negative numbers SIDE_PLACES further.
+cdef struct Buckets:
+    uint64_t* counts            # 2 * SIDE_PLACES
+    uint64_t* marks             # 2 * SIDE_WORDS: which counts are not 0
+    uint64_t* peaks             # 2 * SIDE_PEAKS: which marks are not 0
+    uint64_t zeros
+    uint64_t total
+
+cdef enum:
+    HAS_ZEROS = 0x20            # header: schema in the low five bits, and what follows
+    HAS_NEGATIVE = 0x40
+    HAS_POSITIVE = 0x80
+    COUNT_IN_TOKEN = 7          # a token holds counts 1 to 7; the value 7 of its low bits says that more follows
+
+
+cdef inline Buckets buckets_in(uint64_t* memory) noexcept nogil:
+    """No values, in BUCKETS_WORDS words that are all 0."""
+    cdef Buckets held
+    held.counts = memory
+    held.marks = memory + 2 * SIDE_PLACES
+    held.peaks = held.marks + 2 * SIDE_WORDS
+    held.zeros = 0
+    held.total = 0
+    return held
+
+
+cdef inline uint32_t place_of(uint64_t magnitude) noexcept nogil:
+    """The place of a number that is not 0, by the bits of its absolute value."""
+    cdef int64_t exponent = magnitude >> 52
+    cdef uint64_t mantissa = mantissa_of(magnitude)
+    cdef const Cell* cell
+    cdef unsigned shift
+    if exponent == 2047:
+        return INDEX_INFINITE - INDEX_MIN
+    if exponent == 0:
+        shift = leading_zeros(mantissa) - 11
+        mantissa = mantissa_of(mantissa << shift)
+        exponent = 1 - <int64_t>shift
+    cell = &CELLS[mantissa >> 46]
+    return <uint32_t>(32 * (exponent - 1023) - INDEX_MIN + <int64_t>cell.below + (mantissa > cell.bound))
+
+
+cdef inline void add_place(Buckets* held, uint32_t place, uint64_t count) noexcept nogil:
+    """Count values of one place. Not asked is whether it is in use already: of few values that is a coin's toss."""
+    cdef uint64_t* marks = &held.marks[place >> 6]
+    if marks[0] == 0:
+        held.peaks[place >> 12] |= <uint64_t>1 << ((place >> 6) & 63)
+    marks[0] |= <uint64_t>1 << (place & 63)
+    held.counts[place] += count
+
+
+cdef inline void add_odd_value(Buckets* held, uint64_t bits) noexcept nogil:
+    """Count a zero, a subnormal or an infinity; a NaN is passed over."""
+    cdef uint64_t magnitude = bits & ~SIGN_BIT
+    if magnitude == 0:
+        held.zeros += 1
+    elif magnitude <= INFINITY_BITS:
+        add_place(held, place_of(magnitude) + (SIDE_PLACES if bits & SIGN_BIT else 0), 1)
+    else:
+        return
+    held.total += 1
+
+
+cdef inline void add_value(Buckets* held, uint64_t bits) noexcept nogil:
+    """Count one value, by the bits of its float64; a NaN is passed over."""
+    cdef int64_t exponent = (bits >> 52) & 0x7FF
+    cdef uint64_t mantissa = mantissa_of(bits)
+    cdef const Cell* cell = &CELLS[mantissa >> 46]
+    if not 0 < exponent < 2047:
+        add_odd_value(held, bits)
+        return
+    exponent = 32 * (exponent - 1023) - INDEX_MIN + <int64_t>(bits >> 63) * SIDE_PLACES
+    add_place(held, <uint32_t>(exponent + <int64_t>cell.below + (mantissa > cell.bound)), 1)
+    held.total += 1
+
+
+cdef inline void add_values(Buckets* held, const uint64_t* bits, size_t count) noexcept nogil:
+    """Count numbers, by the bits of their float64; NaN are passed over."""
+    cdef Buckets own = held[0]  # in registers: what the counters' stores cannot reach
+    cdef size_t row
+    for row in range(count):
+        add_value(&own, bits[row])
+    held[0] = own
+
+
+cdef inline void clear_places(Buckets* held, uint32_t side, const uint32_t* places, uint32_t count) noexcept nogil:
+    """Forget what is in listed places of one sign."""
+    cdef uint32_t index, place
+    for index in range(count):
+        place = places[index] + side * SIDE_PLACES
+        held.counts[place] = 0
+        held.marks[place >> 6] = 0
+        held.peaks[place >> 12] = 0
+
+
+cdef inline void clear_buckets(Buckets* held) noexcept nogil:
+    """Empty it; costs what is in it."""
+    cdef uint32_t peak, word
+    cdef uint64_t words, places
+    for peak in range(2 * SIDE_PEAKS):
+        words = held.peaks[peak]
+        held.peaks[peak] = 0
+        while words:
+            word = peak * 64 + trailing_zeros(words)
+            words &= words - 1
+            places = held.marks[word]
+            held.marks[word] = 0
+            while places:
+                held.counts[word * 64 + trailing_zeros(places)] = 0
+                places &= places - 1
+    held.zeros = 0
+    held.total = 0
+
+
+cdef inline uint32_t list_places(const Buckets* held, uint32_t side, uint32_t* places) noexcept nogil:
+    """Places in use of one sign, ascending, without the side; returns how many. places: room for SIDE_PLACES."""
+    cdef uint32_t peak, word, found = 0
+    cdef uint64_t words, bits
+    for peak in range(side * SIDE_PEAKS, (side + 1) * SIDE_PEAKS):
+        words = held.peaks[peak]
+        while words:
+            word = peak * 64 + trailing_zeros(words)
+            words &= words - 1
+            bits = held.marks[word]
+            while bits:
+                places[found] = word * 64 + trailing_zeros(bits) - side * SIDE_PLACES
+                found += 1
+                bits &= bits - 1
+    return found
+
+
+cdef inline double middle_of(uint32_t place) noexcept nogil:
+    """What stands for the numbers of a positive bucket: at most 1.083 % away from any normal one of them."""
+    cdef int32_t index = <int32_t>place + INDEX_MIN
+    if index >= INDEX_INFINITE:
+        return ldexp(1.0, 1024)
+    return ldexp(MIDDLES[index & 31], index >> 5)
+
+
+# ---- Bytes -----------------------------------------------------------------------------------------------------------
+
+cdef inline uint8_t* put_varint(uint8_t* at, uint64_t number) noexcept nogil:
+    """At most 10 bytes; the caller has the room."""
+    while number >= 0x80:
+        at[0] = <uint8_t>(number | 0x80)
+        at += 1
+        number >>= 7
+    at[0] = <uint8_t>number
+    return at + 1
+
+
+cdef inline uint8_t* put_side(const Buckets* held, uint32_t side, const uint32_t* places, uint32_t count,
+                              uint8_t* at) noexcept nogil:
+    """One sign's buckets: how many, the first index, a token each."""
+    cdef int64_t first = <int64_t>places[0] + INDEX_MIN
+    cdef uint64_t values, token
+    cdef uint32_t index, next_place = places[0]
+    at = put_varint(at, count)
+    at = put_varint(at, <uint64_t>(2 * first if first >= 0 else -2 * first - 1))  # zigzag
+    for index in range(count):
+        values = held.counts[side * SIDE_PLACES + places[index]] - 1
+        token = (<uint64_t>(places[index] - next_place) << 3) | min(values, <uint64_t>COUNT_IN_TOKEN)
+        if token < 0x80:
+            at[0] = <uint8_t>token
+            at += 1
+        else:
+            at = put_varint(at, token)
+        if values >= COUNT_IN_TOKEN:
+            at = put_varint(at, values - COUNT_IN_TOKEN)
+        next_place = places[index] + 1
+    return at
+
+
+cdef inline uint8_t* put_sketch(Buckets* held, uint32_t* places, uint8_t* at, const uint8_t* end,
+                                bint clear) noexcept nogil:
+    """What is held as bytes; returns behind them, or NULL where they might not fit before ``end``.
+
+    places: room for 2 * SIDE_PLACES. clear: forget everything afterwards.
+    """
+    cdef uint32_t positive = list_places(held, 0, places)
+    cdef uint32_t negative = list_places(held, 1, places + positive)
+    cdef size_t most = SKETCH_BYTES_EMPTY + 2 * SKETCH_BYTES_SIDE
+    most += <size_t>SKETCH_BYTES_BUCKET * (positive + negative)
+    if <size_t>(end - at) < most:
+        return NULL
+    at[0] = SCHEMA | (HAS_ZEROS if held.zeros else 0) | (HAS_NEGATIVE if negative else 0)
+    at[0] |= HAS_POSITIVE if positive else 0
+    at += 1
+    if held.zeros:
+        at = put_varint(at, held.zeros)
+    if negative:
+        at = put_side(held, 1, places + positive, negative, at)
+    if positive:
+        at = put_side(held, 0, places, positive, at)
+    if clear:
+        clear_places(held, 0, places, positive)
+        clear_places(held, 1, places + positive, negative)
+        held.zeros = 0
+        held.total = 0
+    return at
+
+
+cdef inline SketchFault read_number(Cursor* cursor, uint64_t* out) noexcept nogil:
+    """A varint in its shortest form."""
+    cdef const uint8_t* before = cursor.at
+    if read_varint(cursor, out) != OK:
+        return SKETCH_TRUNCATED
+    if cursor.at - before > 1 and (cursor.at - 1)[0] == 0:
+        return SKETCH_FORM
+    return SKETCH_SOUND
+
+
+cdef inline SketchFault add_count(uint64_t* total, uint64_t count) noexcept nogil:
+    if count > SKETCH_COUNT_MAX - total[0]:
+        return SKETCH_COUNT
+    total[0] += count
+    return SKETCH_SOUND
+
+
+cdef inline SketchFault read_side(Cursor* cursor, uint32_t side, Buckets* held, uint64_t* total) noexcept nogil:
+    """One sign's buckets, added to ``held`` unless that is NULL."""
+    cdef uint64_t buckets = 0, folded = 0, token = 0, more = 0, count, index
+    cdef int64_t place
+    cdef SketchFault fault = read_number(cursor, &buckets)
+    if fault == SKETCH_SOUND:
+        fault = read_number(cursor, &folded)
+    if fault != SKETCH_SOUND:
+        return fault
+    if buckets == 0:
+        return SKETCH_FORM
+    if folded > 2 * SIDE_PLACES:
+        return SKETCH_BUCKET
+    place = zigzag(folded) - INDEX_MIN - 1
+    for index in range(buckets):
+        fault = read_number(cursor, &token)
+        if fault != SKETCH_SOUND:
+            return fault
+        if token >> 3 > SIDE_PLACES:
+            return SKETCH_BUCKET
+        if index == 0 and token >> 3 != 0:
+            return SKETCH_FORM
+        place += 1 + <int64_t>(token >> 3)
+        if place < 0 or place > INDEX_INFINITE - INDEX_MIN:
+            return SKETCH_BUCKET
+        count = (token & COUNT_IN_TOKEN) + 1
+        if token & COUNT_IN_TOKEN == COUNT_IN_TOKEN:
+            fault = read_number(cursor, &more)
+            if fault == SKETCH_SOUND and more > SKETCH_COUNT_MAX:
+                fault = SKETCH_COUNT
+            if fault != SKETCH_SOUND:
+                return fault
+            count += more
+        fault = add_count(total, count)
+        if fault != SKETCH_SOUND:
+            return fault
+        if held != NULL:
+            add_place(held, <uint32_t>place + side * SIDE_PLACES, count)
+    return SKETCH_SOUND
+
+
+cdef inline SketchFault read_sketch(const uint8_t* data, size_t size, Buckets* held, uint64_t* total,
+                                    const uint8_t** stopped) noexcept nogil:
+    """Check the bytes of a sketch and add them to ``held``, or only check them where that is NULL.
+
+    total: the values of everything so far, to which its own are added. On a fault ``stopped`` is where, and ``held``
+    has a part of the sketch.
+    """
+    cdef Cursor cursor = cursor_over(data, size)
+    cdef uint64_t zeros = 0
+    cdef uint8_t header
+    cdef SketchFault fault = SKETCH_SOUND
+    stopped[0] = data
+    if size == 0:
+        return SKETCH_TRUNCATED
+    header = data[0]
+    cursor.at += 1
+    if header & 0x1F != SCHEMA:
+        return SKETCH_HEADER
+    if header & HAS_ZEROS:
+        fault = read_number(&cursor, &zeros)
+        if fault == SKETCH_SOUND and zeros == 0:
+            fault = SKETCH_FORM
+        if fault == SKETCH_SOUND:
+            fault = add_count(total, zeros)
+    if fault == SKETCH_SOUND and header & HAS_NEGATIVE:
+        fault = read_side(&cursor, 1, held, total)
+    if fault == SKETCH_SOUND and header & HAS_POSITIVE:
+        fault = read_side(&cursor, 0, held, total)
+    if fault == SKETCH_SOUND and cursor.at != cursor.end:
+        fault = SKETCH_FORM
+    stopped[0] = cursor.at
+    if fault == SKETCH_SOUND and held != NULL:
+        held.zeros += zeros
+        held.total = total[0]
+    return fault

@@ -1,0 +1,156 @@
+"""The ladder's words: tiers, the aggregates they keep, and windows as columns.
+
+    raw 6 h ─► 1m 24 h ─► 5m 7 d ─► 1h 30 d ─► 1d 365 d
+
+A tier is known by its interval, written as its largest whole unit: 90 s is ``90s``, 300 s is ``5m``. What its columns
+mean is decided in ``docs/decisions/0006-the-ladder.md``.
+"""
+
+from enum import Enum
+from itertools import pairwise
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from nissa.model.columns import SeriesColumn, TimeColumn, ValueColumn
+from nissa.model.errors import ConfigInvalid
+from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+
+RAW = "raw"
+AUTO = "auto"
+INTERVAL_MS_MAX = 31 * DAY_MS  # 2.7e9 ms, so a window's count of samples, one per ms at most, fits 32 bits
+TIERS_MAX = 8
+_UNITS = ((DAY_MS, "d"), (HOUR_MS, "h"), (MINUTE_MS, "m"), (SECOND_MS, "s"), (1, "ms"))
+
+
+class Aggregate(Enum):
+    """What a tier may keep of a window besides its count; the value is the word of the configuration."""
+
+    SUM = "sum"
+    MIN = "min"
+    MAX = "max"
+    FIRST = "first"
+    LAST = "last"
+    STDDEV = "stddev"
+    INCREASE = "increase"
+    QUANTILES = "quantiles"
+
+
+SCALARS = tuple(one.value for one in Aggregate if one is not Aggregate.QUANTILES)
+ALL = tuple(one.value for one in Aggregate)
+
+
+class Tier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One resolution: windows of interval_ms, kept for retention_ms."""
+
+    interval_ms: int
+    retention_ms: int
+    aggregates: tuple[str, ...] = ALL
+
+    @property
+    def name(self) -> str:
+        """The word for it in ``resolution=``."""
+        return interval_name(self.interval_ms)
+
+    @property
+    def has_sketch(self) -> bool:
+        """Whether quantiles can be asked of it."""
+        return Aggregate.QUANTILES.value in self.aggregates
+
+
+DEFAULT_TIERS = (
+    Tier(MINUTE_MS, DAY_MS, SCALARS),
+    Tier(5 * MINUTE_MS, 7 * DAY_MS),
+    Tier(HOUR_MS, 30 * DAY_MS),
+    Tier(DAY_MS, 365 * DAY_MS),
+)
+
+
+class SketchColumn(msgspec.Struct, frozen=True):
+    """n sketches as Arrow lays bytes out: ``data[offsets[i]:offsets[i + 1]]`` is sketch i.
+
+    offsets: int32, shape (n + 1,). data: uint8. ``docs/format/ladder.md`` draws the bytes.
+    """
+
+    offsets: npt.NDArray[np.int32]
+    data: npt.NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+
+class WindowBatch(msgspec.Struct, frozen=True):
+    """Windows of one tier as parallel arrays of shape (n,), sorted by series, then start.
+
+    start_ms: int64, a multiple of the interval. count: uint32, numbers. nans: uint32, NaN that are no staleness marker.
+    min, max, first, last are NaN and sum is 0 where count is 0. m2: sum of (x - mean)^2. increase: inside the window.
+    """
+
+    series: SeriesColumn
+    start_ms: TimeColumn
+    count: npt.NDArray[np.uint32]
+    nans: npt.NDArray[np.uint32]
+    sum: ValueColumn
+    min: ValueColumn
+    max: ValueColumn
+    first: ValueColumn
+    last: ValueColumn
+    m2: ValueColumn
+    increase: ValueColumn
+    sketch: SketchColumn | None = None
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+
+def interval_name(interval_ms: int) -> str:
+    """The word for an interval: ``1m``, ``90s``, ``1d``."""
+    unit_ms, unit = next((unit_ms, unit) for unit_ms, unit in _UNITS if interval_ms % unit_ms == 0)
+    return f"{interval_ms // unit_ms}{unit}"
+
+
+def check_tiers(tiers: tuple[Tier, ...], raw_retention_ms: int, path: str = "ladder") -> None:
+    """Refuse tiers that cannot be computed from one another. Raises: ConfigInvalid with the path.
+
+    raw_retention_ms: how long the samples themselves are kept.
+    """
+    if len(tiers) > TIERS_MAX:
+        raise ConfigInvalid(f"{path}.tiers", f"{len(tiers)} tiers, at most {TIERS_MAX}")
+    for number, tier in enumerate(tiers):
+        _check_tier(tier, f"{path}.tiers[{number}]")
+    for number, (lower, upper) in enumerate(pairwise(tiers), 1):
+        _check_step(lower, upper, f"{path}.tiers[{number}]", sketch_from_samples=number == 1)
+    for tier in tiers[:2]:  # quantiles of the first two come from samples
+        if raw_retention_ms < tier.interval_ms:
+            kept, wanted = interval_name(raw_retention_ms), tier.name
+            raise ConfigInvalid(f"{path}.raw_retention_ms", f"{kept} is shorter than a window of {wanted} made of it")
+    for number, (lower, upper) in enumerate(pairwise(tiers)):
+        if lower.retention_ms < upper.interval_ms:
+            what = f"{interval_name(lower.retention_ms)} is shorter than the next tier's window of {upper.name}"
+            raise ConfigInvalid(f"{path}.tiers[{number}].retention_ms", what)
+
+
+def _check_tier(tier: Tier, path: str) -> None:
+    if not 1 <= tier.interval_ms <= INTERVAL_MS_MAX:
+        raise ConfigInvalid(f"{path}.interval_ms", f"expected 1 to {INTERVAL_MS_MAX}, got {tier.interval_ms}")
+    if tier.retention_ms < tier.interval_ms:
+        raise ConfigInvalid(f"{path}.retention_ms", f"{tier.retention_ms} is shorter than one window of {tier.name}")
+    for place, word in enumerate(tier.aggregates):
+        if word not in ALL:
+            known = ", ".join(ALL)
+            raise ConfigInvalid(f"{path}.aggregates[{place}]", f"{word[:40]!r} is none of {known}")
+        if word in tier.aggregates[:place]:
+            raise ConfigInvalid(f"{path}.aggregates[{place}]", f"{word} is there twice")
+
+
+def _check_step(lower: Tier, upper: Tier, path: str, *, sketch_from_samples: bool) -> None:
+    if upper.interval_ms <= lower.interval_ms or upper.interval_ms % lower.interval_ms:
+        what = f"{upper.name} is not a multiple of {lower.name}, the tier before"
+        raise ConfigInvalid(f"{path}.interval_ms", what)
+    missing = [word for word in upper.aggregates if word not in lower.aggregates]
+    if sketch_from_samples:
+        missing = [word for word in missing if word != Aggregate.QUANTILES.value]
+    if missing:
+        what = f"{missing[0]} of {upper.name} cannot be computed: {lower.name}, the tier before, does not keep it"
+        raise ConfigInvalid(f"{path}.aggregates", what)

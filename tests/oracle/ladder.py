@@ -1,0 +1,157 @@
+"""The slow twin of ``_fast/rollup`` and ``_fast/sketch``: dictionaries, exact integers, one value at a time."""
+
+import math
+import struct
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from itertools import pairwise
+
+from oracle.columns import STALE_BITS, Sample, number_of, resolve
+
+Row = dict[str, float]
+Windows = dict[tuple[int, int], Row]  # (series, start_ms) -> row
+Sketches = dict[tuple[int, int], Counter[tuple[int, int]]]  # (series, start_ms) -> (sign, bucket index) -> values
+
+NUMBERS = ("sum", "min", "max", "first", "last", "m2", "increase")
+INFINITE_INDEX = 32 * 1024 + 1
+
+
+def nearest_bound(eighth: int) -> float:
+    """2^(eighth / 32), to the nearest float64, by integers: 0 <= eighth < 32."""
+    scaled = 1 << (eighth + 32 * 120)
+    low, high = 1 << 120, 1 << 121
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if middle**32 <= scaled else (low, middle)
+    return float(Fraction(low, 1 << 120))
+
+
+BOUNDS = [nearest_bound(eighth) for eighth in range(32)]
+
+
+def bucket_of(value: float) -> tuple[int, int]:
+    """(sign, index) of a number; zeros are (0, 0)."""
+    if value == 0:
+        return 0, 0
+    sign = 1 if value > 0 else -1
+    if math.isinf(value):
+        return sign, INFINITE_INDEX
+    fraction, exponent = math.frexp(abs(value))  # in [0.5, 1)
+    above = sum(bound < fraction * 2 for bound in BOUNDS)
+    return sign, 32 * (exponent - 1) + above
+
+
+def step(before: float, after: float) -> float:
+    """How much a counter went up."""
+    return after - before if after >= before else after
+
+
+def in_order(values: Iterable[float]) -> float:
+    """A sum in order, each step rounded; the built-in one compensates."""
+    total = 0.0
+    for value in values:
+        total += value
+    return total
+
+
+def fold_values(values: Sequence[float], nans: int) -> Row:
+    """The row of one window's numbers, in order of time."""
+    if not values:
+        empty = dict.fromkeys(("min", "max", "first", "last"), math.nan)
+        return {"count": 0, "nans": nans, "sum": 0.0, **empty, "m2": 0.0, "increase": 0.0}
+    total = in_order(values)
+    mean = total / len(values)
+    squares = in_order((value - mean) * (value - mean) for value in values)
+    row = {"count": len(values), "nans": nans, "sum": total, "min": min(values), "max": max(values)}
+    row |= {"first": values[0], "last": values[-1], "m2": squares}
+    row["increase"] = in_order(step(before, after) for before, after in pairwise(values))
+    return settle(row)
+
+
+def settle(row: Row) -> Row:
+    """m2 where it is not what its formula says."""
+    if not math.isfinite(row["sum"]):
+        row["m2"] = math.nan
+    elif row["min"] == row["max"]:
+        row["m2"] = 0.0
+    return row
+
+
+def fold_pair(left: Row, right: Row) -> Row:
+    """Two neighbouring windows as one."""
+    nans = left["nans"] + right["nans"]
+    if not right["count"] or not left["count"]:
+        return {**(left if left["count"] else right), "nans": nans}
+    count, more = float(left["count"]), float(right["count"])
+    apart = right["sum"] / more - left["sum"] / count
+    row = {"count": left["count"] + right["count"], "nans": nans, "sum": left["sum"] + right["sum"]}
+    row["m2"] = left["m2"] + right["m2"] + apart * apart * (count * more / (count + more))
+    row["increase"] = left["increase"] + step(left["last"], right["first"]) + right["increase"]
+    row |= {"min": min(left["min"], right["min"]), "max": max(left["max"], right["max"])}
+    return settle(row | {"first": left["first"], "last": right["last"]})
+
+
+def windows_of(samples: list[Sample], interval_ms: int) -> Windows:
+    """Windows of samples, in any order, repeated or not."""
+    values: dict[tuple[int, int], tuple[list[float], list[int]]] = {}
+    for series, ts_ms, bits in resolve(samples)[0]:
+        if bits == STALE_BITS:
+            continue
+        numbers, nans = values.setdefault((series, ts_ms // interval_ms * interval_ms), ([], [0]))
+        if math.isnan(number_of(bits)):
+            nans[0] += 1
+        else:
+            numbers.append(number_of(bits))
+    return {key: fold_values(numbers, nans[0]) for key, (numbers, nans) in values.items()}
+
+
+def wider(windows: Windows, interval_ms: int) -> Windows:
+    """Windows folded into wider ones."""
+    out: Windows = {}
+    for (series, start_ms), row in sorted(windows.items()):
+        key = (series, start_ms // interval_ms * interval_ms)
+        out[key] = fold_pair(out[key], row) if key in out else dict(row)
+    return out
+
+
+def sketches_of(samples: list[Sample], interval_ms: int) -> Sketches:
+    """Counts by bucket of each window's numbers."""
+    out: Sketches = {}
+    for series, ts_ms, bits in resolve(samples)[0]:
+        if bits != STALE_BITS:
+            held = out.setdefault((series, ts_ms // interval_ms * interval_ms), Counter())
+            if not math.isnan(number_of(bits)):
+                held[bucket_of(number_of(bits))] += 1
+    return out
+
+
+def sketch_bytes(held: Counter[tuple[int, int]]) -> bytes:
+    """A sketch as docs/format/ladder.md draws it."""
+    sides = [sorted((index, count) for (sign, index), count in held.items() if sign == side) for side in (-1, 1)]
+    header = 5 | (0x20 if held[0, 0] else 0) | (0x40 if sides[0] else 0) | (0x80 if sides[1] else 0)
+    out = bytes([header]) + (varint(held[0, 0]) if held[0, 0] else b"")
+    for buckets in sides:
+        if not buckets:
+            continue
+        first = buckets[0][0]
+        out += varint(len(buckets)) + varint(2 * first if first >= 0 else -2 * first - 1)
+        expected = first
+        for index, count in buckets:
+            out += varint((index - expected) << 3 | min(count - 1, 7)) + (varint(count - 8) if count >= 8 else b"")
+            expected = index + 1
+    return out
+
+
+def varint(number: int) -> bytes:
+    """Base 128, low bits first."""
+    out = b""
+    while number >= 0x80:
+        out += bytes([number & 0x7F | 0x80])
+        number >>= 7
+    return out + bytes([number])
+
+
+def same_bits(left: float, right: float) -> bool:
+    """Equal to the last bit; all NaN are one."""
+    return (left != left and right != right) or struct.pack("<d", left) == struct.pack("<d", right)
