@@ -1,0 +1,182 @@
+"""Patterns that run over a whole text column at once.
+
+    column      |seed 7 grafted|mail to a@b.org|seed 8 culled|…      strings behind one another, no gaps
+    literal                             @                             nearly every column ends here
+    anywhere                    a@b.org                               the pattern without \\b ^ $: it knows no borders
+    exact                       a@b.org                               the pattern, on that one string
+
+What fits a string also fits at the same place of the column once conditions on borders are left out, so a column in
+which neither the literal nor that looser pattern is found has nothing to do. What they find may stand across a border
+and mean nothing; the exact pattern decides. The looser one runs within windows, so that one that would go on for ever
+(``x.*``) costs no more than a few looks at each window.
+
+RE2 throughout: linear time whatever the pattern.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import re2
+
+from nissa.model.columns import TextColumn
+from nissa.model.errors import ConfigInvalid
+
+PATTERN_BYTES_MAX = 4_096
+PATTERN_MEMORY_BYTES_MAX = 16 * 1024 * 1024
+WINDOW_BYTES = 16 * 1024
+WINDOW_HITS_MAX = 16  # more, and every further string of the window is looked at
+_ENDLESS = frozenset("QEpPxCk0123456789")  # escapes that are longer than two characters
+_COMMON = b"zqxjkvbpygfwmucldrhsnioate0123456789=:,. "  # of text, ascending; what is not here is rare
+_BORDERS = frozenset("bBAz")
+_META = frozenset(".^$?*+|(){}[]")
+
+
+class ColumnPattern:
+    """One pattern, prepared. ``exact`` and ``fits`` take bytes of UTF-8."""
+
+    def __init__(self, pattern: str, path: str) -> None:
+        """path: of the setting it stands in. Raises ConfigInvalid for what RE2 does not take, or takes everywhere."""
+        if len(pattern) > PATTERN_BYTES_MAX:
+            raise ConfigInvalid(path, f"pattern of {len(pattern)} characters is over the limit of {PATTERN_BYTES_MAX}")
+        self.exact = _compiled(pattern, path)
+        if self.exact.search(b"") is not None:
+            raise ConfigInvalid(path, f"pattern {pattern!r} fits the empty text: it would fit everywhere")
+        self.literal = literal_of(pattern).encode()
+        self._rarest = _rarest(self.literal)
+        loose = borderless(pattern)
+        self._anywhere: Any = None if loose is None or self.literal else _compiled(loose, path)
+
+    def fits(self, text: bytes) -> bool:
+        """Whether the whole text fits."""
+        return self.exact.fullmatch(text) is not None
+
+    def strings(self, column: TextColumn) -> Iterator[int]:
+        """Numbers of the strings that may have a fitting part, ascending."""
+        if self.literal:
+            if self._rarest in column.data and self.literal in column.data:  # one byte is looked for ten times as fast
+                yield from self._with_literal(column)
+        elif self._anywhere is None:
+            yield from range(len(column))
+        else:
+            for first, end in _windows(column):
+                yield from self._in_window(column, first, end)
+
+    def _with_literal(self, column: TextColumn) -> Iterator[int]:
+        at = column.data.find(self.literal)
+        while at >= 0:
+            string = int(np.searchsorted(column.offsets, at, "right")) - 1
+            yield string
+            at = column.data.find(self.literal, int(column.offsets[string + 1]))
+
+    def _in_window(self, column: TextColumn, first: int, end: int) -> Iterator[int]:
+        end_byte = int(column.offsets[end])
+        for _ in range(WINDOW_HITS_MAX):
+            found = self._anywhere.search(column.data, int(column.offsets[first]), end_byte)
+            if found is None:
+                return
+            string = int(np.searchsorted(column.offsets, found.start(), "right")) - 1
+            yield string
+            first = string + 1  # not behind the hit, which may go on into strings that have their own
+            if first >= end:
+                return
+        yield from range(first, end)
+
+
+def _windows(column: TextColumn) -> Iterator[tuple[int, int]]:
+    """Ranges of strings of about WINDOW_BYTES each."""
+    first = 0
+    while first < len(column):
+        end = int(np.searchsorted(column.offsets, column.offsets[first] + WINDOW_BYTES, "right")) - 1
+        end = min(max(end, first + 1), len(column))
+        yield first, end
+        first = end
+
+
+def _rarest(literal: bytes) -> bytes:
+    return bytes([min(literal, key=lambda byte: _COMMON.find(bytes([byte])))]) if literal else b""
+
+
+def literal_of(pattern: str) -> str:
+    """The longest text that stands in everything the pattern fits; empty where that is not easily seen."""
+    runs, run, at = [], "", 0
+    while at < len(pattern):
+        part = _part_at(pattern, at)
+        if not part or part == "|" or _is_flags(part):
+            return ""
+        at += len(part)
+        char = part[1:] if part[0] == "\\" and not part[1:].isalnum() else part
+        if len(char) == 1 and (part[0] == "\\" or char not in _META):
+            run += char
+            continue
+        runs.append(run[:-1] if part[0] in "?*{" else run)  # a count that may be 0 takes the last one back
+        run = ""
+    return max([*runs, run], key=len)
+
+
+def borderless(pattern: str) -> str | None:
+    """The pattern without its conditions on borders; None where it is written in a way that is not looked into."""
+    out, at = [], 0
+    while at < len(pattern):
+        if pattern[at] == "(":  # what is inside a group is looked into, unlike for literals
+            out.append("(")
+            at += 1
+            continue
+        part = ")" if pattern[at] == ")" else _part_at(pattern, at)
+        if not part:
+            return None
+        border = part in ("^", "$") or (len(part) == 2 and part[0] == "\\" and part[1] in _BORDERS)
+        out.append("(?:)" if border else part)
+        at += len(part)
+    return "".join(out)
+
+
+def _part_at(pattern: str, at: int) -> str:
+    """What stands at ``at``: a character, an escape, a class, a count or a group; empty where that is not seen."""
+    char = pattern[at]
+    if char == "\\":
+        return "" if pattern[at + 1 : at + 2] in _ENDLESS else pattern[at : at + 2]
+    if char == "[":
+        return _class_at(pattern, at)
+    if char == "{":
+        return pattern[at : pattern.find("}", at) + 1]
+    if char == "(":
+        return _group_at(pattern, at)
+    return char
+
+
+def _class_at(pattern: str, at: int) -> str:
+    end = at + 1
+    end += pattern[end : end + 1] == "^"
+    end += pattern[end : end + 1] == "]"
+    while end < len(pattern) and pattern[end] != "]":
+        if pattern[end : end + 2] == "[:":
+            end = max(pattern.find(":]", end) + 1, end)
+        end += 2 if pattern[end] == "\\" else 1
+    return pattern[at : end + 1]
+
+
+def _group_at(pattern: str, at: int) -> str:
+    end = at + 1
+    while end < len(pattern) and pattern[end] != ")":
+        part = _part_at(pattern, end)
+        if not part:
+            return ""
+        end += len(part)
+    return pattern[at : end + 1]
+
+
+def _is_flags(part: str) -> bool:
+    return part.startswith("(?") and part.endswith(")") and part[2:-1].strip("imsU-") == ""
+
+
+def _compiled(pattern: str, path: str) -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = PATTERN_MEMORY_BYTES_MAX
+    try:
+        return re2.compile(pattern.encode(), options)
+    except re2.error as error:
+        reason = error.args[0] if error.args else error
+        text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+        raise ConfigInvalid(path, f"pattern {pattern[:200]!r} cannot be read: {text}") from None

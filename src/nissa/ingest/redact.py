@@ -1,0 +1,144 @@
+"""Redaction: what rules name is taken out of events before they are kept (``config/redaction.py``).
+
+    attributes    user.id = alice          region = eu        key rules judge each distinct name once
+                            ▼
+                  user.id = [hash:…]       region = eu
+    description   mail to a@b.org     ──►  mail to [redacted:email]
+    and values
+
+Ids, sources, names and times stay: they are what events are found by. Where nothing fits, the batch itself comes back.
+A pure function of the batch, the rules and the secret.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from nissa.config.redaction import Action, Redaction, RedactionRule
+from nissa.ingest.pattern import ColumnPattern
+from nissa.model.columns import EventBatch, TextColumn
+from nissa.store.arrow_columns import arrow_text
+
+HASH_BYTES = 8
+Replace = Callable[[bytes], bytes]
+Counts = dict[str, int]
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """A rule, prepared. replace: from what fits to what stands there instead."""
+
+    name: str
+    pattern: ColumnPattern
+    replace: Replace
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """All rules of a configuration."""
+
+    keys: tuple[Rule, ...]
+    patterns: tuple[Rule, ...]
+
+
+def prepare_rules(redaction: Redaction, secret: bytes) -> Rules:
+    """Rules ready for use; none where redaction is off. Raises ConfigInvalid, naming the path."""
+    if not redaction.enabled:
+        return Rules((), ())
+    key = blake2b(secret, digest_size=32, person=b"nissa redact").digest()
+    return Rules(_prepared(redaction.keys, "keys", key), _prepared(redaction.patterns, "patterns", key))
+
+
+def redact(events: EventBatch, rules: Rules) -> tuple[EventBatch, Counts]:
+    """The batch without what the rules name, and how many texts each rule changed."""
+    counts: Counts = {}
+    values = _by_names(events.attribute_names, events.attribute_values, rules.keys, counts)
+    for rule in rules.patterns:
+        values = _by_pattern(values, rule, counts)
+    description = events.description
+    for rule in rules.patterns:
+        description = _by_pattern(description, rule, counts)
+    if not counts:
+        return events, counts
+    return msgspec.structs.replace(events, description=description, attribute_values=values), counts
+
+
+def _prepared(rules: Iterable[RedactionRule], kind: str, key: bytes) -> tuple[Rule, ...]:
+    out = []
+    for place, rule in enumerate(rules):
+        pattern = ColumnPattern(rule.pattern, f"redaction.{kind}[{place}]")
+        out.append(Rule(rule.name, pattern, _hashing(key) if rule.action is Action.HASH else _masking(rule.name)))
+    return tuple(out)
+
+
+def _masking(name: str) -> Replace:
+    mask = f"[redacted:{name}]".encode()
+    return lambda _: mask
+
+
+def _hashing(key: bytes) -> Replace:
+    return lambda text: b"[hash:%s]" % blake2b(text, digest_size=HASH_BYTES, key=key).hexdigest().encode()
+
+
+def _by_names(names: TextColumn, values: TextColumn, rules: Sequence[Rule], counts: Counts) -> TextColumn:
+    """Replace whole values of the attributes whose name fits a rule, the first that does."""
+    import pyarrow as pa  # heavy: the daemon receives before it is needed
+
+    if not len(names) or not rules:
+        return values
+    encoded = arrow_text(names.offsets, names.data, pa.string()).dictionary_encode()
+    chosen = [_rule_for(name.encode(), rules) for name in encoded.dictionary.to_pylist()]
+    if not any(chosen):
+        return values
+    places = np.flatnonzero(np.array([rule is not None for rule in chosen])[encoded.indices.to_numpy()])
+    replaced: dict[tuple[int, bytes], bytes] = {}
+    changes: dict[int, bytes] = {}
+    offsets, indices = values.offsets, encoded.indices.to_numpy()
+    for place in places.tolist():
+        which, text = int(indices[place]), values.data[offsets[place] : offsets[place + 1]]
+        rule = chosen[which]
+        if rule is None or not text:
+            continue  # nothing is nothing to hide
+        new = replaced.get((which, text))
+        if new is None:
+            new = replaced[which, text] = rule.replace(text)
+        changes[place] = new
+        counts[rule.name] = counts.get(rule.name, 0) + 1
+    return _changed(values, changes)
+
+
+def _rule_for(name: bytes, rules: Sequence[Rule]) -> Rule | None:
+    return next((rule for rule in rules if rule.pattern.fits(name)), None)
+
+
+def _by_pattern(column: TextColumn, rule: Rule, counts: Counts) -> TextColumn:
+    """Replace the parts of a column's strings that fit."""
+    changes: dict[int, bytes] = {}
+
+    def replace(found: Any) -> bytes:
+        return rule.replace(found.group())
+
+    for place in rule.pattern.strings(column):
+        text = column.data[column.offsets[place] : column.offsets[place + 1]]
+        new, count = rule.pattern.exact.subn(replace, text)
+        if count:
+            changes[place] = new
+    if changes:
+        counts[rule.name] = counts.get(rule.name, 0) + len(changes)
+    return _changed(column, changes)
+
+
+def _changed(column: TextColumn, changes: dict[int, bytes]) -> TextColumn:
+    """The column with other strings in some places, which ascend."""
+    if not changes:
+        return column
+    offsets, data = column.offsets.tolist(), column.data
+    sizes = np.diff(column.offsets)
+    pieces, copied = [], 0
+    for place, text in changes.items():
+        pieces += [data[copied : offsets[place]], text]
+        copied = offsets[place + 1]
+        sizes[place] = len(text)
+    pieces.append(data[copied:])
+    return TextColumn(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32), b"".join(pieces))
