@@ -9,6 +9,7 @@ import pytest
 from cramjam import snappy
 
 from nissa._fast.series import SeriesIndex
+from nissa.codec.messages import MessageCodec
 from nissa.config.tree import Acceptance, Config, Ingest, Series
 from nissa.ingest.pipeline import ADMIT_ALL, Pipeline
 from nissa.model.errors import Malformed, NissaError, TooLarge
@@ -277,3 +278,23 @@ def test_notes_are_json() -> None:
         "source": "http/remote_write_1",
         "refused": {"name_missing": 1},
     }
+
+
+def test_nothing_kept_points_into_a_body() -> None:
+    """Rows, labels, metadata and events outlive the body they came in; checked builds overwrite it at once."""
+    bench = Bench()
+    note = field(3, field(1, 1) + field(2, b"a") + field(4, b"What it is.") + field(5, b"bytes"))
+    event = {"event_id": "e1", "description": "It fell over.", "timestamp_ms": NOW_MS}
+    bodies = {
+        Codec.REMOTE_WRITE_1: at(NOW_MS, "a") + note,
+        Codec.REMOTE_WRITE_2: request_2([("__name__", "b"), ("c", "d")], ts_ms=NOW_MS),
+        Codec.NISSA_EVENT: MessageCodec().encode_message("telemetry_event", event),
+    }
+    for codec, body in bodies.items():
+        bench.take(bytes(snappy.compress_raw(body)), codec, encoding=Encoding.SNAPPY)
+    bench.take(bytes(snappy.compress_raw(field(14, b"x" * 200))), encoding=Encoding.SNAPPY)
+    bench.durable()
+    assert [row[0] for row in bench.rows()] == [(("__name__", "a"),), (("__name__", "b"), ("c", "d"))]
+    assert bench.pipeline.metadata["a"].help == "What it is."
+    ((_, events),) = bench.pipeline.head.events
+    assert (events.row(0)["event_id"], events.row(0)["description"]) == ("e1", "It fell over.")

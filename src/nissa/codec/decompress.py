@@ -7,7 +7,8 @@
     identity the body itself.
 
 All of them write into one scratch buffer as large as the limit. It is reserved, not touched: what no body ever filled
-costs address space only, so the resident size is that of the largest body seen, and a bomb stops at the limit.
+costs address space only, so the resident size is that of the largest body seen, and a bomb stops at the limit. Who
+reads a body says when it is done (``release``): checked builds overwrite it, so that a piece kept by mistake is seen.
 
 Knows no sockets and no wire language.
 """
@@ -17,6 +18,7 @@ from typing import Final
 import numpy as np
 from cramjam import DecompressionError, gzip, snappy, zstd
 
+from nissa._fast.build_mode import is_checked
 from nissa.model.errors import Malformed, TooLarge
 from nissa.model.frame import Encoding
 
@@ -28,6 +30,9 @@ SNAPPY_RATIO_MAX: Final = 64 / 3
 # A member costs microseconds however small it is: without a maximum 32 MiB of empty members would take seconds.
 GZIP_MEMBERS_MAX: Final = 1_000
 _GZIP_MEMBER_START: Final = b"\x1f\x8b\x08"
+
+CHECKED: Final = is_checked()
+POISON: Final = 0xDD
 
 _SNAPPY_FRAMED_START: Final = b"\xff\x06\x00\x00sNaPpY"
 
@@ -102,6 +107,12 @@ class Decompressor:
 
     def _too_large(self, name: str, got: int) -> TooLarge:
         return TooLarge(f"{name} body decompressed", got=got, limit=self._bytes_max, setting=SETTING)
+
+
+def release(body: bytes | memoryview) -> None:
+    """Say that a body a Decompressor gave is done with. Nothing but in checked builds, which fill it with POISON."""
+    if CHECKED and isinstance(body, memoryview):
+        np.asarray(body)[:] = POISON
 
 
 def decompress(body: bytes, encoding: Encoding, bytes_max: int) -> bytes:

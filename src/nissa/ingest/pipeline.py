@@ -14,7 +14,7 @@ import msgspec
 
 from nissa._fast.batch import Batch
 from nissa._fast.series import SeriesIndex
-from nissa.codec.decompress import Decompressor
+from nissa.codec.decompress import Decompressor, release
 from nissa.config.tree import Config
 from nissa.ingest.decode import decode
 from nissa.ingest.head import Head
@@ -99,7 +99,10 @@ class Pipeline:
         acceptance = self.config.acceptance
         window = Window(minute_of(frame), admit_max, now_ms - acceptance.past_ms, now_ms + acceptance.future_ms)
         body = self._decompressor.decompress(frame.body, frame.encoding)
-        return decode(frame, body, self.index, self._batch, window)
+        try:
+            return decode(frame, body, self.index, self._batch, window)
+        finally:
+            release(body)
 
     def _sweep(self, frame: Frame) -> None:
         """Once a minute of frame time: series not seen for the idle TTL stop counting against the limit.
