@@ -54,3 +54,26 @@ def test_every_metric_of_the_catalogue_has_a_sample(tmp_path: Path, accept: str)
         assert post(connect(daemon.ingest_url), Ledger(1).body(1)) == 204
         daemon.get("/api/status")
         assert missing(names_in(daemon, accept)) == set()
+
+
+def test_its_own_data_is_kept_like_anybodys(tmp_path: Path) -> None:
+    """What it told about itself is there after a kill, is in the accounting, and a daemon told not to tells nothing."""
+    with running(tmp_path / "data", environment={"NISSA_TELEMETRY__INTERVAL_MS": "100"}) as daemon:
+        while len(times_of(daemon)) < 3:
+            time.sleep(0.1)
+        before = times_of(daemon)
+        daemon.kill()
+    with running(tmp_path / "data") as daemon:
+        after = times_of(daemon)
+        assert after >= before
+        sources = daemon.get("/api/v1/accounting")["data"]["sources"]
+        assert [source for source, tally in sources.items() if tally["stored"]] == ["self/remote_write_1"]
+        assert not any(daemon.residue().values())
+        assert times_of(daemon) == after
+
+
+def times_of(daemon: Daemon) -> set[int]:
+    """When the daemon told about its head."""
+    return {
+        ts_ms for series in daemon.export('{__name__="nissa_head_samples",job="nissa"}').values() for ts_ms in series
+    }

@@ -5,7 +5,11 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from journeys.rig import Ledger, Senders, running
+
+import nissa
+from nissa.model.errors import DirectoryLocked
 
 
 def test_sigterm_under_load_loses_nothing_and_exits_zero(tmp_path: Path) -> None:
@@ -23,7 +27,7 @@ def test_sigterm_under_load_loses_nothing_and_exits_zero(tmp_path: Path) -> None
 
 
 def test_second_process_on_a_directory_refuses_and_the_first_is_unharmed(tmp_path: Path) -> None:
-    """A second daemon on the same directory exits with an error that names the first; the first goes on."""
+    """A second daemon exits with an error that names the first, an engine raises; the first goes on."""
     ledger = Ledger(2)
     with running(tmp_path / "data") as daemon:
         command = [sys.executable, "-m", "nissa.cli.ingest", "--data-dir", str(tmp_path / "data")]
@@ -32,6 +36,8 @@ def test_second_process_on_a_directory_refuses_and_the_first_is_unharmed(tmp_pat
         )
         assert second.returncode != 0
         assert str(daemon.process.pid) in second.stderr.decode()
+        with pytest.raises(DirectoryLocked):
+            nissa.Engine(tmp_path / "data")
         senders = Senders(daemon, ledger)
         time.sleep(0.3)
         senders.stop()
