@@ -250,12 +250,21 @@ def test_status_says_where_everything_is(rig: Rig) -> None:
     rig.keep([("a", NOW_MS + 1, ONE)])
     status = rig.engine.status()
     assert (status["mode"], status["reason"], status["durability"]) == ("ready", None, "fsync")
-    assert status["head"]["samples"] == 1
+    assert status["head"] == {"samples": 1, "sealing": 0, "min_ms": NOW_MS + 1, "max_ms": NOW_MS + 1}
     assert status["blocks"]["samples"] == 2
     assert (status["series"]["total"], status["series"]["active"]) == (2, 2)
     journal = status["journal"]
     assert journal["appended_lsn"] == journal["durable_lsn"] > journal["checkpoint_lsn"] > 0
     assert status["seal"] == {"count": 1, "failures": 0, "last_error": None}
+
+
+def test_status_tells_the_times_in_memory(rig: Rig) -> None:
+    """The earliest and latest time over the head, none while it is empty."""
+    assert (rig.engine.status()["head"]["min_ms"], rig.engine.status()["head"]["max_ms"]) == (None, None)
+    rig.keep([("a", NOW_MS - 500, ONE), ("a", NOW_MS + 3, ONE), ("b", NOW_MS, ONE)])
+    assert rig.engine.status()["head"] == {"samples": 3, "sealing": 0, "min_ms": NOW_MS - 500, "max_ms": NOW_MS + 3}
+    rig.engine.flush()
+    assert rig.engine.status()["head"]["min_ms"] is None
 
 
 def test_status_names_who_is_over_the_limit(rig: Rig) -> None:

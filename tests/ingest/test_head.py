@@ -7,7 +7,7 @@ import numpy as np
 
 from nissa.ingest.head import CHUNK_ROWS, Head
 from nissa.model.columns import EventBatch, TextColumn
-from oracle.bodies import Rig, series
+from oracle.bodies import Rig, sample, series
 
 
 def rig_of(rows: int, first: int = 0) -> Rig:
@@ -110,6 +110,31 @@ def test_everything_can_be_given_up() -> None:
     head.append(rig_of(2, 50).batch, "a", 2, None, 8)
     head.publish(2, 2)
     assert (values(head), head.opened_ms) == ([50, 51], 8)
+
+
+def test_the_range_of_times() -> None:
+    """The earliest and latest time of what is visible, however often it is asked while the head grows over chunks."""
+    rng = random.Random(9)
+    head, times = Head(), []
+    assert head.range_ms() is None
+    for lsn in range(1, 40):
+        ts_ms = rng.randrange(-(10**15), 10**15)
+        size = rng.choice((0, 1, 7, CHUNK_ROWS // 5))
+        rig = Rig()
+        body = series([("__name__", "m")], *[sample(1.0, ts_ms)] * min(size, 7)) if size else b""
+        rig.decode(body)
+        for _ in range(-(-size // 7)):
+            head.append(rig.batch, "a", lsn, None, 0)
+        if rng.random() < 0.5:
+            continue
+        head.publish(lsn, head.total)
+        times = [part.ts_ms for part in head.snapshot() if len(part)]
+        expected = (min(int(one.min()) for one in times), max(int(one.max()) for one in times)) if times else None
+        assert head.range_ms() == expected
+        assert head.range_ms() == expected
+    head.append(rig_of(1).batch, "a", 99, None, 0)
+    head.truncate()
+    assert head.range_ms() is not None
 
 
 def test_sources_of_rows() -> None:

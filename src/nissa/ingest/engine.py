@@ -176,7 +176,7 @@ class Engine:
                 "frames": self._submitted_frames - committer.settled_frames,
                 "bytes": self._submitted_bytes - committer.settled_bytes,
             },
-            "head": {"samples": self._pipeline.head.total, "sealing": sealer.sealing_rows},
+            "head": self._head_status(),
             "journal": {
                 "appended_lsn": journal.appended_lsn,
                 "durable_lsn": journal.durable_lsn,
@@ -198,6 +198,16 @@ class Engine:
                 "top_offenders": [{"name": name, "refused": count} for name, count in index.top_offenders()],
             },
             "recovery": self._opened.recovery,
+        }
+
+    def _head_status(self) -> dict[str, Any]:
+        heads = self._sealer.view(lambda: self._pipeline.head).heads
+        ranges = [range_ms for head in heads if (range_ms := head.range_ms()) is not None]
+        return {
+            "samples": self._pipeline.head.total,
+            "sealing": self._sealer.sealing_rows,
+            "min_ms": min((first for first, _ in ranges), default=None),
+            "max_ms": max((last for _, last in ranges), default=None),
         }
 
     # ---- life ----

@@ -43,6 +43,7 @@ class Head:
         self.published = (0, 0)  # (lsn, rows) up to which frames are durable; one value, for other threads read it
         self.last_lsn = 0
         self.opened_ms = 0
+        self._range: tuple[int, int, int] | None = None  # (rows, earliest, latest) when it was last asked for
 
     @property
     def empty(self) -> bool:
@@ -118,6 +119,19 @@ class Head:
                 break
             views.append(SampleBatch(chunk.series[:rows], chunk.ts_ms[:rows], chunk.value[:rows]))
         return tuple(views)
+
+    def range_ms(self) -> tuple[int, int] | None:
+        """The earliest and latest ts_ms of visible rows, None without any. Any thread. Cost: 0.5 ns per row, once."""
+        visible, known = self.visible, self._range
+        rows = known[0] if known else 0
+        if visible > rows:
+            fresh = self.snapshot(visible)[rows // CHUNK_ROWS :]
+            skip = rows % CHUNK_ROWS
+            parts = [part.ts_ms[skip if at == 0 else 0 :] for at, part in enumerate(fresh)]
+            ends = [int(end) for part in parts if len(part) for end in (part.min(), part.max())]
+            ends += known[1:] if known else ()
+            self._range = known = (visible, min(ends), max(ends))
+        return known[1:] if known else None
 
     def sources_of(self, rows: npt.NDArray[np.uint32]) -> dict[str, int]:
         """How many of these row indices each source brought."""
