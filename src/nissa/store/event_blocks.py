@@ -42,7 +42,7 @@ def write_events(
     file = CheckedWriter(locate(directory, path))
     try:
         times = np.concatenate([batch.time_ms for batch in batches])
-        table = pa.Table.from_batches([_record_batch(batch) for batch in batches if len(batch)])
+        table = pa.Table.from_batches([record_batch(batch) for batch in batches if len(batch)])
         table = table.take(arrow_column(np.argsort(times, kind="stable"), pa.int64()))
         with pq.ParquetWriter(
             file,
@@ -95,7 +95,8 @@ def read_events(directory: Path, block: BlockRow, start_ms: int, end_ms: int) ->
             raise file.damage or Damaged(str(file.path), f"not an event block: {error}") from error
 
 
-def _record_batch(batch: EventBatch) -> "pa.RecordBatch":
+def record_batch(batch: EventBatch) -> "pa.RecordBatch":
+    """Events as Arrow columns of the names and types a block has. No copy."""
     import pyarrow as pa
 
     names, values = _text(batch.attribute_names), _text(batch.attribute_values)
