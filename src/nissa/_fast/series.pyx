@@ -327,7 +327,7 @@ cdef class SeriesIndex:
                     seen[index] = 0
                     swept += 1
             if swept:
-                keep_seen(&self.raw, seen)  # a raw form answers without a look at the limit: those of idle series must go
+                keep_seen(&self.raw, seen)  # a raw form answers without a look at the limit
         self.active_count -= swept
         return swept
 
