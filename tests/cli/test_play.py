@@ -4,12 +4,14 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
-from nissa.cli.play import DaemonTarget, Pace, Played, play_frames
+from nissa.cli.play import DaemonTarget, DirectoryTarget, Pace, Played, play_frames
 from nissa.model.errors import BadQuery, Unavailable
 from nissa.model.frame import Codec, Encoding, Frame, Source
+from oracle.engine import NOW_MS, ONE, BadDisk, body_of, config_of, wait_until
 
 
 def frame(received_ms: int, codec: Codec = Codec.REMOTE_WRITE_1, encoding: Encoding = Encoding.SNAPPY) -> Frame:
@@ -102,3 +104,15 @@ def test_what_is_no_endpoint_is_refused(url: str) -> None:
     """Only plain HTTP addresses are daemons."""
     with pytest.raises(BadQuery):
         DaemonTarget(url, Played())
+
+
+def test_a_last_frame_that_was_not_kept_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the disk fails under the last frames of a capture, closing the directory says so."""
+    disk = BadDisk(monkeypatch, "fdatasync")
+    target = DirectoryTarget(tmp_path / "data", config_of(), Played())
+    target.play(Frame(Codec.REMOTE_WRITE_1, Encoding.IDENTITY, Source.HTTP, NOW_MS, body_of([("a", NOW_MS, ONE)])))
+    wait_until(lambda: target._played.samples == 1)
+    disk.failing = True
+    target.play(Frame(Codec.REMOTE_WRITE_1, Encoding.IDENTITY, Source.HTTP, NOW_MS, body_of([("b", NOW_MS, ONE)])))
+    with pytest.raises(Unavailable):
+        target.close()

@@ -88,7 +88,7 @@ def test_readers_beside_the_writer() -> None:
     thread = threading.Thread(target=read)
     thread.start()
     rng = random.Random(3)
-    for _ in range(40):
+    for _ in range(10):
         refuse(rig, rng.choices(names, k=2_000))
     done.set()
     thread.join()

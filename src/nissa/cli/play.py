@@ -142,9 +142,11 @@ class DirectoryTarget:
         self._room.release()
 
     def close(self) -> None:
-        """Commit and seal everything, then give the directory back."""
+        """Commit and seal everything, then give the directory back. Raises: Unavailable where a frame was not kept."""
         if self._engine is not None:
             self._engine.close(seal=True)
+        if self._failure is not None:  # of the last frames, behind which none was played
+            raise self._failure
 
 
 class Pace:
