@@ -100,11 +100,11 @@ class Daemon:
     def wait_sealed(self) -> None:
         """Wait until nothing is left in the head. For tests with a short ``storage.seal_interval_ms``."""
         for _ in range(START_TIMEOUT_S * 10):
-            status = self.get("/api/status")
-            if status["head"] == {"samples": 0, "sealing": 0}:
+            head = self.get("/api/status")["head"]
+            if head["samples"] == head["sealing"] == 0:
                 return
             time.sleep(0.1)
-        raise RuntimeError(f"the head is not sealed: {status}")
+        raise RuntimeError(f"the head is not sealed: {head}")
 
     def residue(self) -> dict[str, int]:
         """What the accounting misses, of each source."""
