@@ -27,13 +27,14 @@ from journeys.rig import SANITIZED, Daemon, Ledger, connect, post, running, send
 from nissa._proto import columns_pb2
 
 MIB: Final = 1 << 20
-SAMPLES: Final = int(os.environ.get("NISSA_EXPORT_SAMPLES", "2000000"))
+SAMPLES: Final = int(os.environ.get("NISSA_EXPORT_SAMPLES", "4000000"))
 SERIES: Final = 100
 ROUNDS: Final = SAMPLES // SERIES
 ROUNDS_PER_BODY: Final = 5_000
 STEP_MS: Final = 10
-# A few chunks and batches of an export, and what decodes one row group of each block.
-GROWTH_BYTES_MAX: Final = 96 * MIB
+BLOCKS_MAX: Final = min(max(SAMPLES // 1_000_000, 5), 25)
+# A few chunks and batches of an export, and two row groups of 128 Ki rows of each block, as rows and while decoded.
+GROWTH_BYTES_MAX: Final = (32 + 8 * BLOCKS_MAX) * MIB
 TEXT_BYTES_EACH: Final = 16  # at least, of one sample in JSON
 MATCH: Final = '{__name__="large"}'
 PAUSE_S: Final = 1.0
@@ -74,11 +75,13 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     """A directory with all samples in blocks, and the time of the first."""
     directory = tmp_path_factory.mktemp("large") / "data"
     start_ms = int(time.time() * 1000) - ROUNDS * STEP_MS - 60_000
-    settings = {"SEAL_SAMPLES": str(max(SAMPLES // 25, 100_000)), "SEAL_INTERVAL_MS": "500"}
+    settings = {"SEAL_SAMPLES": str(SAMPLES // BLOCKS_MAX), "SEAL_INTERVAL_MS": "500"}
     environment = {f"NISSA_STORAGE__{name}": value for name, value in settings.items()}
     with running(directory, "--durability", "os", environment=environment) as daemon:
         fill(daemon, start_ms)
-        assert daemon.get("/api/status")["blocks"]["samples"] == SERIES * ROUNDS
+        blocks = daemon.get("/api/status")["blocks"]
+        assert blocks["samples"] == SERIES * ROUNDS
+        assert 1 < blocks["count"] <= BLOCKS_MAX
         assert daemon.stop() == 0
     return directory, start_ms
 
