@@ -4,11 +4,11 @@ import sqlite3
 
 from nissa.store.schema import FORMAT, MIGRATIONS
 
-TABLES = {"block", "checkpoint", "cursor", "meta", "metadata", "series_segment"}
+TABLES = {"block", "checkpoint", "cursor", "meta", "metadata", "series_segment", "tier"}
 
 
 def test_steps_make_the_tables_of_the_format_page() -> None:
-    """All steps from nothing make the six tables, and there is one step per format."""
+    """All steps from nothing make the seven tables, and there is one step per format."""
     db = sqlite3.connect(":memory:")
     for step in MIGRATIONS:
         for statement in step:
@@ -17,4 +17,4 @@ def test_steps_make_the_tables_of_the_format_page() -> None:
         row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
     }
     assert names == TABLES
-    assert len(MIGRATIONS) == FORMAT == 1
+    assert len(MIGRATIONS) == FORMAT == 2

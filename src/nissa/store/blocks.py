@@ -69,7 +69,7 @@ class BlockWriter:
         """
         import pyarrow.parquet as pq  # heavy: the daemon receives before it is needed
 
-        _one_thread()
+        one_thread()
         self._number, self._level, self._created_ms = number, level, created_ms
         self.path = block_path(RAW_KIND, number)
         self._file = CheckedWriter(locate(directory, self.path))
@@ -143,7 +143,7 @@ class OpenBlock:
     def __init__(self, directory: Path, block: BlockRow) -> None:
         import pyarrow.parquet as pq
 
-        _one_thread()
+        one_thread()
         self.block = block
         self._file = CheckedReader(locate(directory, block.path), block.seal)
         try:
@@ -267,7 +267,7 @@ def _schema() -> "pa.Schema":
 
 
 @lru_cache(maxsize=1)
-def _one_thread() -> None:
+def one_thread() -> None:
     """Arrow's own threads would only take the cores that receive, and its own pool memory that others have freed."""
     import pyarrow as pa
 

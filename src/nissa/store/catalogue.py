@@ -24,6 +24,7 @@ import msgspec
 
 from nissa.model.columns import Metadata
 from nissa.model.errors import ConfigInvalid, Damaged, NissaError, Unavailable, UnknownFormat
+from nissa.model.ladder import Tier
 from nissa.model.tally import Tallies
 from nissa.store.checked_file import FileSeal, sync_directory
 from nissa.store.names import BLOCKS, CATALOGUE, SERIES, is_own_path, own_files
@@ -32,6 +33,7 @@ from nissa.store.schema import FORMAT, MIGRATIONS
 Crcs = bytes  # ``bytes`` means a size inside the rows below
 
 BUSY_TIMEOUT_S = 10.0
+NEVER_MS = -(2**63)
 SECRET_BYTES = 32
 _MAGIC = b"SQLite format 3\0"
 _USER_VERSION_OFFSET = 60  # of the database header, big endian (SQLite file format 1.3.14)
@@ -90,6 +92,17 @@ class Checkpoint(msgspec.Struct, frozen=True):
     series_count: int = 0
     tallies: Tallies = {}
     seen_minutes: bytes = b""
+
+
+class TierRow(msgspec.Struct, frozen=True):
+    """How far a tier is written: windows that end by ``written_until_ms``, of the frames up to ``lsn``.
+
+    A raw block with a later ``last_lsn`` and rows before ``written_until_ms`` holds samples that came late.
+    """
+
+    tier: Tier
+    written_until_ms: int = NEVER_MS
+    lsn: int = 0
 
 
 class Seal(msgspec.Struct, frozen=True):
@@ -172,10 +185,32 @@ class Catalogue:
     def replace_blocks(self, old: Sequence[BlockRow], new: Sequence[BlockRow]) -> None:
         """Put merged blocks in the place of others. The old files may be deleted afterwards."""
         with self._transaction() as db:
-            for block in old:
-                if db.execute("DELETE FROM block WHERE id = ?", (block.id,)).rowcount != 1:
-                    raise Unavailable(f"block {block.path} was replaced by somebody else")
+            _remove(db, old)
             _insert(db, "block", new)
+
+    def commit_tiers(
+        self, rows: Sequence[TierRow], added: Sequence[BlockRow] = (), gone: Sequence[BlockRow] = ()
+    ) -> None:
+        """Put the ladder's rows in the place of those there are, and blocks of windows with them."""
+        with self._transaction() as db:
+            _remove(db, gone)
+            _insert(db, "block", added)
+            db.execute("UPDATE tier SET place = NULL")
+            for place, row in enumerate(rows):
+                tier = row.tier
+                db.execute(
+                    "REPLACE INTO tier (name, place, interval_ms, retention_ms, aggregates, written_until_ms, lsn)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        tier.name,
+                        place,
+                        tier.interval_ms,
+                        tier.retention_ms,
+                        " ".join(tier.aggregates),
+                        row.written_until_ms,
+                        row.lsn,
+                    ),
+                )
 
     def set_cursor(self, name: str, lsn: int) -> None:
         """Remember how far a reader of the journal has come."""
@@ -210,6 +245,20 @@ class Catalogue:
             return Checkpoint(lsn, series_count, msgspec.json.decode(tallies, type=Tallies), seen_minutes)
         except msgspec.MsgspecError as error:
             raise Damaged(str(self.directory / CATALOGUE), f"tallies of checkpoint {lsn}: {error}") from error
+
+    def tiers(self, *, unused: bool = False) -> list[TierRow]:
+        """The ladder, finest first. unused: tiers that were in use once, instead."""
+        if self._select("PRAGMA user_version")[0][0] < 2:
+            return []  # of format 1, open for reading only
+        rows = self._select(
+            "SELECT interval_ms, retention_ms, aggregates, written_until_ms, lsn FROM tier"
+            " WHERE (place IS NULL) = ? ORDER BY place, name",
+            (unused,),
+        )
+        return [
+            TierRow(Tier(interval_ms, retention_ms, tuple(aggregates.split())), written_until_ms, lsn)
+            for interval_ms, retention_ms, aggregates, written_until_ms, lsn in rows
+        ]
 
     def metadata(self) -> list[Metadata]:
         """What senders said about metric names, by name."""
@@ -307,6 +356,12 @@ def _refuse_newer(path: Path) -> None:
 def _refuse_version(path: Path, version: int) -> None:
     if not 0 <= version <= FORMAT:
         raise UnknownFormat(f"{path}: format {version}, this version reads up to {FORMAT}; nothing was changed")
+
+
+def _remove(db: sqlite3.Connection, blocks: Sequence[BlockRow]) -> None:
+    for block in blocks:
+        if db.execute("DELETE FROM block WHERE id = ?", (block.id,)).rowcount != 1:
+            raise Unavailable(f"block {block.path} was replaced by somebody else")
 
 
 def _insert(db: sqlite3.Connection, table: str, rows: Sequence[msgspec.Struct]) -> None:

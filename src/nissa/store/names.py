@@ -3,6 +3,7 @@
     catalogue.sqlite                          what exists (``catalogue.py``)
     blocks/raw-00000000000000000007.parquet   samples (``blocks.py``)
     blocks/events-00000000000000000008.parquet
+    blocks/5m-00000000000000000009.parquet    windows of a tier (``tier_blocks.py``)
     series/series-00000000000000000001.parquet
 
 Names are made of a kind and a number that is never used twice in one directory. A path that comes out of the
@@ -22,12 +23,18 @@ SERIES = "series"
 RAW_KIND = "raw"
 EVENTS_KIND = "events"
 
-_PATH = re.compile(r"(?:blocks/(?:raw|events)|series/series)-[0-9]{20}\.parquet")
+_TIER = r"[1-9][0-9]{0,11}(?:ms|s|m|h|d)"  # ``model.ladder.interval_name``
+_PATH = re.compile(rf"(?:blocks/(?:raw|events|{_TIER})|series/series)-[0-9]{{20}}\.parquet")
 
 
 def block_path(kind: str, number: int) -> str:
     """The path of a block, relative to the data directory."""
     return f"{BLOCKS}/{kind}-{number:020d}.parquet"
+
+
+def is_tier_kind(kind: str) -> bool:
+    """Whether blocks of this kind hold windows of a tier."""
+    return re.fullmatch(_TIER, kind) is not None
 
 
 def series_path(number: int) -> str:

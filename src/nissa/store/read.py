@@ -28,7 +28,7 @@ from nissa._fast.selection import select_rows
 from nissa.model.columns import SampleBatch, SeriesColumn, empty_batch
 from nissa.model.errors import Damaged
 from nissa.store.blocks import GROUP_ROWS, OpenBlock, SeriesChoice, choose_series
-from nissa.store.catalogue import BlockRow
+from nissa.store.catalogue import BlockRow, TierRow
 from nissa.store.names import RAW_KIND
 
 HEAD_COPY_ROWS_MAX = 2_000_000  # more chosen rows of the head than this are sorted where they lie
@@ -41,11 +41,12 @@ OnDamage = Callable[[Damaged], None]
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """All samples at one moment. heads: rows in order of arrival, never changed afterwards."""
+    """All samples at one moment. heads: rows in order of arrival, never changed afterwards. tiers: the ladder then."""
 
     directory: Path
     blocks: tuple[BlockRow, ...] = ()
     heads: tuple[SampleBatch, ...] = ()
+    tiers: tuple[TierRow, ...] = ()
 
 
 def read_samples(

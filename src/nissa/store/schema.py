@@ -23,5 +23,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE metadata (
             name TEXT PRIMARY KEY, type TEXT NOT NULL, help TEXT NOT NULL, unit TEXT NOT NULL) WITHOUT ROWID""",
     ),
+    (
+        """CREATE TABLE tier (
+            name TEXT PRIMARY KEY, place INTEGER UNIQUE, interval_ms INTEGER NOT NULL, retention_ms INTEGER NOT NULL,
+            aggregates TEXT NOT NULL, written_until_ms INTEGER NOT NULL, lsn INTEGER NOT NULL) WITHOUT ROWID""",
+    ),
 )
 FORMAT = len(MIGRATIONS)

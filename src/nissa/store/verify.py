@@ -5,19 +5,21 @@ whether their number and range are those of the catalogue. For the series table:
 the checkpoint says. Files nobody names are told too; they are harmless. The journal is verified in ``recovery.py``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from nissa._fast.selection import first_unsorted
+from nissa.model.columns import SeriesColumn, TimeColumn
 from nissa.model.errors import Damaged
 from nissa.store.blocks import read_block
 from nissa.store.catalogue import BlockRow, Catalogue, SeriesSegment
 from nissa.store.checked_file import FileSeal, file_crc
 from nissa.store.event_blocks import read_events
-from nissa.store.names import RAW_KIND, locate, own_files
+from nissa.store.names import RAW_KIND, is_tier_kind, locate, own_files
 from nissa.store.series_table import read_series
+from nissa.store.tier_blocks import read_tier_block
 
 START_MS, END_MS = -(2**63), 2**63 - 1
 
@@ -71,7 +73,7 @@ def _verify_block(directory: Path, block: BlockRow) -> FileReport:
     damage = _damage_of(directory, block.path, block.seal)
     if not damage:
         try:
-            damage = _raw_fault(directory, block) if block.kind == RAW_KIND else _events_fault(directory, block)
+            damage = _fault_of(directory, block)
         except (Damaged, FileNotFoundError) as error:
             damage = str(error)
     return FileReport(block.path, block.kind, block.rows, block.bytes, damage)
@@ -100,19 +102,29 @@ def _damage_of(directory: Path, path: str, seal: FileSeal) -> str:
     return "" if crc == seal.crc else f"it has CRC-32C {crc:08x}, expected {seal.crc:08x}"
 
 
-def _raw_fault(directory: Path, block: BlockRow) -> str:
+def _fault_of(directory: Path, block: BlockRow) -> str:
+    if block.kind == RAW_KIND:
+        samples = read_block(directory, block, None, START_MS, END_MS)
+        return _rows_fault(block, ((batch.series, batch.ts_ms) for batch in samples))
+    if is_tier_kind(block.kind):
+        windows = read_tier_block(directory, block, None, START_MS, END_MS)
+        return _rows_fault(block, ((batch.series, batch.start_ms) for batch in windows))
+    return _events_fault(directory, block)
+
+
+def _rows_fault(block: BlockRow, parts: Iterable[tuple[SeriesColumn, TimeColumn]]) -> str:
     rows, min_ms, max_ms = 0, END_MS, START_MS
     before: tuple[int, int] | None = None
     first_series = last_series = 0
-    for batch in read_block(directory, block, None, START_MS, END_MS):
-        first = (int(batch.series[0]), int(batch.ts_ms[0]))
-        wrong = first_unsorted(batch.series, batch.ts_ms)
+    for series, ts_ms in parts:
+        first = (int(series[0]), int(ts_ms[0]))
+        wrong = first_unsorted(series, ts_ms)
         if wrong >= 0 or (before is not None and first <= before):
             return f"row {rows + max(wrong, 0)} is not in order of series and time"
-        before = (int(batch.series[-1]), int(batch.ts_ms[-1]))
+        before = (int(series[-1]), int(ts_ms[-1]))
         first_series, last_series = (first[0] if rows == 0 else first_series), before[0]
-        min_ms, max_ms = min(min_ms, int(batch.ts_ms.min())), max(max_ms, int(batch.ts_ms.max()))
-        rows += len(batch)
+        min_ms, max_ms = min(min_ms, int(ts_ms.min())), max(max_ms, int(ts_ms.max()))
+        rows += len(series)
     found = (rows, min_ms, max_ms, first_series, last_series)
     expected = (block.rows, block.min_ms, block.max_ms, block.series_min, block.series_max)
     if found != expected:

@@ -1,0 +1,331 @@
+"""Tier blocks: windows as Parquet, sorted by series, then start, one row per series and window.
+
+    blocks/5m-<id>.parquet
+    series   start_ms        count nans  sum  min  max  first last  m2   increase  sketch
+         0   1763700000000      30    0  …                                         5 a3 …
+         0   1763700300000      30    0
+         1   1763700000000      30    0
+
+What the columns mean is decided in ``docs/decisions/0006-the-ladder.md``; sketches are drawn in
+``docs/format/ladder.md``. A tier that does not keep an aggregate lacks the columns only this one needs; readers fill
+them with NaN. Where two blocks of a tier hold the same series and start, the one with the higher id is right: it was
+computed again after late samples.
+
+Encodings: what repeats (starts, counts, the edges of slow series) is a dictionary; sums and squares are split into
+their bytes; all under zstd.
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nissa.model.columns import SeriesColumn, TimeColumn
+from nissa.model.errors import Damaged
+from nissa.model.ladder import Aggregate, SketchColumn, Tier, WindowBatch
+from nissa.store.arrow_columns import arrow_column
+from nissa.store.blocks import SeriesChoice, one_thread
+from nissa.store.catalogue import BlockRow
+from nissa.store.checked_file import CheckedReader, CheckedWriter, FileSeal
+from nissa.store.names import block_path, locate
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+GROUP_ROWS = 32 * 1024
+FOOTERS_MAX = 512  # parsed footers kept: about 10 KB each
+ZSTD_LEVEL = 3
+KEYS = ("series", "start_ms", "count", "nans")
+NUMBERS = ("sum", "min", "max", "first", "last", "m2", "increase")
+SKETCH = "sketch"
+# Which columns an aggregate is told from, or is folded on with.
+NEEDED = {
+    Aggregate.SUM: ("sum",),
+    Aggregate.MIN: ("min",),
+    Aggregate.MAX: ("max",),
+    Aggregate.FIRST: ("first",),
+    Aggregate.LAST: ("last",),
+    Aggregate.STDDEV: ("sum", "min", "max", "m2"),
+    Aggregate.INCREASE: ("first", "last", "increase"),
+    Aggregate.QUANTILES: ("min", "max", SKETCH),
+}
+_TYPES = {"series": np.uint32, "start_ms": np.int64, "count": np.uint32, "nans": np.uint32}
+
+
+def columns_kept(tier: Tier) -> tuple[str, ...]:
+    """The columns of a tier's blocks, in their order."""
+    needed = {name for word in tier.aggregates for name in NEEDED[Aggregate(word)]}
+    return (*KEYS, *(name for name in (*NUMBERS, SKETCH) if name in needed))
+
+
+class TierWriter:
+    """One block of windows being written, in ascending order of (series, start_ms)."""
+
+    def __init__(self, directory: Path, number: int, tier: Tier, created_ms: int) -> None:
+        """The file is made at once. number: a new id of the catalogue."""
+        import pyarrow.parquet as pq  # heavy: the daemon receives before it is needed
+
+        one_thread()
+        self._number, self._tier, self._created_ms = number, tier, created_ms
+        self._names = columns_kept(tier)
+        self.path = block_path(tier.name, number)
+        self._file = CheckedWriter(locate(directory, self.path))
+        self._schema = _schema(self._names)
+        split = {"sum", "m2", "increase"}
+        encodings = {"series": "DELTA_BINARY_PACKED", SKETCH: "PLAIN"}
+        encodings |= dict.fromkeys(split, "BYTE_STREAM_SPLIT")
+        self._writer = pq.ParquetWriter(
+            self._file,
+            self._schema,
+            compression="zstd",
+            compression_level=ZSTD_LEVEL,
+            use_dictionary=[name for name in self._names if name not in encodings],
+            column_encoding={name: encodings[name] for name in self._names if name in encodings},
+            write_statistics=["series", "start_ms"],
+            write_page_checksum=True,
+            store_schema=False,
+        )
+        self.rows = 0
+        self._series_min = self._series_max = 0
+        self._min_ms = self._max_ms = 0
+
+    def write(self, windows: WindowBatch) -> None:
+        """Add rows that come after all rows so far."""
+        import pyarrow as pa
+
+        if not len(windows):
+            return
+        first, last = int(windows.start_ms.min()), int(windows.start_ms.max())
+        if self.rows == 0:
+            self._min_ms, self._max_ms, self._series_min = first, last, int(windows.series[0])
+        self._min_ms, self._max_ms = min(self._min_ms, first), max(self._max_ms, last)
+        self._series_max = int(windows.series[-1])
+        self.rows += len(windows)
+        columns = [
+            _arrow_sketch(windows.sketch) if name == SKETCH else arrow_column(getattr(windows, name), self._type(name))
+            for name in self._names
+        ]
+        self._writer.write_batch(pa.record_batch(columns, schema=self._schema), row_group_size=GROUP_ROWS)
+
+    def finish(self, last_lsn: int) -> BlockRow:
+        """Write the footer, sync file and directory. The block exists once its row is in the catalogue."""
+        self._writer.close()
+        seal = self._file.finish()
+        return BlockRow(
+            id=self._number,
+            kind=self._tier.name,
+            level=0,
+            path=self.path,
+            rows=self.rows,
+            min_ms=self._min_ms,
+            max_ms=self._max_ms,
+            series_min=self._series_min,
+            series_max=self._series_max,
+            first_lsn=0,
+            last_lsn=last_lsn,
+            created_ms=self._created_ms,
+            bytes=seal.bytes,
+            crc=seal.crc,
+            page_crcs=seal.page_crcs,
+        )
+
+    def discard(self) -> None:
+        """Give up: nothing of the file stays."""
+        self._writer.is_open = False  # its footer would only be written to a file that goes
+        self._file.discard()
+
+    def _type(self, name: str) -> "pa.DataType":
+        return self._schema.field(name).type
+
+
+def write_windows(
+    directory: Path, number: int, tier: Tier, batches: Iterable[WindowBatch], last_lsn: int, created_ms: int
+) -> BlockRow | None:
+    """A block of these windows, synced; None where there are none. Nothing stays of it where this raises."""
+    writer: TierWriter | None = None
+    try:
+        for windows in batches:
+            if len(windows):
+                writer = writer or TierWriter(directory, number, tier, created_ms)
+                writer.write(windows)
+        return None if writer is None else writer.finish(last_lsn)
+    except BaseException:  # raised again; the file must not stay
+        if writer is not None:
+            writer.discard()
+        raise
+
+
+class OpenTierBlock:
+    """A tier block open for reading; it stays readable when the file is deleted meanwhile.
+
+    Raises: FileGone where the file is not there any more (read the catalogue again); Damaged.
+    """
+
+    def __init__(self, directory: Path, block: BlockRow) -> None:
+        import pyarrow.parquet as pq
+
+        one_thread()
+        self._file = CheckedReader(locate(directory, block.path), block.seal)
+        try:
+            self._footer = _footer(str(self._file.path), block.seal)
+            self._parquet = pq.ParquetFile(
+                self._file, metadata=self._footer.metadata, page_checksum_verification=True, pre_buffer=False
+            )
+        except BaseException as error:  # whatever the bytes made of Arrow; told as damage, or raised as it is
+            self._file.close()
+            raise _as_damaged(self._file, error) from error
+
+    def groups(self, choice: SeriesChoice | None, start_ms: int, end_ms: int) -> npt.NDArray[np.int64]:
+        """Numbers of the row groups that may hold windows of the chosen series that start in [start_ms, end_ms)."""
+        footer = self._footer
+        may = (footer.start_max >= start_ms) & (footer.start_min < end_ms)
+        if choice is not None:
+            first = np.searchsorted(choice.ids, footer.series_min, "left")
+            may &= first < np.searchsorted(choice.ids, footer.series_max, "right")
+        return np.flatnonzero(may)
+
+    def read_group(
+        self, group: int, choice: SeriesChoice | None, start_ms: int, end_ms: int, *, sketches: bool
+    ) -> WindowBatch:
+        """The rows of one row group that are wanted. sketches: read them, where there are any. Raises: Damaged."""
+        names = [name for name in self._footer.names if sketches or name != SKETCH]
+        try:
+            table = self._parquet.read_row_group(group, columns=names, use_threads=False)
+            series, start_ms_of = _numbers(table, "series"), _numbers(table, "start_ms")
+            wanted = (start_ms_of >= start_ms) & (start_ms_of < end_ms)
+            if choice is not None and len(choice.mask):
+                inside = np.minimum(series, len(choice.mask) - 1)
+                wanted &= (choice.mask[inside] != 0) & (series == inside)
+            if not wanted.all():
+                table = table.filter(_arrow_flags(wanted))
+            return _windows(table)
+        except Exception as error:  # whatever Arrow makes of bytes it cannot read
+            raise _as_damaged(self._file, error) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._parquet.close(force=True)
+        self._file.close()
+
+
+def read_tier_block(
+    directory: Path, block: BlockRow, choice: SeriesChoice | None, start_ms: int, end_ms: int, *, sketches: bool = True
+) -> Iterator[WindowBatch]:
+    """Wanted rows of one block, one batch per row group that has any. Raises: FileGone, Damaged."""
+    opened = OpenTierBlock(directory, block)
+    try:
+        for group in opened.groups(choice, start_ms, end_ms).tolist():
+            windows = opened.read_group(group, choice, start_ms, end_ms, sketches=sketches)
+            if len(windows):
+                yield windows
+    finally:
+        opened.close()
+
+
+class _Footer(NamedTuple):
+    """A parsed footer, its columns, and per row group the range of series and of starts."""
+
+    metadata: "pq.FileMetaData"
+    names: tuple[str, ...]
+    series_min: SeriesColumn
+    series_max: SeriesColumn
+    start_min: TimeColumn
+    start_max: TimeColumn
+
+
+@lru_cache(maxsize=FOOTERS_MAX)
+def _footer(path: str, seal: FileSeal) -> _Footer:
+    """Files never change under their seal, so neither do footers."""
+    import pyarrow.parquet as pq
+
+    file = CheckedReader(Path(path), seal)
+    try:
+        metadata = pq.read_metadata(file)
+        names = tuple(metadata.schema.column(index).name for index in range(metadata.num_columns))
+        if names[:4] != KEYS or not {*names[4:]} <= {*NUMBERS, SKETCH}:
+            raise Damaged(path, f"columns {names}, expected those of windows")
+        groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+        series = [group.column(0).statistics for group in groups]
+        starts = [group.column(1).statistics for group in groups]
+        return _Footer(
+            metadata,
+            names,
+            np.array([column.min for column in series], np.uint32),
+            np.array([column.max for column in series], np.uint32),
+            np.array([column.min for column in starts], np.int64),
+            np.array([column.max for column in starts], np.int64),
+        )
+    except BaseException as error:  # whatever the bytes made of Arrow; told as damage, or raised as it is
+        raise _as_damaged(file, error) from error
+    finally:
+        file.close()
+
+
+def _as_damaged(file: CheckedReader, error: BaseException) -> BaseException:
+    """The damage the file noticed, else what Arrow says of the bytes; errors that are not about bytes as they are."""
+    if file.damage is not None:
+        return file.damage
+    if isinstance(error, Damaged | FileNotFoundError | MemoryError) or not isinstance(error, Exception):
+        return error
+    return Damaged(str(file.path), f"not a tier block: {error}")
+
+
+def _windows(table: "pa.Table") -> WindowBatch:
+    there = set(table.column_names)
+    missing = np.full(len(table), np.nan)
+    numbers = {name: _numbers(table, name) if name in there else missing for name in NUMBERS}
+    keys = {name: _numbers(table, name) for name in KEYS}
+    return WindowBatch(**keys, **numbers, sketch=_sketches(table) if SKETCH in there else None)
+
+
+def _numbers(table: "pa.Table", name: str) -> Any:
+    """A column without nulls as a numpy view."""
+    chunk = _chunk(table, name)
+    kind = np.dtype(_TYPES.get(name, np.float64))
+    return np.frombuffer(chunk.buffers()[1] or b"", kind, len(chunk), chunk.offset * kind.itemsize)
+
+
+def _sketches(table: "pa.Table") -> SketchColumn:
+    chunk = _chunk(table, SKETCH)
+    _, places, data = chunk.buffers()
+    offsets = np.frombuffer(places, np.int32, len(chunk) + 1, chunk.offset * 4)
+    taken = np.frombuffer(data or b"", np.uint8)[offsets[0] : offsets[-1]]
+    return SketchColumn(offsets - offsets[0], taken)
+
+
+def _chunk(table: "pa.Table", name: str) -> "pa.Array":
+    column = table.column(name)
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _arrow_sketch(sketch: SketchColumn | None) -> "pa.Array":
+    import pyarrow as pa
+
+    if sketch is None:
+        raise TypeError("windows of a tier that keeps quantiles have sketches")
+    buffers = [
+        None,
+        pa.py_buffer(np.ascontiguousarray(sketch.offsets)),
+        pa.py_buffer(np.ascontiguousarray(sketch.data)),
+    ]
+    return pa.Array.from_buffers(pa.binary(), len(sketch), buffers)
+
+
+def _arrow_flags(flags: npt.NDArray[np.bool_]) -> "pa.Array":
+    import pyarrow as pa
+
+    bits = np.packbits(flags, bitorder="little")
+    return pa.Array.from_buffers(pa.bool_(), len(flags), [None, pa.py_buffer(bits)])
+
+
+@lru_cache(maxsize=16)
+def _schema(names: tuple[str, ...]) -> "pa.Schema":
+    import pyarrow as pa
+
+    kinds = {"series": pa.uint32(), "start_ms": pa.int64(), "count": pa.uint32(), "nans": pa.uint32()}
+    kinds |= dict.fromkeys(NUMBERS, pa.float64()) | {SKETCH: pa.binary()}
+    return pa.schema([pa.field(name, kinds[name], nullable=False) for name in names])
