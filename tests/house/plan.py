@@ -21,6 +21,7 @@ FLOORS = {
 DOORS = {
     ("config", "model"): "settings are refused with the house's own errors",
     ("_fast", "model"): "the boundary of a compiled module raises the house's own errors",
+    ("rollup", "store"): "tiers lie in blocks and are folded from them; the store does not know what a fold is",
     ("cli", "service"): "a command starts the service; the service knows no command",
 }
 _CIMPORT = re.compile(r"^\s*(?:from\s+(nissa[\w.]*)\s+c?import\s+(.+)|c?import\s+(nissa[\w.]*))", re.MULTILINE)

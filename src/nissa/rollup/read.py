@@ -1,0 +1,208 @@
+"""The ladder as it stands: windows that are written, and all others folded now from what lies below.
+
+    windows of a tier     blocks of the tier    ├──────────────── written ────────────────┤
+                          samples came late            ├ again ┤          ├ ag. ┤
+                          nothing written yet                                             ├── now ──┤
+
+    now, again: from the windows of the tier below, which come to be the same way; at the bottom from samples, those in
+    memory included
+
+So an answer is the same function of the samples, whatever has been written so far, and wherever they are. What came
+late is known without a list: samples in memory, or in a raw block behind the tier's LSN, whose windows are written.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+
+import msgspec
+import numpy as np
+
+from nissa.model.columns import SampleBatch, SeriesColumn, TimeColumn
+from nissa.model.errors import Damaged
+from nissa.model.ladder import WindowBatch
+from nissa.model.units import HOUR_MS
+from nissa.rollup.fold import fold_raw, fold_tier, tiers_of_samples
+from nissa.rollup.merge import merge_windows
+from nissa.rollup.windows import floor_ms, windows_touched
+from nissa.store.blocks import SeriesChoice, choose_series, read_block
+from nissa.store.catalogue import BlockRow, TierRow
+from nissa.store.names import RAW_KIND
+from nissa.store.read import Snapshot, join_batches, stream_samples
+from nissa.store.tier_blocks import OpenTierBlock
+
+READ_ROWS_MAX = 512 * 1024  # samples folded at a time
+PIECES_MAX = 64  # stretches of late samples that are looked at apart
+
+OnDamage = Callable[[Damaged], None]
+Touched = tuple[SeriesColumn, TimeColumn]
+
+
+class Question(msgspec.Struct, frozen=True):
+    """Which windows. series: ids, None for all. start_ms, end_ms: multiples of the interval; of starts."""
+
+    series: SeriesColumn | None
+    start_ms: int
+    end_ms: int
+    sketches: bool = True
+    on_damage: OnDamage | None = None
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """A stretch of time with late samples of these series."""
+
+    series: SeriesColumn
+    start_ms: int
+    end_ms: int
+
+
+def read_windows(snapshot: Snapshot, place: int, asked: Question) -> Iterator[WindowBatch]:
+    """Windows of the tier at ``place``, sorted by series and start; every batch holds whole series.
+
+    on_damage: told of each damage, what is damaged being left out; without it the first one is raised.
+    Raises: FileGone before the first batch (take a new snapshot); Damaged.
+    """
+    row = snapshot.tiers[place]
+    until_ms = min(max(row.written_until_ms, asked.start_ms), asked.end_ms)
+    runs = []
+    if asked.start_ms < until_ms:
+        written = msgspec.structs.replace(asked, end_ms=until_ms)
+        runs += _block_runs(snapshot, row, written)
+        runs += [
+            compute_windows(snapshot, place, _within(asked, piece))
+            for piece in pieces_of(late_windows(snapshot, row, written), row.tier.interval_ms)
+        ]
+    if until_ms < asked.end_ms:
+        runs.append(compute_windows(snapshot, place, msgspec.structs.replace(asked, start_ms=until_ms)))
+    return merge_windows(runs)
+
+
+def compute_windows(snapshot: Snapshot, place: int, asked: Question) -> Iterator[WindowBatch]:
+    """The same windows, none of them taken from blocks of this tier."""
+    tier = snapshot.tiers[place].tier
+    made = tiers_of_samples([row.tier for row in snapshot.tiers])
+    if place < made:
+        for tiers in fold_samples(snapshot, asked, place + 1):
+            yield tiers[place] if asked.sketches else _bare(tiers[place])
+        return
+    below = msgspec.structs.replace(asked, sketches=asked.sketches and tier.has_sketch)
+    for windows in read_windows(snapshot, place - 1, below):
+        yield fold_tier(windows, tier)
+
+
+def fold_samples(snapshot: Snapshot, asked: Question, made: int) -> Iterator[list[WindowBatch]]:
+    """Windows of the first ``made`` tiers, of those made of samples; a long series may go on in the next batch."""
+    tiers = [row.tier for row in snapshot.tiers[:made]]
+    wide_ms = tiers[-1].interval_ms
+    batches = stream_samples(snapshot, asked.series, asked.start_ms, asked.end_ms, READ_ROWS_MAX, asked.on_damage)
+    for whole in _whole_windows(batches, wide_ms):
+        yield fold_raw([whole], tiers)
+
+
+def late_windows(snapshot: Snapshot, row: TierRow, asked: Question) -> Touched:
+    """The written windows that are not right any more, by (series, start)."""
+    interval_ms = row.tier.interval_ms
+    found = [(np.empty(0, np.uint32), np.empty(0, np.int64))]
+    end_ms = min(asked.end_ms, row.written_until_ms)
+    for part in _late_samples(snapshot, row, msgspec.structs.replace(asked, end_ms=end_ms)):
+        found.append(windows_touched(part.series, part.ts_ms, interval_ms))
+    series, starts = (np.concatenate(column) for column in zip(*found, strict=True))
+    return windows_touched(series, starts, interval_ms)
+
+
+def pieces_of(touched: Touched, interval_ms: int) -> list[Piece]:
+    """Stretches of time that together hold these windows, few and short."""
+    series, starts = touched
+    if not len(series):
+        return []
+    order = np.argsort(starts, kind="stable")
+    series, starts = series[order], starts[order]
+    gaps = np.diff(starts)
+    apart_ms = max(interval_ms, HOUR_MS)
+    if np.count_nonzero(gaps > apart_ms) >= PIECES_MAX:
+        apart_ms = int(np.partition(gaps, -PIECES_MAX)[-PIECES_MAX])
+    borders = [0, *(np.flatnonzero(gaps > apart_ms) + 1).tolist(), len(series)]
+    return [
+        Piece(np.unique(series[first:end]), int(starts[first]), int(starts[end - 1]) + interval_ms)
+        for first, end in pairwise(borders)
+    ]
+
+
+def _bare(windows: WindowBatch) -> WindowBatch:
+    return msgspec.structs.replace(windows, sketch=None)
+
+
+def _within(asked: Question, piece: Piece) -> Question:
+    return msgspec.structs.replace(asked, series=piece.series, start_ms=piece.start_ms, end_ms=piece.end_ms)
+
+
+def _block_runs(snapshot: Snapshot, row: TierRow, asked: Question) -> list[Iterator[WindowBatch]]:
+    """What is written, older blocks first."""
+    choice = None if asked.series is None else choose_series(asked.series)
+    runs = []
+    for block in sorted(snapshot.blocks, key=lambda one: one.id):
+        if block.kind != row.tier.name or block.max_ms < asked.start_ms or block.min_ms >= asked.end_ms:
+            continue
+        if choice is not None:
+            first = np.searchsorted(choice.ids, np.uint32(block.series_min), "left")
+            if first >= np.searchsorted(choice.ids, np.uint32(block.series_max), "right"):
+                continue
+        runs.append(_block_run(snapshot, block, choice, asked))
+    return runs
+
+
+def _block_run(
+    snapshot: Snapshot, block: BlockRow, choice: SeriesChoice | None, asked: Question
+) -> Iterator[WindowBatch]:
+    try:
+        opened = OpenTierBlock(snapshot.directory, block)
+    except Damaged as damage:
+        _tell(asked, damage)
+        return
+    try:
+        for group in opened.groups(choice, asked.start_ms, asked.end_ms).tolist():
+            try:
+                windows = opened.read_group(group, choice, asked.start_ms, asked.end_ms, sketches=asked.sketches)
+            except Damaged as damage:
+                _tell(asked, damage)
+            else:
+                yield windows
+    finally:
+        opened.close()
+
+
+def _late_samples(snapshot: Snapshot, row: TierRow, asked: Question) -> Iterator[SampleBatch]:
+    """Samples in the range that the tier's windows do not know of; of heads and of blocks behind its LSN."""
+    for block in snapshot.blocks:
+        early = block.min_ms < asked.end_ms and block.max_ms >= asked.start_ms
+        if block.kind == RAW_KIND and block.last_lsn > row.lsn and early:
+            try:
+                yield from read_block(snapshot.directory, block, asked.series, asked.start_ms, asked.end_ms)
+            except Damaged as damage:
+                _tell(asked, damage)
+    for head in snapshot.heads:
+        inside = (head.ts_ms >= asked.start_ms) & (head.ts_ms < asked.end_ms)
+        if inside.any() and asked.series is not None:
+            inside &= np.isin(head.series, asked.series)
+        if inside.any():
+            yield SampleBatch(head.series[inside], head.ts_ms[inside], head.value[inside])
+
+
+def _tell(asked: Question, damage: Damaged) -> None:
+    if asked.on_damage is None:
+        raise damage
+    asked.on_damage(damage)
+
+
+def _whole_windows(batches: Iterable[SampleBatch], interval_ms: int) -> Iterator[SampleBatch]:
+    """Sorted batches cut anew between windows: what may go on in the next batch is kept back."""
+    held: SampleBatch | None = None
+    for batch in batches:
+        joined = batch if held is None else join_batches([held, batch])
+        series, start_ms = joined.series[-1], floor_ms(int(joined.ts_ms[-1]), interval_ms)
+        first = int(np.searchsorted(joined.series, series, "left"))
+        cut = first + int(np.searchsorted(joined.ts_ms[first:], start_ms, "left"))
+        held = SampleBatch(joined.series[cut:], joined.ts_ms[cut:], joined.value[cut:])
+        if cut:
+            yield SampleBatch(joined.series[:cut], joined.ts_ms[:cut], joined.value[:cut])
+    if held is not None:
+        yield held
