@@ -8,11 +8,11 @@
                                duplicates told to the engine; journal trimmed
 
 A generation that cannot be written (disk full) stays what it is, readable and in the journal, and is tried again.
-Merging blocks is for the time between: a head that waits is sealed in the middle of a merge.
+Merging blocks is for the time between: a head that waits is sealed in the middle of a merge. The thread has the priority
+of the others: it takes the interpreter's lock now and then, and held by a thread that gets no processor it would stop
+them all.
 """
 
-import contextlib
-import os
 import queue
 import threading
 from collections.abc import Callable
@@ -34,7 +34,6 @@ from nissa.store.journal import Journal
 from nissa.store.names import EVENTS_KIND, RAW_KIND
 from nissa.store.read import Snapshot
 
-SEALER_NICE = 10
 RETRY_S = 2.0
 DURABLE_POLL_S = 0.002
 
@@ -169,8 +168,6 @@ class Sealer:
     # ---- on the sealer thread ----
 
     def _run(self) -> None:
-        with contextlib.suppress(OSError):  # a container may forbid it
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SEALER_NICE)
         while (generation := self._queue.get()) is not None:
             self._work_on(generation)
             self._compact()
