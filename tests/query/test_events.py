@@ -1,5 +1,6 @@
 """Pages of events against the list of all of them, over real blocks and a head."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nissa.model.errors import BadQuery, Damaged
-from nissa.query.events import EventPage, EventQuestion, Position, read_cursor, read_levels, read_page
+from nissa.query import events
+from nissa.query.events import (
+    EventPage,
+    EventQuestion,
+    Position,
+    read_cursor,
+    read_levels,
+    read_order,
+    read_page,
+    read_table,
+    shown_event,
+)
 from nissa.store import event_blocks
 from nissa.store.event_blocks import write_events
 from nissa.store.event_runs import EventSnapshot
@@ -56,6 +68,7 @@ questions = st.builds(
     levels=st.frozensets(st.integers(0, 4), max_size=3),
     text=st.sampled_from(["", "", "grafted", "culled É", "stage-1", "1", ".*"]),
     limit=st.integers(1, 7),
+    newest_first=st.booleans(),
 )
 arrivals = st.lists(st.lists(st.integers(0, 8), max_size=12), max_size=6)
 
@@ -68,7 +81,7 @@ def test_pages_are_the_list_cut_in_pieces(
     """Every event that is meant comes once, in order, while the head is sealed between one page and the next."""
     parts = numbered(times)
     rows = sorted((row for part in parts for row in part), key=lambda row: row["time_ms"])
-    wanted = [row for row in rows if means(question, row)]
+    wanted = [row for row in rows if means(question, row)][:: -1 if question.newest_first else 1]
     got: list[Row] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(event_blocks, "GROUP_ROWS", GROUP_ROWS)
@@ -81,8 +94,12 @@ def test_pages_are_the_list_cut_in_pieces(
                 break
             assert len(page.events) == question.limit
             assert page.cursor is not None
-            question = asked(question, after=read_cursor(str(page.cursor)))
+            question = asked(question, cursor=read_cursor(str(page.cursor)))
+        directory = tmp_path_factory.mktemp("table")
+        Directory(directory)
+        table = read_table(snapshot_of(directory, parts, 2), question)
     assert got == wanted
+    assert [row["packet_id"] for row in table.to_pylist()] == [row["packet_id"] for row in wanted]
 
 
 def test_whoever_follows_sees_what_arrives(tmp_path: Path) -> None:
@@ -92,7 +109,7 @@ def test_whoever_follows_sees_what_arrives(tmp_path: Path) -> None:
     first = read_page(EventSnapshot(tmp_path, (), (event_batch(parts[0]),)), EventQuestion())
     assert (first.complete, first.cursor) == (True, Position(2, 2))
     heads = tuple(map(event_batch, parts))
-    second = read_page(EventSnapshot(tmp_path, (), heads), EventQuestion(after=first.cursor))
+    second = read_page(EventSnapshot(tmp_path, (), heads), EventQuestion(cursor=first.cursor))
     assert [(row["time_ms"], row["packet_id"]) for row in second.events] == [
         (2, "p3"),
         (2, "p5"),
@@ -100,8 +117,52 @@ def test_whoever_follows_sees_what_arrives(tmp_path: Path) -> None:
         (3, "p6"),
         (4, "p7"),
     ]
-    third = read_page(EventSnapshot(tmp_path, (), heads), EventQuestion(after=second.cursor))
+    third = read_page(EventSnapshot(tmp_path, (), heads), EventQuestion(cursor=second.cursor))
     assert third == EventPage([], second.cursor, complete=True)
+
+
+def test_newest_first_goes_on_where_it_ended(tmp_path: Path) -> None:
+    """Events that arrive behind the first page are in none of the following ones."""
+    Directory(tmp_path)
+    parts = numbered([[1, 2, 2], [2, 3], [2, 9]])
+    before, after = (EventSnapshot(tmp_path, (), tuple(map(event_batch, parts[:count]))) for count in (2, 3))
+    question = EventQuestion(newest_first=True, limit=2)
+    first = read_page(before, question)
+    assert [row["packet_id"] for row in first.events] == ["p4", "p3"]
+    assert (first.complete, first.cursor) == (False, Position(2, 2))
+    second = read_page(after, asked(question, cursor=first.cursor))
+    assert [row["packet_id"] for row in second.events] == ["p2", "p1"]
+    assert read_page(after, asked(question, cursor=Position(1, 1), limit=9)).events == parts[0][:1]
+    assert read_page(after, asked(question, cursor=Position(1, 0))) == EventPage([], Position(1, 0), complete=True)
+
+
+def test_a_page_of_long_texts_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every page has at least one event, and says that more are behind it."""
+    monkeypatch.setattr(events, "PAGE_BYTES_MAX", 200)
+    rows = [{**event_row(at, at), "description": "x" * 90} for at in range(7)]
+    snapshot, question, sizes = EventSnapshot(tmp_path, (), (event_batch(rows),)), EventQuestion(), []
+    while True:
+        page = read_page(snapshot, question)
+        sizes.append(len(page.events))
+        if page.complete:
+            break
+        question = asked(question, cursor=page.cursor)
+    assert sizes == [2, 2, 2, 1]
+
+
+def test_a_table_has_words_and_times(tmp_path: Path) -> None:
+    """Levels are words, times are times, attributes a map; without events the columns are there."""
+    row = {**event_row(1_732_190_000_123, 3), "attributes": {"b": "1", "a": "2"}}
+    table = read_table(EventSnapshot(tmp_path, (), (event_batch([row]),)), EventQuestion())
+    (shown,) = table.to_pylist()
+    assert shown == {
+        **{name: row[name] for name in ("source", "event_id", "description", "packet_id")},
+        "timestamp": datetime(2024, 11, 21, 11, 53, 20, 123_000, UTC),
+        "level": "error",
+        "attributes": [("b", "1"), ("a", "2")],
+    }
+    assert read_table(EventSnapshot(tmp_path), EventQuestion()).schema == table.schema
+    assert shown_event(row)["level"] == "error"
 
 
 def test_an_empty_directory_has_no_cursor(tmp_path: Path) -> None:
@@ -150,6 +211,10 @@ def test_other_parameters_are_refused(tmp_path: Path) -> None:
     assert read_levels(["ERROR", "info"]) == {3, 1}
     with pytest.raises(BadQuery, match="'fatal' is none of unspecified, info"):
         read_levels(["info", "fatal"])
-    for question in (EventQuestion(limit=0), EventQuestion(limit=10_001), EventQuestion(text="é" * 513)):
+    assert (read_order(""), read_order("oldest-first"), read_order("newest-first")) == (False, False, True)
+    with pytest.raises(BadQuery, match="'order'"):
+        read_order("newest")
+    many = EventQuestion(sources=frozenset(map(str, range(1_001))))
+    for question in (EventQuestion(limit=0), EventQuestion(limit=10_001), EventQuestion(text="é" * 513), many):
         with pytest.raises(BadQuery, match="invalid parameter"):
             read_page(EventSnapshot(tmp_path), question)

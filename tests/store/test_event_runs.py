@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from nissa.model.errors import Damaged
-from nissa.store import event_blocks
+from nissa.store import event_blocks, event_runs
 from nissa.store.checked_file import FileGone
 from nissa.store.event_blocks import write_events
-from nissa.store.event_runs import BlockRun, EventSnapshot, HeadRun, open_runs, times_of
+from nissa.store.event_runs import BlockRun, EventSnapshot, HeadRun, places_of, times_of
 from oracle.directory import ALWAYS, Directory
 from oracle.events import event_batch, event_row
 
@@ -29,6 +29,7 @@ def test_a_block_is_read_by_the_row_group(tmp_path: Path, monkeypatch: pytest.Mo
     assert shown(run, 3, 9) == [[2, 5, 7]]
     assert shown(run, 2, 3) == [[1, 2, 2], [2, 5, 7]]
     assert shown(run, 10, 12) == []
+    assert [times_of(piece).tolist() for piece in run.pieces(2, 3, None, backward=True)] == [[2, 5, 7], [1, 2, 2]]
     run.close()
 
 
@@ -39,6 +40,18 @@ def test_the_head_is_sorted_and_cut() -> None:
     (piece,) = run.pieces(3, 6, None)
     assert piece.column("packet_id").to_pylist() == ["p3", "p0", "p2"]
     assert shown(run, 6, 9) == []
+    assert (run.least_ms, run.greatest_ms) == (1, 5)
+
+
+def test_a_large_head_is_handed_out_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forward and backward the same pieces, whatever batches their events are of."""
+    monkeypatch.setattr(event_runs, "HEAD_PIECE_ROWS", 3)
+    times = [[5, 1], [], [2, 9, 9], [4], [3, 8]]
+    numbers = iter(range(100))
+    run = HeadRun([event_batch([event_row(at, next(numbers)) for at in part]) for part in times if part])
+    pieces = [piece.column("packet_id").to_pylist() for piece in run.pieces(2, 10, None)]
+    assert pieces == [["p2", "p6", "p5"], ["p0", "p7", "p3"], ["p4"]]
+    assert [p.column("packet_id").to_pylist() for p in run.pieces(2, 10, None, backward=True)] == pieces[::-1]
 
 
 def test_runs_stand_in_order_of_arrival(tmp_path: Path) -> None:
@@ -49,14 +62,20 @@ def test_runs_stand_in_order_of_arrival(tmp_path: Path) -> None:
         for number, at, lsn in ((1, 10, 8), (2, 11, 3), (3, 99, 9))
     ]
     snapshot = EventSnapshot(tmp_path, tuple(blocks), (event_batch([]), event_batch([event_row(12, 12)])))
-    runs = list(open_runs(snapshot, 0, 50, None))
-    assert [shown(run, 0, 50) for run in runs] == [[[11]], [[10]], [[12]]]
-    for run in runs:
+    places = places_of(snapshot, 0, 50)
+    assert [(place.number, place.least_ms, place.greatest_ms) for place in places] == [
+        (0, 11, 11),
+        (1, 10, 10),
+        (2, 12, 12),
+    ]
+    for place, time_ms in zip(places, (11, 10, 12), strict=True):
+        run = place.open()
+        assert shown(run, 0, 50) == [[time_ms]]
         run.close()
     (tmp_path / blocks[0].path).unlink()
     with pytest.raises(FileGone):
-        list(open_runs(snapshot, 0, 50, None))
-    assert list(open_runs(EventSnapshot(tmp_path), *ALWAYS, None)) == []
+        places[1].open()
+    assert places_of(snapshot, 13, 50) == places_of(EventSnapshot(tmp_path), *ALWAYS) == []
 
 
 def test_damage_is_told_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,8 +97,5 @@ def test_damage_is_told_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [damage.path for damage in told] == [str(path)]
     run.close()
     path.write_bytes(bytes([*sound[:-20], sound[-20] ^ 1, *sound[-19:]]))
-    snapshot = EventSnapshot(tmp_path, (block,))
     with pytest.raises(Damaged):
-        list(open_runs(snapshot, *ALWAYS, None))
-    assert list(open_runs(snapshot, *ALWAYS, told.append)) == []
-    assert len(told) == 2
+        BlockRun(tmp_path, block)

@@ -1,38 +1,38 @@
-"""Events of blocks and head as one list, page by page.
+"""Events of blocks and head as one list, page by page, from either end.
 
     order      time, then arrival: block by block, the head last, within each as stored
     position   (time, ordinal): how many events of that very millisecond come before it
-    cursor     the position behind the last event of a page, as text: 1732190000123.2
+    cursor     where the next page goes on, as text: the position 1732190000123.2 behind the last event of a page, or,
+               newest first, before it
 
 Events of a millisecond that arrive later stand behind those that are there, and neither sealing nor merging blocks
 changes the order, so pages neither repeat an event nor leave one out while events arrive, wherever they stand by then.
 Whoever follows keeps the last cursor and asks again.
 
-A page costs what is looked at: row groups that overlap the range, one of each block in memory at a time.
+A page costs what is looked at: runs are opened when their time comes (``query/event_merge.py``).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from heapq import merge
-from itertools import islice
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from nissa.model.errors import BadQuery
+from nissa.query.event_merge import Merge, Travel, wanted_rows
 from nissa.query.times import TIME_MS_MAX, TIME_MS_MIN
 from nissa.series.select import no_check
-from nissa.store.arrow_columns import arrow_text
-from nissa.store.event_runs import EventRun, EventSnapshot, OnDamage, open_runs, times_of
+from nissa.store.event_runs import EventSnapshot, OnDamage, places_of, times_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 LIMIT_MAX = 10_000
+PAGE_BYTES_MAX = 16 * 1024 * 1024  # of text: a page that is full ends, and says that it is not complete
 TEXT_BYTES_MAX = 1_024
+SOURCES_MAX = 1_000
 LEVELS = ("unspecified", "info", "warning", "error", "critical")
+ORDERS = ("oldest-first", "newest-first")
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -46,7 +46,10 @@ class Position(msgspec.Struct, frozen=True):
 
 
 class EventQuestion(msgspec.Struct, frozen=True):
-    """Which events. Empty sources or levels: all. text: a part of the description or the event id, in any case."""
+    """Which events. Empty sources or levels: all. text: a part of the description or the event id, in any case.
+
+    cursor: where a page of the same order ended.
+    """
 
     start_ms: int = TIME_MS_MIN
     end_ms: int = TIME_MS_MAX
@@ -54,7 +57,8 @@ class EventQuestion(msgspec.Struct, frozen=True):
     levels: frozenset[int] = frozenset()
     text: str = ""
     limit: int = 1_000
-    after: Position | None = None
+    cursor: Position | None = None
+    newest_first: bool = False
 
 
 class EventPage(msgspec.Struct, frozen=True):
@@ -89,6 +93,13 @@ def read_levels(texts: Sequence[str]) -> frozenset[int]:
     return frozenset(LEVELS.index(text.lower()) for text in texts)
 
 
+def read_order(text: str) -> bool:
+    """Whether the newest come first. Raises BadQuery."""
+    if text and text not in ORDERS:
+        raise BadQuery(f"invalid parameter 'order': {text[:40]!r} is none of {', '.join(ORDERS)}")
+    return text == ORDERS[1]
+
+
 def read_page(
     snapshot: EventSnapshot,
     question: EventQuestion,
@@ -101,44 +112,96 @@ def read_page(
     out; without it the first one is raised. Raises: BadQuery; FileGone (take a new snapshot and ask again); Damaged.
     """
     _check_question(question)
-    after = question.after
-    start_ms = question.start_ms if after is None else max(question.start_ms, after.time_ms)
-    if start_ms >= question.end_ms:
-        return EventPage([], after, complete=True)
-    with ExitStack() as stack:
-        runs = _opened(snapshot, start_ms, question.end_ms, on_damage, stack)
-        inside = after if after is not None and after.time_ms == start_ms else None
-        found = [
-            _fitting(run, number, question, _Range(start_ms, question.end_ms), skip, check, on_damage)
-            for number, (run, skip) in enumerate(zip(runs, _skips(runs, inside, on_damage), strict=True))
+    cursor, backward = question.cursor, question.newest_first
+    start_ms, end_ms = question.start_ms, question.end_ms
+    if cursor is not None and backward:
+        end_ms = min(end_ms, cursor.time_ms + 1)
+    elif cursor is not None:
+        start_ms = max(start_ms, cursor.time_ms)
+    if start_ms >= end_ms:
+        return EventPage([], cursor, complete=True)
+    edge_ms = end_ms - 1 if backward else start_ms
+    known = cursor.ordinal if cursor is not None and cursor.time_ms == edge_ms else None
+    travel = Travel(start_ms, end_ms, backward, known)
+    with Merge(places_of(snapshot, start_ms, end_ms), check, on_damage) as merge:
+        rows: list[dict[str, Any]] = []
+        text_bytes, last = 0, None
+        complete = True
+        for hit in merge.hits(travel, lambda piece: wanted_rows(piece, question), question.limit):
+            if len(rows) == question.limit or text_bytes >= PAGE_BYTES_MAX:
+                complete = False
+                break
+            rows.append({**hit.row, "attributes": dict(hit.row["attributes"])})
+            text_bytes += _text_bytes(rows[-1])
+            last = hit
+        if last is None:
+            return EventPage([], cursor, complete=True)
+        ordinal = merge.ordinal_of(last, backward=backward)
+        return EventPage(rows, Position(last.time_ms, ordinal if backward else ordinal + 1), complete)
+
+
+def read_table(
+    snapshot: EventSnapshot,
+    question: EventQuestion,
+    check: Callable[[], None] = no_check,
+    on_damage: OnDamage | None = None,
+) -> "pa.Table":
+    """All events that ``question`` means, whatever its limit, in order: timestamp, level as a word, and the texts.
+
+    Arguments and errors as ``read_page``.
+    """
+    import pyarrow as pa
+
+    start_ms, end_ms = question.start_ms, question.end_ms
+    parts, times = [_empty_table()], [np.empty(0, np.int64)]
+    with Merge(places_of(snapshot, start_ms, end_ms), check, on_damage) as merge:
+        for piece in merge.pieces(start_ms, end_ms):
+            time_ms = times_of(piece)
+            inside = (time_ms >= start_ms) & (time_ms < end_ms)
+            rows = np.flatnonzero(inside & wanted_rows(piece, question))
+            parts.append(_shown_table(piece.take(pa.array(rows))))
+            times.append(time_ms[rows])
+    order = np.argsort(np.concatenate(times), kind="stable")
+    return pa.concat_tables(parts).take(pa.array(order[::-1] if question.newest_first else order))
+
+
+def shown_event(row: dict[str, Any]) -> dict[str, Any]:
+    """An event for people: its level as a word."""
+    return {**row, "level": LEVELS[row["level"]]}
+
+
+def _shown_table(piece: "pa.Table") -> "pa.Table":
+    import pyarrow as pa
+
+    times = pa.chunked_array([piece.column("time_ms").combine_chunks().cast(pa.timestamp("ms", tz="UTC"))])
+    words = pa.DictionaryArray.from_arrays(piece.column("level").combine_chunks().cast(pa.int8()), list(LEVELS))
+    shown = piece.set_column(0, "timestamp", times).set_column(1, "level", pa.chunked_array([words]))
+    return shown.cast(_schema())
+
+
+def _empty_table() -> "pa.Table":
+    return _schema().empty_table()
+
+
+def _schema() -> "pa.Schema":
+    """The columns of a table of events."""
+    import pyarrow as pa
+
+    texts = [pa.field(name, pa.string()) for name in ("source", "event_id", "description")]
+    return pa.schema(
+        [
+            pa.field("timestamp", pa.timestamp("ms", tz="UTC")),
+            pa.field("level", pa.dictionary(pa.int8(), pa.string())),
+            *texts,
+            pa.field("attributes", pa.map_(pa.string(), pa.string())),
+            pa.field("packet_id", pa.string()),
         ]
-        hits = list(islice(merge(*found, key=_order), question.limit + 1))
-        page = hits[: question.limit]
-        if not page:
-            return EventPage([], after, complete=True)
-        last = page[-1]
-        before = sum(_count_at(run, last.time_ms, on_damage) for run in runs[: last.run])
-        cursor = Position(last.time_ms, before + last.rank + 1)
-        return EventPage([_shown(hit) for hit in page], cursor, complete=len(hits) <= question.limit)
+    )
 
 
-class _Range(msgspec.Struct, frozen=True):
-    start_ms: int
-    end_ms: int
-
-
-class _Hit(msgspec.Struct, frozen=True, gc=False):
-    """An event: rank is its place among those of its millisecond in its run; piece and row say where it stands."""
-
-    time_ms: int
-    run: int
-    rank: int
-    piece: Any
-    row: int
-
-
-def _order(hit: _Hit) -> tuple[int, int, int]:
-    return hit.time_ms, hit.run, hit.rank
+def _text_bytes(row: dict[str, Any]) -> int:
+    texts = [row["description"], row["event_id"], row["source"], row["packet_id"]]
+    return sum(map(len, texts)) + sum(len(name) + len(value) for name, value in row["attributes"].items())
 
 
 def _check_question(question: EventQuestion) -> None:
@@ -146,91 +209,5 @@ def _check_question(question: EventQuestion) -> None:
         raise BadQuery(f"invalid parameter 'limit': expected 1 to {LIMIT_MAX}, got {question.limit}")
     if len(question.text.encode()) > TEXT_BYTES_MAX:
         raise BadQuery(f"invalid parameter 'q': over the limit of {TEXT_BYTES_MAX} bytes")
-
-
-def _opened(
-    snapshot: EventSnapshot, start_ms: int, end_ms: int, on_damage: OnDamage | None, stack: ExitStack
-) -> list[EventRun]:
-    runs: list[EventRun] = []
-    for run in open_runs(snapshot, start_ms, end_ms, on_damage):
-        stack.callback(run.close)
-        runs.append(run)
-    return runs
-
-
-def _skips(runs: Sequence[EventRun], after: Position | None, on_damage: OnDamage | None) -> list[int]:
-    """How many events of the cursor's millisecond each run has before the cursor."""
-    left = 0 if after is None else after.ordinal
-    skips = []
-    for run in runs:
-        count = min(left, _count_at(run, after.time_ms, on_damage)) if after is not None and left else 0
-        skips.append(count)
-        left -= count
-    return skips
-
-
-def _count_at(run: EventRun, time_ms: int, on_damage: OnDamage | None) -> int:
-    count = 0
-    for piece in run.pieces(time_ms, time_ms + 1, on_damage):
-        first, end = np.searchsorted(times_of(piece), [time_ms, time_ms + 1])
-        count += int(end - first)
-    return count
-
-
-def _fitting(
-    run: EventRun,
-    number: int,
-    question: EventQuestion,
-    interval: _Range,
-    skip: int,
-    check: Callable[[], None],
-    on_damage: OnDamage | None,
-) -> Iterator[_Hit]:
-    """The events of a run that the question means, in order."""
-    last_ms, at_last = TIME_MS_MIN, 0  # of the pieces before: their last millisecond, how many events it has there
-    for piece in run.pieces(interval.start_ms, interval.end_ms, on_damage):
-        check()
-        times = times_of(piece)
-        first, end = np.searchsorted(times, [interval.start_ms, interval.end_ms])
-        rows = first + np.flatnonzero(_wanted(piece.slice(first, end - first), question))
-        ranks = rows - np.searchsorted(times, times[rows])
-        ranks[times[rows] == last_ms] += at_last
-        behind = (times[rows] != interval.start_ms) | (ranks >= skip)
-        for row, rank in zip(rows[behind].tolist(), ranks[behind].tolist(), strict=True):
-            yield _Hit(int(times[row]), number, rank, piece, row)
-        same = int(np.count_nonzero(times == times[-1]))
-        at_last = same + (at_last if times[-1] == last_ms else 0)
-        last_ms = int(times[-1])
-
-
-def _wanted(piece: "pa.Table", question: EventQuestion) -> npt.NDArray[np.bool_]:
-    """Which rows meet the conditions other than time."""
-    import pyarrow.compute as pc  # heavy: nobody who only receives needs it
-
-    keep = np.ones(len(piece), np.bool_)
-    if question.levels:
-        keep &= np.isin(piece.column("level").to_numpy(), list(question.levels))
-    if question.sources:
-        keep &= _flags(pc.is_in(piece.column("source"), value_set=_texts(question.sources)))
-    if question.text:
-        for_text = {"pattern": question.text, "ignore_case": True}
-        fits = _flags(pc.match_substring(piece.column("description"), **for_text))
-        keep &= fits | _flags(pc.match_substring(piece.column("event_id"), **for_text))
-    return keep
-
-
-def _flags(column: Any) -> npt.NDArray[np.bool_]:
-    flags: npt.NDArray[np.bool_] = column.to_numpy()
-    return flags
-
-
-def _texts(texts: frozenset[str]) -> "pa.Array":
-    import pyarrow as pa
-
-    parts = [text.encode() for text in texts]
-    return arrow_text(np.cumsum([0, *map(len, parts)]).astype(np.int32), b"".join(parts), pa.string())
-
-
-def _shown(hit: _Hit) -> dict[str, Any]:
-    row: dict[str, Any] = hit.piece.slice(hit.row, 1).to_pylist()[0]
-    return {**row, "attributes": dict(row["attributes"])}
+    if len(question.sources) > SOURCES_MAX:
+        raise BadQuery(f"invalid parameter 'source': {len(question.sources)} are over the limit of {SOURCES_MAX}")

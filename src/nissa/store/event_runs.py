@@ -4,10 +4,12 @@
     run 1  block 7    | 12 19 |                    within a run and from run to run
     run 2  head         11 12 18
 
-A piece is a table of neighbouring events of a run, beginning and ending anywhere, even within a millisecond.
+A place says where a run begins and ends without a look at its file. A piece is a table of neighbouring events of a run,
+beginning and ending anywhere, even within a millisecond.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,6 +27,7 @@ from nissa.store.names import EVENTS_KIND, locate
 if TYPE_CHECKING:
     import pyarrow as pa
 
+HEAD_PIECE_ROWS = 4_096
 
 OnDamage = Callable[[Damaged], None]
 
@@ -40,35 +43,41 @@ class EventSnapshot(msgspec.Struct, frozen=True):
 class EventRun(Protocol):
     """Events in order of time."""
 
-    def pieces(self, start_ms: int, end_ms: int, on_damage: OnDamage | None) -> Iterator["pa.Table"]:
+    def pieces(
+        self, start_ms: int, end_ms: int, on_damage: OnDamage | None, *, backward: bool = False
+    ) -> Iterator["pa.Table"]:
         """Tables that together hold every event in [start_ms, end_ms), and perhaps others before and behind.
 
-        on_damage: told of damaged pieces, which are left out; without it the first is raised.
+        on_damage: told of damaged pieces, which are left out; without it the first is raised. backward: the last piece
+        first, each in order of time nevertheless.
         """
 
     def close(self) -> None:
         """Give files back."""
 
 
-def open_runs(snapshot: EventSnapshot, start_ms: int, end_ms: int, on_damage: OnDamage | None) -> Iterator[EventRun]:
-    """Runs with events in [start_ms, end_ms), in order of arrival. Whoever takes one closes it.
+class RunPlace(msgspec.Struct, frozen=True):
+    """A run that is not open. number: of arrival. open: raises FileGone, Damaged."""
 
-    on_damage: told of a damaged block, which is left out; without it the damage is raised. Raises: FileGone, Damaged.
-    """
+    number: int
+    least_ms: int
+    greatest_ms: int
+    open: Callable[[], EventRun]
+
+
+def places_of(snapshot: EventSnapshot, start_ms: int, end_ms: int) -> list[RunPlace]:
+    """Runs with events in [start_ms, end_ms), in order of arrival."""
+    places: list[RunPlace] = []
     for block in sorted(snapshot.blocks, key=lambda block: block.first_lsn):
-        if block.kind != EVENTS_KIND or block.min_ms >= end_ms or block.max_ms < start_ms:
-            continue
-        try:
-            run = BlockRun(snapshot.directory, block)
-        except Damaged as damage:
-            if on_damage is None:
-                raise
-            on_damage(damage)
-        else:
-            yield run
+        if block.kind == EVENTS_KIND and block.min_ms < end_ms and block.max_ms >= start_ms:
+            open_block = partial(BlockRun, snapshot.directory, block)
+            places.append(RunPlace(len(places), block.min_ms, block.max_ms, open_block))
     heads = [head for head in snapshot.heads if len(head)]
     if heads:
-        yield HeadRun(heads)
+        run = HeadRun(heads)
+        if run.least_ms < end_ms and run.greatest_ms >= start_ms:
+            places.append(RunPlace(len(places), run.least_ms, run.greatest_ms, lambda: run))
+    return places
 
 
 class BlockRun:
@@ -88,9 +97,11 @@ class BlockRun:
             self._file.close()
             raise damage from error
 
-    def pieces(self, start_ms: int, end_ms: int, on_damage: OnDamage | None) -> Iterator["pa.Table"]:
+    def pieces(
+        self, start_ms: int, end_ms: int, on_damage: OnDamage | None, *, backward: bool = False
+    ) -> Iterator["pa.Table"]:
         """One table per row group that overlaps. Raises: Damaged."""
-        for group, least_ms, greatest_ms in self._spans:
+        for group, least_ms, greatest_ms in reversed(self._spans) if backward else self._spans:
             if least_ms >= end_ms or greatest_ms < start_ms:
                 continue
             try:
@@ -111,21 +122,38 @@ class BlockRun:
 
 
 class HeadRun:
-    """The events of the head, sorted when they are asked for."""
+    """The events of the head, sorted when they are asked for. At least one."""
 
     def __init__(self, heads: Sequence[EventBatch]) -> None:
         self._heads = heads
+        self._times = np.concatenate([head.time_ms for head in heads])
+        self._firsts = np.cumsum([0, *map(len, heads)])
+        self.least_ms, self.greatest_ms = int(self._times.min()), int(self._times.max())
 
-    def pieces(self, start_ms: int, end_ms: int, on_damage: OnDamage | None) -> Iterator["pa.Table"]:  # noqa: ARG002
-        """One table of those in the range."""
+    def pieces(
+        self,
+        start_ms: int,
+        end_ms: int,
+        on_damage: OnDamage | None,  # noqa: ARG002
+        *,
+        backward: bool = False,
+    ) -> Iterator["pa.Table"]:
+        """Tables of those in the range and no others."""
+        chosen = np.flatnonzero((self._times >= start_ms) & (self._times < end_ms))
+        rows = chosen[np.argsort(self._times[chosen], kind="stable")]
+        firsts = range(0, len(rows), HEAD_PIECE_ROWS)
+        for first in reversed(firsts) if backward else firsts:
+            yield self._table(rows[first : first + HEAD_PIECE_ROWS])
+
+    def _table(self, rows: Any) -> "pa.Table":
+        """These rows: only batches that they are of are looked at, as there may be one for each event."""
         import pyarrow as pa
 
-        times = np.concatenate([head.time_ms for head in self._heads])
-        order = np.argsort(times, kind="stable")
-        first, end = np.searchsorted(times, [start_ms, end_ms], sorter=order)
-        if first < end:
-            table = pa.Table.from_batches([record_batch(head) for head in self._heads])
-            yield table.take(arrow_column(order[first:end].astype(np.int64), pa.int64()))
+        owners, which = np.unique(np.searchsorted(self._firsts, rows, "right") - 1, return_inverse=True)
+        owned = np.diff(self._firsts)[owners]
+        moved = np.cumsum(owned) - owned - self._firsts[owners]  # from places among all to places among these
+        table = pa.Table.from_batches([record_batch(self._heads[owner]) for owner in owners.tolist()])
+        return table.take(arrow_column((rows + moved[which]).astype(np.int64), pa.int64()))
 
     def close(self) -> None:
         """Nothing is open."""

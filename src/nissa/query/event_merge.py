@@ -1,0 +1,237 @@
+"""Runs of events merged in order of time, forward or backward; a run is opened when its time comes.
+
+    places     |---- 0 ----|   |-- 2 --|          a day of blocks is some hundred files: those whose time has not
+                    |---- 1 ----|   |- 3 -|       come are not open, those that are through are closed again
+                          ▲
+    travel  ─────────►  next hit
+
+Events that a cursor has behind it are skipped at the edge where the travel begins: of the events of that millisecond
+each run has so many before the cursor, in order of arrival.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from nissa.model.errors import Damaged
+from nissa.store.arrow_columns import arrow_text
+from nissa.store.event_runs import EventRun, OnDamage, RunPlace, times_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS_MAX = 1_024  # turned into dictionaries at a time
+
+Flags = npt.NDArray[np.bool_]
+Wanted = Callable[["pa.Table"], Flags]
+
+
+class Conditions(Protocol):
+    """What of a question is asked of each event."""
+
+    @property
+    def sources(self) -> frozenset[str]: ...
+    @property
+    def levels(self) -> frozenset[int]: ...
+    @property
+    def text(self) -> str: ...
+
+
+class Travel(msgspec.Struct, frozen=True):
+    """From one end of [start_ms, end_ms) to the other.
+
+    known: how many events of the first millisecond lie before the cursor, None without one.
+    """
+
+    start_ms: int
+    end_ms: int
+    backward: bool
+    known: int | None
+
+    @property
+    def edge_ms(self) -> int:
+        """The millisecond where the travel begins."""
+        return self.end_ms - 1 if self.backward else self.start_ms
+
+
+class Hit(msgspec.Struct, frozen=True, gc=False):
+    """An event. run: its number. rank: among those of its millisecond in its run, counted in direction of travel."""
+
+    time_ms: int
+    run: int
+    rank: int
+    row: dict[str, Any]
+
+
+class Merge:
+    """Places, and which of them are open."""
+
+    def __init__(self, places: Sequence[RunPlace], check: Callable[[], None], on_damage: OnDamage | None) -> None:
+        """check: called for every piece. on_damage: without it damage is raised."""
+        self._places = places
+        self._check = check
+        self._on_damage = on_damage
+        self._open: dict[int, EventRun] = {}
+        self._damaged: set[int] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number in list(self._open):
+            self._close(number)
+
+    def hits(self, travel: Travel, wanted: Wanted, count: int) -> Iterator[Hit]:
+        """Wanted events in order of travel. count: about how many will be taken. Raises: FileGone, Damaged."""
+        sign = -1 if travel.backward else 1
+        skips = self._skips(travel)
+        waiting = sorted(self._places, key=lambda place: (_near(place, travel), sign * place.number), reverse=True)
+        heap: list[tuple[tuple[int, int, int], Hit, Iterator[Hit]]] = []
+        while waiting or heap:
+            while waiting and (not heap or _near(waiting[-1], travel) <= heap[0][0][0]):
+                place = waiting.pop()
+                found = self._fitting(place, travel, wanted, skips.get(place.number, 0), min(count, ROWS_MAX))
+                if (first := next(found, None)) is not None:
+                    heapq.heappush(heap, (_key(first, sign), first, found))
+            if heap:
+                _, hit, found = heap[0]
+                yield hit
+                following = next(found, None)
+                if following is None:
+                    heapq.heappop(heap)
+                else:
+                    heapq.heapreplace(heap, (_key(following, sign), following, found))
+
+    def pieces(self, start_ms: int, end_ms: int) -> Iterator["pa.Table"]:
+        """All pieces, in order of arrival."""
+        for place in self._places:
+            for piece in self._pieces(place, start_ms, end_ms):
+                self._check()
+                yield piece
+            self._close(place.number)
+
+    def ordinal_of(self, hit: Hit, *, backward: bool) -> int:
+        """How many events of its millisecond come before ``hit``, over all runs."""
+        before = sum(self._count_at(place, hit.time_ms) for place in self._places if place.number < hit.run)
+        if not backward:
+            return before + hit.rank
+        return before + self._count_at(self._places[hit.run], hit.time_ms) - 1 - hit.rank
+
+    def _skips(self, travel: Travel) -> dict[int, int]:
+        """How many events each run has at the edge that are behind the traveller."""
+        skips: dict[int, int] = {}
+        left = travel.known
+        if left is None:
+            return skips
+        for place in self._places:
+            count = self._count_at(place, travel.edge_ms)
+            before = min(left, count)
+            skips[place.number] = count - before if travel.backward else before
+            left -= before
+        return skips
+
+    def _count_at(self, place: RunPlace, time_ms: int) -> int:
+        count = 0
+        if place.least_ms <= time_ms <= place.greatest_ms:
+            for piece in self._pieces(place, time_ms, time_ms + 1):
+                first, end = np.searchsorted(times_of(piece), [time_ms, time_ms + 1])
+                count += int(end - first)
+        return count
+
+    def _fitting(self, place: RunPlace, travel: Travel, wanted: Wanted, skip: int, rows_max: int) -> Iterator[Hit]:
+        """The wanted events of a run, in order of travel."""
+        last_ms, at_last = None, 0  # of the pieces before: their last millisecond, how many events it has there
+        for piece in self._pieces(place, travel.start_ms, travel.end_ms, backward=travel.backward):
+            self._check()
+            times = times_of(piece)
+            first, end = np.searchsorted(times, [travel.start_ms, travel.end_ms])
+            rows = first + np.flatnonzero(wanted(piece.slice(first, end - first)))
+            if travel.backward:
+                rows = rows[::-1]
+                ranks = np.searchsorted(times, times[rows], "right") - 1 - rows
+            else:
+                ranks = rows - np.searchsorted(times, times[rows])
+            if last_ms is not None:
+                ranks[times[rows] == last_ms] += at_last
+            kept = (times[rows] != travel.edge_ms) | (ranks >= skip)
+            yield from _hits(piece, place.number, rows[kept], ranks[kept], rows_max)
+            far_ms = int(times[0] if travel.backward else times[-1])
+            same = int(np.count_nonzero(times == far_ms))
+            at_last = same + (at_last if far_ms == last_ms else 0)
+            last_ms = far_ms
+        self._close(place.number)
+
+    def _pieces(self, place: RunPlace, start_ms: int, end_ms: int, *, backward: bool = False) -> Iterator["pa.Table"]:
+        run = self._opened(place)
+        return iter(()) if run is None else run.pieces(start_ms, end_ms, self._on_damage, backward=backward)
+
+    def _opened(self, place: RunPlace) -> EventRun | None:
+        """The run, or None where it is damaged and that was told."""
+        run = self._open.get(place.number)
+        if run is None and place.number not in self._damaged:
+            try:
+                run = self._open[place.number] = place.open()
+            except Damaged as damage:
+                self._damaged.add(place.number)
+                if self._on_damage is None:
+                    raise
+                self._on_damage(damage)
+        return run
+
+    def _close(self, number: int) -> None:
+        run = self._open.pop(number, None)
+        if run is not None:
+            run.close()
+
+
+def wanted_rows(piece: "pa.Table", conditions: Conditions) -> Flags:
+    """Which rows meet the conditions other than time."""
+    import pyarrow.compute as pc  # heavy: nobody who only receives needs it
+
+    keep = np.ones(len(piece), np.bool_)
+    if conditions.levels:
+        keep &= np.isin(piece.column("level").to_numpy(), list(conditions.levels))
+    if conditions.sources:
+        keep &= _flags(pc.is_in(piece.column("source"), value_set=_texts(conditions.sources)))
+    if conditions.text:
+        for_text = {"pattern": conditions.text, "ignore_case": True}
+        fits = _flags(pc.match_substring(piece.column("description"), **for_text))
+        keep &= fits | _flags(pc.match_substring(piece.column("event_id"), **for_text))
+    return keep
+
+
+def _near(place: RunPlace, travel: Travel) -> int:
+    """Where the traveller meets the place, ascending in direction of travel."""
+    return -place.greatest_ms if travel.backward else place.least_ms
+
+
+def _key(hit: Hit, sign: int) -> tuple[int, int, int]:
+    return sign * hit.time_ms, sign * hit.run, hit.rank
+
+
+def _hits(piece: "pa.Table", run: int, rows: Any, ranks: Any, rows_max: int) -> Iterator[Hit]:
+    import pyarrow as pa
+
+    for first in range(0, len(rows), rows_max):
+        shown = piece.take(pa.array(rows[first : first + rows_max])).to_pylist()
+        for row, rank in zip(shown, ranks[first : first + rows_max].tolist(), strict=True):
+            yield Hit(row["time_ms"], run, rank, row)
+
+
+def _flags(column: Any) -> Flags:
+    flags: Flags = column.to_numpy()
+    return flags
+
+
+def _texts(texts: frozenset[str]) -> "pa.Array":
+    import pyarrow as pa
+
+    parts = [text.encode() for text in texts]
+    return arrow_text(np.cumsum([0, *map(len, parts)]).astype(np.int32), b"".join(parts), pa.string())
