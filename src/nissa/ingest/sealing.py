@@ -8,9 +8,9 @@
                                duplicates told to the engine; journal trimmed
 
 A generation that cannot be written (disk full) stays what it is, readable and in the journal, and is tried again.
-Merging blocks is for the time between: a head that waits is sealed in the middle of a merge. The thread has the priority
-of the others: it takes the interpreter's lock now and then, and held by a thread that gets no processor it would stop
-them all.
+Merging blocks is for the time between: a head that waits is sealed in the middle of a merge. The thread has the
+priority of the others: it takes the interpreter's lock now and then, and held by a thread that gets no processor it
+would stop them all.
 """
 
 import queue
@@ -30,6 +30,7 @@ from nissa.model.errors import Damaged, JournalFailed, Unavailable
 from nissa.model.tally import Tallies
 from nissa.store.catalogue import BlockRow, Catalogue
 from nissa.store.compaction import merge_blocks, plan_compaction
+from nissa.store.event_runs import EventSnapshot
 from nissa.store.journal import Journal
 from nissa.store.names import EVENTS_KIND, RAW_KIND
 from nissa.store.read import Snapshot
@@ -154,6 +155,13 @@ class Sealer:
         # The newest head first: what is published meanwhile is then missing at the end only, never in the middle.
         newest_first = [head.snapshot() for head in reversed(view.heads)]
         return Snapshot(self.directory, view.blocks, tuple(batch for part in reversed(newest_first) for batch in part))
+
+    def event_snapshot(self, current: Callable[[], Head]) -> EventSnapshot:
+        """Every durable event at one moment."""
+        view = self.view(current)
+        newest_first = [head.events_snapshot() for head in reversed(view.heads)]  # as in ``snapshot``
+        heads = tuple(events for part in reversed(newest_first) for events in part)
+        return EventSnapshot(self.directory, view.blocks, heads)
 
     def block_summary(self) -> dict[str, Any]:
         """Counts for ``/api/status``."""
