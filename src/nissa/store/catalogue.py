@@ -170,7 +170,7 @@ class Catalogue:
     def commit_seal(self, seal: Seal) -> None:
         """Add a seal, whole or not at all."""
         point = seal.checkpoint
-        with self._transaction() as db:
+        with self.transaction() as db:
             _insert(db, "block", seal.blocks)
             _insert(db, "series_segment", () if seal.segment is None else (seal.segment,))
             db.execute(
@@ -184,16 +184,21 @@ class Catalogue:
 
     def replace_blocks(self, old: Sequence[BlockRow], new: Sequence[BlockRow]) -> None:
         """Put merged blocks in the place of others. The old files may be deleted afterwards."""
-        with self._transaction() as db:
-            _remove(db, old)
+        with self.transaction() as db:
+            remove_rows(db, old)
             _insert(db, "block", new)
+
+    def remove_blocks(self, blocks: Sequence[BlockRow]) -> None:
+        """Forget blocks. Their files may be deleted afterwards."""
+        with self.transaction() as db:
+            remove_rows(db, blocks)
 
     def commit_tiers(
         self, rows: Sequence[TierRow], added: Sequence[BlockRow] = (), gone: Sequence[BlockRow] = ()
     ) -> None:
         """Put the ladder's rows in the place of those there are, and blocks of windows with them."""
-        with self._transaction() as db:
-            _remove(db, gone)
+        with self.transaction() as db:
+            remove_rows(db, gone)
             _insert(db, "block", added)
             db.execute("UPDATE tier SET place = NULL")
             for place, row in enumerate(rows):
@@ -214,14 +219,14 @@ class Catalogue:
 
     def set_cursor(self, name: str, lsn: int) -> None:
         """Remember how far a reader of the journal has come."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute("REPLACE INTO cursor (name, lsn) VALUES (?, ?)", (name, lsn))
 
     # ---- reading ----
 
     def blocks(self, kind: str | None = None, start_ms: int | None = None, end_ms: int | None = None) -> list[BlockRow]:
         """Blocks with rows in [start_ms, end_ms), oldest first; all kinds and times where not said."""
-        rows = self._select(
+        rows = self.select(
             f"SELECT {', '.join(BlockRow.__struct_fields__)} FROM block"  # noqa: S608 -- names of our own
             " WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR max_ms >= ?2) AND (?3 IS NULL OR min_ms < ?3)"
             " ORDER BY id",
@@ -232,12 +237,12 @@ class Catalogue:
     def series_segments(self) -> list[SeriesSegment]:
         """All files of the series table, in order of series."""
         names = ", ".join(SeriesSegment.__struct_fields__)
-        rows = self._select(f"SELECT {names} FROM series_segment ORDER BY first_series")  # noqa: S608 -- names of our own
+        rows = self.select(f"SELECT {names} FROM series_segment ORDER BY first_series")  # noqa: S608 -- names of our own
         return [SeriesSegment(*row) for row in rows]
 
     def checkpoint(self) -> Checkpoint:
         """The last checkpoint; that of an empty directory where there is none."""
-        rows = self._select("SELECT lsn, series_count, tallies, seen_minutes FROM checkpoint")
+        rows = self.select("SELECT lsn, series_count, tallies, seen_minutes FROM checkpoint")
         if not rows:
             return Checkpoint()
         lsn, series_count, tallies, seen_minutes = rows[0]
@@ -248,9 +253,9 @@ class Catalogue:
 
     def tiers(self, *, unused: bool = False) -> list[TierRow]:
         """The ladder, finest first. unused: tiers that were in use once, instead."""
-        if self._select("PRAGMA user_version")[0][0] < 2:
-            return []  # of format 1, open for reading only
-        rows = self._select(
+        if self.format < 2:
+            return []  # open for reading only
+        rows = self.select(
             "SELECT interval_ms, retention_ms, aggregates, written_until_ms, lsn FROM tier"
             " WHERE (place IS NULL) = ? ORDER BY place, name",
             (unused,),
@@ -262,31 +267,38 @@ class Catalogue:
 
     def metadata(self) -> list[Metadata]:
         """What senders said about metric names, by name."""
-        return [Metadata(*row) for row in self._select("SELECT name, type, help, unit FROM metadata ORDER BY name")]
+        return [Metadata(*row) for row in self.select("SELECT name, type, help, unit FROM metadata ORDER BY name")]
 
     def cursors(self) -> dict[str, int]:
         """How far each reader of the journal has come."""
-        return dict(self._select("SELECT name, lsn FROM cursor ORDER BY name"))
+        return dict(self.select("SELECT name, lsn FROM cursor ORDER BY name"))
+
+    @property
+    def format(self) -> int:
+        """The format of the directory: an older one than this version writes where it is open for reading only."""
+        return int(self.select("PRAGMA user_version")[0][0])
 
     def check(self) -> list[str]:
         """What SQLite finds wrong with its own file; empty where nothing is."""
-        return [row[0] for row in self._select("PRAGMA integrity_check") if row[0] != "ok"]
+        return [row[0] for row in self.select("PRAGMA integrity_check") if row[0] != "ok"]
 
     def _meta(self, key: str) -> str:
-        rows = self._select("SELECT value FROM meta WHERE key = ?", (key,))
+        rows = self.select("SELECT value FROM meta WHERE key = ?", (key,))
         if not rows:
             raise Damaged(str(self.directory / CATALOGUE), f"it has no {key}")
         return str(rows[0][0])
 
     def _last_id(self) -> int:
-        return int(self._select("SELECT coalesce(max(seq), 0) FROM sqlite_sequence")[0][0])
+        return int(self.select("SELECT coalesce(max(seq), 0) FROM sqlite_sequence")[0][0])
 
-    def _select(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+    def select(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Rows of a query, for the files of this room that own a table."""
         with self._read_lock, _told_apart(self.directory / CATALOGUE):
             return self._read.execute(sql, values).fetchall()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, whole or not at all, for the files of this room that own a table."""
         if self._write is None:
             raise Unavailable("the catalogue is open for reading only")
         with self._write_lock, _told_apart(self.directory / CATALOGUE):
@@ -303,6 +315,7 @@ class Catalogue:
 def collect_garbage(directory: Path, catalogue: Catalogue) -> list[str]:
     """Delete blocks and series segments that no row names, left by a crash. Returns their paths. At start only."""
     known = {block.path for block in catalogue.blocks()} | {segment.path for segment in catalogue.series_segments()}
+    known |= {path for (path,) in catalogue.select("SELECT path FROM quarantine")}
     garbage = [path for path in own_files(directory) if is_own_path(path) and path not in known]
     for path in garbage:
         (directory / path).unlink(missing_ok=True)
@@ -358,7 +371,8 @@ def _refuse_version(path: Path, version: int) -> None:
         raise UnknownFormat(f"{path}: format {version}, this version reads up to {FORMAT}; nothing was changed")
 
 
-def _remove(db: sqlite3.Connection, blocks: Sequence[BlockRow]) -> None:
+def remove_rows(db: sqlite3.Connection, blocks: Sequence[BlockRow]) -> None:
+    """Delete these rows. Raises: Unavailable where one is not there."""
     for block in blocks:
         if db.execute("DELETE FROM block WHERE id = ?", (block.id,)).rowcount != 1:
             raise Unavailable(f"block {block.path} was replaced by somebody else")

@@ -27,6 +27,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE tier (
             name TEXT PRIMARY KEY, place INTEGER UNIQUE, interval_ms INTEGER NOT NULL, retention_ms INTEGER NOT NULL,
             aggregates TEXT NOT NULL, written_until_ms INTEGER NOT NULL, lsn INTEGER NOT NULL) WITHOUT ROWID""",
+        """CREATE TABLE pin (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, start_ms INTEGER NOT NULL,
+            end_ms INTEGER NOT NULL, created_ms INTEGER NOT NULL)""",
+        """CREATE TABLE quarantine (
+            path TEXT PRIMARY KEY, kind TEXT NOT NULL, rows INTEGER NOT NULL, min_ms INTEGER NOT NULL,
+            max_ms INTEGER NOT NULL, series_min INTEGER NOT NULL, series_max INTEGER NOT NULL,
+            first_lsn INTEGER NOT NULL, last_lsn INTEGER NOT NULL, found_ms INTEGER NOT NULL,
+            damage TEXT NOT NULL) WITHOUT ROWID""",
+        "CREATE TABLE scrub (path TEXT PRIMARY KEY, checked_ms INTEGER NOT NULL) WITHOUT ROWID",
     ),
 )
 FORMAT = len(MIGRATIONS)

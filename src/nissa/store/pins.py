@@ -1,0 +1,53 @@
+"""Pins: time ranges that retention leaves alone, such as the hours around an incident.
+
+    time   ───────────[ pin )──────────►
+    block    ▪▪▪▪  ▪▪▪▪▪▪▪▪  ▪▪▪▪
+             goes   stays    goes          a block with any row in the range stays whole, of whatever kind
+
+A pin protects what is there; it does not bring back what went before it was set.
+"""
+
+import msgspec
+
+from nissa.model.errors import BadQuery
+from nissa.store.catalogue import Catalogue
+
+PINS_MAX = 1_000
+NAME_BYTES_MAX = 256
+
+
+class Pin(msgspec.Struct, frozen=True):
+    """[start_ms, end_ms) is kept. name: what for, in the words of whoever set it."""
+
+    id: int
+    name: str
+    start_ms: int
+    end_ms: int
+    created_ms: int
+
+
+def read_pins(catalogue: Catalogue) -> list[Pin]:
+    """All pins, oldest first."""
+    if catalogue.format < 2:
+        return []
+    return [Pin(*row) for row in catalogue.select("SELECT id, name, start_ms, end_ms, created_ms FROM pin ORDER BY id")]
+
+
+def add_pin(catalogue: Catalogue, name: str, start_ms: int, end_ms: int, now_ms: int) -> Pin:
+    """Pin [start_ms, end_ms). Raises: BadQuery where that is no range, or a limit is passed."""
+    if start_ms >= end_ms:
+        raise BadQuery(f"a pin must begin before it ends, got {start_ms} to {end_ms} ms")
+    if len(name.encode()) > NAME_BYTES_MAX:
+        raise BadQuery(f"the name of a pin is over the limit of {NAME_BYTES_MAX} bytes")
+    with catalogue.transaction() as db:
+        if db.execute("SELECT count(*) FROM pin").fetchone()[0] >= PINS_MAX:
+            raise BadQuery(f"there are {PINS_MAX} pins already; remove some")
+        values = (name, start_ms, end_ms, now_ms)
+        cursor = db.execute("INSERT INTO pin (name, start_ms, end_ms, created_ms) VALUES (?, ?, ?, ?)", values)
+        return Pin(int(cursor.lastrowid or 0), *values)
+
+
+def remove_pin(catalogue: Catalogue, number: int) -> bool:
+    """Remove a pin; False where there is none of this number."""
+    with catalogue.transaction() as db:
+        return db.execute("DELETE FROM pin WHERE id = ?", (number,)).rowcount == 1

@@ -1,0 +1,40 @@
+"""Pins: set, listed, removed, and refused where they are no range."""
+
+from pathlib import Path
+
+import pytest
+
+from nissa.model.errors import BadQuery
+from nissa.store import pins
+from nissa.store.catalogue import Catalogue
+from nissa.store.pins import Pin, add_pin, read_pins, remove_pin
+
+
+def test_pins_outlive_the_process(tmp_path: Path) -> None:
+    """What was pinned is there after reopening, oldest first; a number is never given twice."""
+    catalogue = Catalogue.open(tmp_path)
+    assert read_pins(catalogue) == []
+    first, second = add_pin(catalogue, "outage", 10, 20, 5), add_pin(catalogue, "", 15, 16, 6)
+    assert remove_pin(catalogue, second.id)
+    assert not remove_pin(catalogue, second.id)
+    third = add_pin(catalogue, "again", -5, 0, 7)
+    assert third.id > second.id
+    catalogue.close()
+    catalogue = Catalogue.open(tmp_path, readonly=True)
+    assert read_pins(catalogue) == [Pin(first.id, "outage", 10, 20, 5), third]
+    catalogue.close()
+
+
+def test_what_is_no_pin_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty ranges, long names and too many pins are refused and change nothing."""
+    catalogue = Catalogue.open(tmp_path)
+    with pytest.raises(BadQuery, match="begin before it ends"):
+        add_pin(catalogue, "", 10, 10, 0)
+    with pytest.raises(BadQuery, match="256 bytes"):
+        add_pin(catalogue, "é" * 129, 10, 20, 0)
+    monkeypatch.setattr(pins, "PINS_MAX", 1)
+    kept = add_pin(catalogue, "é" * 128, 10, 20, 0)
+    with pytest.raises(BadQuery, match="1 pins already"):
+        add_pin(catalogue, "", 10, 20, 0)
+    assert read_pins(catalogue) == [kept]
+    catalogue.close()
