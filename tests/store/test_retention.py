@@ -34,7 +34,7 @@ def over(
 @pytest.mark.parametrize(
     ("kind", "kept_ms"),
     [
-        ("raw", 6 * HOUR_MS),
+        ("raw", 6 * HOUR_MS + 5 * MINUTE_MS),  # the window of 5m that the last sample to come falls into
         ("events", 7 * DAY_MS),
         ("1m", DAY_MS + MINUTE_MS),  # rows are dated by the start of their window
         ("5m", 7 * DAY_MS + 5 * MINUTE_MS),

@@ -16,6 +16,7 @@ from nissa.model.tally import Tally
 from nissa.store.blocks import BlockWriter
 from nissa.store.catalogue import Catalogue, Checkpoint, Seal
 from nissa.store.event_blocks import read_events
+from nissa.store.quarantine import put_aside, rename_damaged
 from nissa.store.seal import SealInput, write_seal
 from nissa.store.verify import Report, verify_directory
 from oracle.directory import Directory, batch_of
@@ -65,6 +66,17 @@ def test_each_damaged_file_is_named(tmp_path: Path) -> None:
     assert "CRC-32C" in found[raw]
     assert "bytes, expected" in found[events]
     assert found[series] == "the file is missing"
+
+
+def test_what_is_in_quarantine_is_damage(tmp_path: Path) -> None:
+    """It is named until somebody looks after it, its file is no orphan, and other files are not blamed."""
+    directory = filled(tmp_path)
+    row = put_aside(directory.catalogue, directory.blocks()[0], "hit", 9)
+    for _ in range(2):
+        report = verify_directory(tmp_path)
+        assert (report.quarantine, report.orphans, damages(report)) == ((row,), (), {})
+        assert not report.sound
+        rename_damaged(tmp_path, [row])
 
 
 def test_rows_that_are_not_those_of_the_catalogue(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ def _verify(directory: Path) -> None:
         pass
     findings = [f"{file.path}: {file.damage}" for file in report.files if file.damage]
     findings += [f"catalogue: {fault}" for fault in report.catalogue]
+    findings += [f"{row.path}.damaged: {row.rows} rows in quarantine: {row.damage}" for row in report.quarantine]
     findings += _journal_findings(journal)
     for finding in findings:
         print(finding)

@@ -18,11 +18,15 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from nissa.model.units import MINUTE_MS
 from nissa.store.catalogue import BlockRow, TierRow
 from nissa.store.names import EVENTS_KIND, RAW_KIND
 from nissa.store.pins import Pin
 
 ALWAYS = 2**63 - 1
+LATE_MARGIN_MS = (
+    2 * MINUTE_MS
+)  # from the moment a sample is taken until it is seen in a head, and a minute for the clock
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -55,7 +59,9 @@ def horizons(
     the tiers do not know of (``oldest_unfolded``).
     """
     found = {EVENTS_KIND: Horizon(rules.events_retention_ms)}
-    coming_ms = min(now_ms - rules.past_ms, unfolded_ms)  # nothing that will be folded is older than this
+    coming_ms = min(
+        now_ms - rules.past_ms - LATE_MARGIN_MS, unfolded_ms
+    )  # nothing that will be folded is older than this
     made_of_samples = tiers[:2]
     if made_of_samples or not rules.has_ladder:
         found[RAW_KIND] = _below(rules.raw_retention_ms, made_of_samples, coming_ms)

@@ -18,6 +18,7 @@ from nissa.store.catalogue import BlockRow, Catalogue, SeriesSegment
 from nissa.store.checked_file import FileSeal, file_crc
 from nissa.store.event_blocks import read_events
 from nissa.store.names import RAW_KIND, is_tier_kind, locate, own_files
+from nissa.store.quarantine import SUFFIX, QuarantineRow, read_quarantine
 from nissa.store.series_table import read_series
 from nissa.store.tier_blocks import read_tier_block
 
@@ -37,17 +38,19 @@ class FileReport(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """What was found.
 
-    files: all that the catalogue names. orphans: files it does not name. catalogue: its own faults.
+    files: all that the catalogue names. orphans: files it does not name. catalogue: its own faults. quarantine: what
+    was found damaged before, and is not served.
     """
 
     files: tuple[FileReport, ...]
     orphans: tuple[str, ...]
     catalogue: tuple[str, ...]
+    quarantine: tuple[QuarantineRow, ...] = ()
 
     @property
     def sound(self) -> bool:
         """Whether nothing is damaged; orphans are no damage."""
-        return not self.catalogue and not any(file.damage for file in self.files)
+        return not self.catalogue and not self.quarantine and not any(file.damage for file in self.files)
 
 
 def verify_directory(directory: Path) -> Report:
@@ -63,10 +66,12 @@ def verify_directory(directory: Path) -> Report:
         files = [file for file in files if not _gone_meanwhile(catalogue, file)]
         faults = [*catalogue.check(), *_series_faults(segments, checkpoint.series_count)]
         named = {file.path for file in files} | {block.path for block in catalogue.blocks()}
+        quarantine = tuple(read_quarantine(catalogue))
+        named |= {name for row in quarantine for name in (row.path, row.path + SUFFIX)}
     finally:
         catalogue.close()
     orphans = [path for path in own_files(directory) if path not in named]
-    return Report(tuple(files), tuple(orphans), tuple(faults))
+    return Report(tuple(files), tuple(orphans), tuple(faults), quarantine)
 
 
 def _verify_block(directory: Path, block: BlockRow) -> FileReport:
