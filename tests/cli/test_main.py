@@ -10,7 +10,7 @@ from nissa import __version__
 from nissa.cli.main import app
 
 RUNNER = CliRunner()
-COMMANDS = ["export", "series", "replay", "inspect", "verify", "config check", "config show"]
+COMMANDS = ["export", "events", "series", "replay", "inspect", "verify", "config check", "config show"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -73,7 +73,7 @@ def run_blocks(texts: list[str], namespace: dict[str, Any]) -> None:
 def test_python_blocks_run_in_order(
     directory: Path, daemon: Daemon, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One packet is sent, read from the directory while the daemon runs, sealed at its stop, and read as Parquet."""
+    """A packet and an event are sent, read from the directory while the daemon runs, sealed at its stop, and read as Parquet."""
     pytest.importorskip("duckdb")
     pytest.importorskip("polars")
     pytest.importorskip("pandas")
@@ -84,11 +84,14 @@ def test_python_blocks_run_in_order(
     run_blocks(python[:files], namespace)
     assert namespace["answer"].status in {200, 204}
     assert namespace["frame"].shape[0] == 1
+    assert namespace["events"]["event_id"].to_pylist() == ["door.opened"]
     assert daemon.stop() == 0
     seal(directory)
     run_blocks(python[files:], namespace)
     assert namespace["receipt"].samples == 1
-    assert "room_temperature" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "room_temperature" in printed
+    assert "{by=cat}" in printed
 
 
 def seal(directory: Path) -> None:

@@ -137,6 +137,23 @@ def test_the_range_of_times() -> None:
     assert head.range_ms() is not None
 
 
+def test_events_are_read_when_they_are_visible() -> None:
+    """In order of arrival, and those that were given up never."""
+    head = Head()
+    batches = [events_of(count) for count in (2, 1, 3)]
+    for lsn, events in enumerate(batches, 1):
+        head.append(rig_of(0).batch, "a", lsn, events, 0)
+    assert head.events_snapshot() == []
+    head.publish(2, 0)
+    before = head.events_snapshot()
+    assert [len(events) for events in before] == [2, 1]
+    head.truncate()
+    head.append(rig_of(0).batch, "a", 3, events_of(5), 0)
+    head.publish(3, 0)
+    assert [len(events) for events in head.events_snapshot()] == [2, 1, 5]
+    assert [len(events) for events in before] == [2, 1]
+
+
 def test_sources_of_rows() -> None:
     """Rows are told by source, for few rows and for many, with empty frames between."""
     rng = random.Random(4)

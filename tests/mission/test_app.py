@@ -37,6 +37,7 @@ def test_reading_changes_nothing_and_writing_has_no_route(serve):
     assert {method for _, method in methods} == {"get", "post"}
     assert {path for path, method in methods if method == "post"} == {
         "/api/v1/export",
+        "/api/v1/events",
         "/api/v1/series",
         "/api/v1/labels",
     }

@@ -8,6 +8,7 @@ import numpy as np
 
 from nissa.model.columns import Metadata, SampleBatch
 from nissa.model.tally import Tally
+from nissa.store.event_runs import EventSnapshot
 from nissa.store.read import Snapshot
 from oracle.series_twin import Labels, index_of
 
@@ -21,10 +22,14 @@ class BackendTwin:
         self.tallies = {
             "http/remote_write_1": Tally(frames=2, received=9, stored=6, duplicate=1, refused={"too_old": 2})
         }
+        self.events = EventSnapshot(Path())
         self.facts: dict[str, Any] = {"mode": "ready", "durability": "fsync", "series": {"active": 3, "limit": 10}}
 
     def snapshot(self) -> Snapshot:
         return Snapshot(Path(), heads=(self._batch,) if len(self._batch) else ())
+
+    def event_snapshot(self) -> EventSnapshot:
+        return self.events
 
     def accounting(self) -> dict[str, Tally]:
         return self.tallies

@@ -11,6 +11,7 @@ import pytest
 
 import nissa
 from nissa._proto.remote_write_v1_pb2 import WriteRequest
+from nissa.codec.messages import MessageCodec
 from nissa.config.tree import Config, Storage
 from nissa.model.errors import BadQuery, ConfigInvalid
 from nissa.model.frame import Codec
@@ -67,6 +68,29 @@ def test_the_table_is_read_by_pandas_polars_and_duckdb(filled):
     assert by_polars["value"].to_list() == [expected, expected]
     sql = "select labels->>'job' as job, sum(value) from samples group by 1 order by 1"
     assert duckdb.from_arrow(samples).query("samples", sql).fetchall() == [("api", expected), ("db", expected)]
+
+
+def test_events_are_a_table(tmp_path):
+    """Blocks and journal are one table that DuckDB reads; so are the event blocks by themselves."""
+    now_ms = wall_ms()
+    with nissa.Engine(tmp_path) as engine:
+        for number in range(3):
+            event = {"event_id": f"e{number}", "source": "s", "level": number and 3, "timestamp_ms": now_ms + number}
+            engine.ingest(MessageCodec().encode_message("telemetry_event", event), Codec.NISSA_EVENT)
+            if number == 1:
+                engine.flush()
+    with nissa.open(tmp_path) as reader:
+        events = reader.events(level="error", start=now_ms / 1000)
+        assert events["event_id"].to_pylist() == ["e1", "e2"]
+        assert reader.events(source=["s"], text="E1", newest_first=True)["event_id"].to_pylist() == ["e1"]
+        assert reader.events(source="nobody").num_rows == 0
+        with pytest.raises(BadQuery):
+            reader.events(level="fatal")
+    assert duckdb.from_arrow(events).query("events", "select level, count(*) from events group by 1").fetchall() == [
+        ("error", 2)
+    ]
+    sealed = duckdb.sql(f"select level, event_id from '{tmp_path}/blocks/events-*.parquet' order by time_ms")
+    assert sealed.fetchall() == [(0, "e0"), (3, "e1")]
 
 
 def test_names_and_series(filled):

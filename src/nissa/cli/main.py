@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from nissa.cli import config, export, inspect, replay, series, verify
+from nissa.cli import config, events, export, inspect, replay, series, verify
 
 ABOUT = """Read, play and examine what nissa-ingest keeps.
 
@@ -19,6 +19,7 @@ app = typer.Typer(
 
 app.command("export")(export.export)
 app.command("series")(series.series)
+app.command("events")(events.events)
 app.command("replay")(replay.replay)
 app.command("inspect")(inspect.inspect)
 app.command("verify")(verify.verify)

@@ -36,6 +36,7 @@ from nissa.model.intake import Outcome, Settle
 from nissa.model.receipt import Receipt
 from nissa.model.tally import Tallies, copy_tallies
 from nissa.store.checked_file import FileGone
+from nissa.store.event_runs import EventSnapshot
 from nissa.store.journal import Journal
 from nissa.store.read import Snapshot
 
@@ -143,6 +144,10 @@ class Engine:
     def snapshot(self) -> Snapshot:
         """Blocks and heads at one moment, durable rows only."""
         return self._sealer.snapshot(lambda: self._pipeline.head)
+
+    def event_snapshot(self) -> EventSnapshot:
+        """Blocks and heads at one moment, durable events only."""
+        return self._sealer.event_snapshot(lambda: self._pipeline.head)
 
     def metadata(self) -> list[Metadata]:
         """What senders said about metric names."""

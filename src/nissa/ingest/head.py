@@ -120,6 +120,11 @@ class Head:
             views.append(SampleBatch(chunk.series[:rows], chunk.ts_ms[:rows], chunk.value[:rows]))
         return tuple(views)
 
+    def events_snapshot(self) -> list[EventBatch]:
+        """The visible events, in order of arrival."""
+        visible_lsn = self.visible_lsn  # first: whatever has become visible by now has its events in the list
+        return [events for lsn, events in list(self.events) if lsn <= visible_lsn]
+
     def range_ms(self) -> tuple[int, int] | None:
         """The earliest and latest ts_ms of visible rows, None without any. Any thread. Cost: 0.5 ns per row, once."""
         visible, known = self.visible, self._range

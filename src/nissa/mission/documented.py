@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from nissa.query.events import LEVELS, ORDERS
+
 _TIME = "RFC 3339 or Unix seconds"
 _PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
     "match[]": ({"type": "array", "items": {"type": "string"}}, "Selector; may be repeated, the series are united"),
@@ -10,6 +12,14 @@ _PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
     "limit": ({"type": "integer", "minimum": 0}, "Entries at most"),
     "limit_per_metric": ({"type": "integer", "minimum": 0}, "Entries per metric at most"),
     "metric": ({"type": "string"}, "Metric name; all without it"),
+    "source": ({"type": "array", "items": {"type": "string"}}, "Source of events; may be repeated; all without it"),
+    "level": (
+        {"type": "array", "items": {"type": "string", "enum": list(LEVELS)}},
+        "Level of events; may be repeated; all without it",
+    ),
+    "q": ({"type": "string"}, "A part of the description or of the event id, in any case"),
+    "cursor": ({"type": "string"}, "Where the next page begins, as the last one said"),
+    "order": ({"type": "string", "enum": list(ORDERS), "default": ORDERS[0]}, "Which events come first"),
     "format": (
         {"type": "string", "enum": ["jsonl", "csv", "parquet", "arrow"], "default": "jsonl"},
         "Form of the answer",

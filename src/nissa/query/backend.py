@@ -9,6 +9,7 @@ import numpy.typing as npt
 from nissa.model.columns import Metadata
 from nissa.model.tally import Tally
 from nissa.series.select import SeriesView, SymbolColumn
+from nissa.store.event_runs import EventSnapshot
 from nissa.store.read import Snapshot
 
 
@@ -33,6 +34,9 @@ class Backend(Protocol):
 
     def snapshot(self) -> Snapshot:
         """A consistent view of all samples: blocks and head."""
+
+    def event_snapshot(self) -> EventSnapshot:
+        """A consistent view of all events: blocks and head."""
 
     def accounting(self) -> Mapping[str, Tally]:
         """Source key -> tally."""

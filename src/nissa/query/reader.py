@@ -21,6 +21,7 @@ from nissa.model.columns import Metadata, SampleBatch
 from nissa.model.errors import BadQuery
 from nissa.model.tally import Tally
 from nissa.query.backend import Backend, IndexView
+from nissa.query.events import EventPage, EventQuestion, read_levels, read_page, read_table
 from nissa.query.export import ATTEMPTS_MAX, OnDamage, read_batches
 from nissa.query.export_form import read_form, write_form
 from nissa.query.selector import read_selectors
@@ -28,6 +29,7 @@ from nissa.query.series_answers import SeriesQuestion, label_names, label_sets, 
 from nissa.query.tables import record_batch, table_schema
 from nissa.query.times import read_range
 from nissa.store.checked_file import FileGone
+from nissa.store.event_runs import EventSnapshot
 from nissa.store.read import Snapshot
 
 if TYPE_CHECKING:
@@ -74,6 +76,38 @@ class Reader:
         batches = self.batches(matchers, start, end, on_damage=on_damage)
         parts = [record_batch(self.index, batch, label_columns) for batch in batches]
         return pa.Table.from_batches(parts, table_schema(label_columns)).unify_dictionaries()
+
+    def events(
+        self,
+        start: Time = None,
+        end: Time = None,
+        *,
+        source: str | Iterable[str] = (),
+        level: str | Iterable[str] = (),
+        text: str = "",
+        newest_first: bool = False,
+        on_damage: OnDamage | None = None,
+    ) -> "pa.Table":
+        """Events as an Arrow table: timestamp, level, source, event_id, description, attributes, packet_id.
+
+        start, end, on_damage: as for ``samples``. source: one or several; none means all. level: so, of unspecified,
+        info, warning, error and critical. text: a part of the description or the event id, in any case.
+        Rows are sorted by time, events of one millisecond in order of arrival. Raises: BadQuery, Damaged.
+        """
+        start_ms, end_ms = read_range(start, end)
+        question = EventQuestion(
+            start_ms=start_ms,
+            end_ms=end_ms,
+            sources=frozenset([source] if isinstance(source, str) else source),
+            levels=read_levels([level] if isinstance(level, str) else list(level)),
+            text=text,
+            newest_first=newest_first,
+        )
+        return self._persist(lambda: read_table(self.event_snapshot(), question, on_damage=on_damage))
+
+    def events_page(self, question: EventQuestion, *, on_damage: OnDamage | None = None) -> EventPage:
+        """One page of events (``query/events.py``). Raises: BadQuery, Damaged."""
+        return self._persist(lambda: read_page(self.event_snapshot(), question, on_damage=on_damage))
 
     def series(self, matchers: str | Iterable[str], start: Time = None, end: Time = None) -> list[dict[str, str]]:
         """Label sets of the selected series; with a time, of those that have samples in the range."""
@@ -137,6 +171,10 @@ class Reader:
     def snapshot(self) -> Snapshot:
         """All samples: blocks, and what the journal holds behind them."""
         return self._view.snapshot()
+
+    def event_snapshot(self) -> EventSnapshot:
+        """All events: blocks, and what the journal holds behind them."""
+        return self._view.event_snapshot()
 
     def accounting(self) -> Mapping[str, Tally]:
         """Source key -> tally."""

@@ -21,6 +21,7 @@ from nissa.model.columns import Metadata
 from nissa.model.tally import Tallies
 from nissa.query.reader import Reader
 from nissa.service.clock import wall_ms
+from nissa.store.event_runs import EventSnapshot
 from nissa.store.read import Snapshot
 
 
@@ -74,7 +75,11 @@ class DirectoryView:
 
     def snapshot(self) -> Snapshot:
         """Blocks, and what the journal holds behind them."""
-        return Snapshot(self._directory, self._blocks, self._pipeline.head.snapshot())
+        return Snapshot(self._directory, self._blocks, self._pipeline.head.snapshot(), self._tiers)
+
+    def event_snapshot(self) -> EventSnapshot:
+        """The same of events."""
+        return EventSnapshot(self._directory, self._blocks, tuple(self._pipeline.head.events_snapshot()))
 
     def accounting(self) -> Tallies:
         """The balance at that moment. Raises: FileGone where blocks were merged since; ``refresh`` then."""
