@@ -75,7 +75,7 @@ class DirectoryView:
 
     def snapshot(self) -> Snapshot:
         """Blocks, and what the journal holds behind them."""
-        return Snapshot(self._directory, self._blocks, self._pipeline.head.snapshot(), self._tiers)
+        return Snapshot(self._directory, self._blocks, self._pipeline.head.snapshot())
 
     def event_snapshot(self) -> EventSnapshot:
         """The same of events."""
