@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from nissa.config.load import load_config
 from nissa.config.tree import Config
 from nissa.model.errors import ConfigInvalid
+from nissa.model.ladder import Tier
 
 BAD = [
     ("storage: {durabilty: os}", "storage.durabilty", "did you mean storage.durability"),
@@ -121,3 +122,24 @@ def test_settings_that_do_not_fit_together_name_both() -> None:
     """A segment too small for a body is refused at the body's setting, and the segment's is named."""
     with pytest.raises(ConfigInvalid, match=r"ingest\.body_bytes_max.*storage\.segment_bytes"):
         load_config(environ={"NISSA_STORAGE__SEGMENT_BYTES": "65536"})
+
+
+def test_tiers_of_the_ladder_come_from_every_layer(tmp_path: Path) -> None:
+    """A list of the file, or written on one line in a variable; what is wrong in it is named by its path."""
+    path = tmp_path / "nissa.yaml"
+    path.write_text("ladder:\n  tiers:\n    - {interval_ms: 60000, retention_ms: 86400000, aggregates: [sum, last]}\n")
+    assert load_config(path).ladder.tiers == (Tier(60_000, 86_400_000, ("sum", "last")),)
+    line = '[{"interval_ms":30000,"retention_ms":60000}]'
+    assert load_config(path, {"NISSA_LADDER__TIERS": line}).ladder.tiers == (Tier(30_000, 60_000),)
+    assert load_config(path, {}, {"ladder.tiers": "[]"}).ladder.tiers == ()
+    for text, wrong in (
+        ('[{"interval_ms":30000,"retention_ms":1}]', "ladder.tiers[0].retention_ms"),
+        ('[{"interval_ms":30000,"retention_ms":60000,"aggregates":["median"]}]', "ladder.tiers[0].aggregates[0]"),
+        ('[{"interval_ms":"often","retention_ms":60000}]', "ladder.tiers[0].interval_ms"),
+        ('[{"interval_ms":30000', "ladder.tiers"),
+    ):
+        with pytest.raises(ConfigInvalid) as caught:
+            load_config(overrides={"ladder.tiers": text})
+        assert caught.value.path == wrong
+    with pytest.raises(ConfigInvalid, match=r"^ladder.raw_retention_ms: "):
+        load_config(overrides={"ladder.raw_retention_ms": "60000"})

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from nissa.config.check import leaves
+from nissa.config.check import leaves, written
 from nissa.config.tree import Config
 
 PAGE = Path(__file__).parents[2] / "docs" / "config.md"
@@ -13,7 +13,7 @@ ROW = re.compile(r"^\| `(?P<path>[a-z_.0-9]+)` \| `(?P<default>[^`]*)` \| (?P<me
 def test_the_reference_page_has_every_setting_with_its_default() -> None:
     """docs/config.md and the tree name the same settings, in the same order, with the same defaults."""
     rows = [(match["path"], match["default"]) for match in ROW.finditer(PAGE.read_text())]
-    assert rows == [(path, str(value)) for path, value in leaves(Config()).items()]
+    assert rows == [(path, written(value)) for path, value in leaves(Config()).items()]
 
 
 def test_every_setting_says_what_it_means() -> None:

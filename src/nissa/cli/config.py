@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nissa.cli.fault import run_command
-from nissa.config.check import leaves
+from nissa.config.check import leaves, written
 from nissa.config.load import load_config
 from nissa.config.tree import Config
 
@@ -73,4 +73,4 @@ def render(config: Config, *, changed_only: bool) -> str:
 
 def _scalar(value: object) -> str:
     """``value`` as a YAML scalar; a text in double quotes, which YAML reads as JSON does."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else written(value)

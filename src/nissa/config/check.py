@@ -12,6 +12,7 @@ from nissa.config.listen import parse_listen
 from nissa.config.tree import Config
 from nissa.model.durability import parse_durability
 from nissa.model.errors import ConfigInvalid
+from nissa.model.ladder import check_tiers
 from nissa.model.units import DAY_MS, GIB, HOUR_MS, KIB, MIB, SECOND_MS
 
 YEAR_MS = 365 * DAY_MS
@@ -43,6 +44,9 @@ BOUNDS: dict[str, tuple[int, int]] = {
     "storage.compaction_fan_in": (2, 1_000),
     "storage.free_bytes_min": (0, 1024 * GIB),
     "storage.journal_bytes_max": (128 * KIB, 1024 * GIB),
+    "storage.events_retention_ms": (SECOND_MS, 100 * YEAR_MS),
+    "storage.scrub_interval_ms": (SECOND_MS, YEAR_MS),
+    "storage.scrub_bytes_per_second_max": (KIB, 1024 * GIB),
     "series.active_max": (1, 1_000_000_000),
     "series.idle_ttl_ms": (SECOND_MS, YEAR_MS),
     "series.labels_per_series_max": (1, 1_024),
@@ -50,6 +54,8 @@ BOUNDS: dict[str, tuple[int, int]] = {
     "series.label_value_bytes_max": (1, 64 * KIB - 1),
     "acceptance.past_ms": (0, 100 * YEAR_MS),
     "acceptance.future_ms": (0, YEAR_MS),
+    "ladder.raw_retention_ms": (SECOND_MS, 100 * YEAR_MS),
+    "ladder.grace_ms": (0, DAY_MS),
     "telemetry.interval_ms": (0, HOUR_MS),
 }
 
@@ -72,6 +78,7 @@ def check_config(config: Config) -> None:
     parse_durability(config.storage.durability)
     if not config.storage.data_dir.strip() or "\0" in config.storage.data_dir:
         raise ConfigInvalid("storage.data_dir", f"expected a directory, got {config.storage.data_dir!r}")
+    check_tiers(config.ladder.tiers, config.ladder.raw_retention_ms)
     _check_addresses(config)
     _check_relations(values)
 
@@ -86,6 +93,11 @@ def leaves(config: msgspec.Struct) -> dict[str, Any]:
         else:
             found[field.name] = value
     return found
+
+
+def written(value: object) -> str:
+    """A setting as it is written in YAML and on the reference page: lists as JSON, which YAML reads."""
+    return str(value) if isinstance(value, str | int | float) else msgspec.json.encode(value).decode()
 
 
 def _check_addresses(config: Config) -> None:

@@ -7,7 +7,8 @@ this file.
 
 import msgspec
 
-from nissa.model.units import GIB, HOUR_MS, KIB, MIB, MINUTE_MS, SECOND_MS
+from nissa.model.ladder import DEFAULT_TIERS, Tier
+from nissa.model.units import DAY_MS, GIB, HOUR_MS, KIB, MIB, MINUTE_MS, SECOND_MS
 
 
 class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,6 +52,9 @@ class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     compaction_fan_in: int = 8
     free_bytes_min: int = 256 * MIB
     journal_bytes_max: int = GIB
+    events_retention_ms: int = 7 * DAY_MS
+    scrub_interval_ms: int = 12 * HOUR_MS
+    scrub_bytes_per_second_max: int = 32 * MIB
 
 
 class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,6 +74,14 @@ class Acceptance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     future_ms: int = 10 * MINUTE_MS
 
 
+class Ladder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Resolutions. tiers: each made of the one before it, the first of samples; none at all turns the ladder off."""
+
+    tiers: tuple[Tier, ...] = DEFAULT_TIERS
+    raw_retention_ms: int = 6 * HOUR_MS
+    grace_ms: int = 10 * SECOND_MS
+
+
 class Telemetry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Nissa's telemetry about itself, ingested like anybody's. interval_ms 0 turns it off."""
 
@@ -84,4 +96,5 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     storage: Storage = Storage()
     series: Series = Series()
     acceptance: Acceptance = Acceptance()
+    ladder: Ladder = Ladder()
     telemetry: Telemetry = Telemetry()
