@@ -151,7 +151,7 @@ def journal_and_block(directory: Path, frames: list[Frame], head: Head, group: i
 
 def profile_python(frames: list[Frame], group: int) -> None:
     """The engine thread's work under cProfile. Its own cost is in every figure: read the order, not the seconds."""
-    pipeline = Pipeline(OPEN_CONFIG, new_index(SERIES_MAX), {})
+    pipeline = Pipeline(OPEN_CONFIG, new_index(SERIES_MAX), {}, bytes(32))
     with tempfile.TemporaryDirectory(prefix="bench-profile-") as directory:
         journal = Journal(
             Path(directory), durability=parse_durability("os"), segment_bytes=SEGMENT_BYTES, clock=lambda: 0

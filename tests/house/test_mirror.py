@@ -11,6 +11,7 @@ ELSEWHERE = {
     "model/errors.py": "data only; messages are checked where errors are raised",
     "model/frame.py": "data only; on-disk numbers are checked by the goldens",
     "model/intake.py": "a protocol; mypy checks who offers it",
+    "model/level.py": "data only; every question for events reads it",
     "model/receipt.py": "data only",
     "model/refusal.py": "compared with _fast/types.pxd by tests/house/test_compiled.py",
     "model/tally.py": "data only; conservation is a journey",

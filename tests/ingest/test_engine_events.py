@@ -2,7 +2,12 @@
 
 import threading
 
+import msgspec
+import pytest
+from pyarrow import parquet
+
 from nissa.codec.messages import MessageCodec
+from nissa.config.redaction import Redaction
 from nissa.ingest.engine import Engine
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.model.receipt import Receipt
@@ -14,9 +19,14 @@ from oracle.engine import NOW_MS, Rig
 MESSAGES = MessageCodec()
 
 
-def event_frame(number: int) -> Frame:
+def event_frame(number: int, description: str = "") -> Frame:
     """One event that is told from the others by its description."""
-    event = {"event_id": "e", "description": f"{number}", "source": "s", "timestamp_ms": NOW_MS + number % 3}
+    event = {
+        "event_id": "e",
+        "description": description or f"{number}",
+        "source": "s",
+        "timestamp_ms": NOW_MS + number % 3,
+    }
     return Frame(
         Codec.NISSA_EVENT, Encoding.IDENTITY, Source.HTTP, NOW_MS, MESSAGES.encode_message("telemetry_event", event)
     )
@@ -74,7 +84,7 @@ def test_events_are_there_once_while_heads_are_sealed(rig: Rig) -> None:
     assert rig.total().stored == 30
 
 
-def test_what_is_not_durable_is_not_shown(rig: Rig, monkeypatch) -> None:
+def test_what_is_not_durable_is_not_shown(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """An event shows when its acknowledgement has left, not before."""
     keep(rig, 0)
     reached, go_on = threading.Event(), threading.Event()
@@ -93,3 +103,23 @@ def test_what_is_not_durable_is_not_shown(rig: Rig, monkeypatch) -> None:
     assert isinstance(settled.get(timeout=60), Receipt)
     rig.accepted += 1
     assert seen(rig.engine) == [0, 1]
+
+
+def test_blocks_hold_only_redacted_events(rig: Rig) -> None:
+    """What rules name is in no block and in no answer, also after a crash and under other rules; the journal has it."""
+    settled = rig.submit_frame(event_frame(0, "mail to a@b.org"))
+    assert isinstance(settled.get(timeout=60), Receipt)
+    rig.config = msgspec.structs.replace(rig.config, redaction=Redaction(enabled=False))
+    assert any(b"a@b.org" in path.read_bytes() for path in (rig.path / "journal").iterdir())
+    rig.crash()  # the frame is replayed under the rules it was taken under, and sealed before the new ones hold
+    assert isinstance(rig.submit_frame(event_frame(1, "mail to c@d.org")).get(timeout=60), Receipt)
+    rig.engine.flush()
+    rows = read_page(rig.engine.event_snapshot(), EventQuestion()).events
+    assert [row["description"] for row in rows] == ["mail to [redacted:email]", "mail to c@d.org"]
+    rig.config = msgspec.structs.replace(rig.config, redaction=Redaction())
+    rig.crash()
+    assert isinstance(rig.submit_frame(event_frame(2, "user a@b.org")).get(timeout=60), Receipt)
+    assert rig.engine.status()["events"] == {"redacted": {"email": 1}}
+    rig.engine.flush()
+    texts = [table.to_pylist() for table in map(parquet.read_table, (rig.path / "blocks").glob("events-*"))]
+    assert "a@b.org" not in str(texts)

@@ -29,7 +29,7 @@ class Desk:
         self.path = path
         self.catalogue = Catalogue.open(path)
         self.writer = GenerationWriter(path, self.catalogue, lambda: NOW_MS)
-        self.pipeline = Pipeline(Config(), SeriesIndex(self.catalogue.secret), {})
+        self.pipeline = Pipeline(Config(), SeriesIndex(self.catalogue.secret), {}, self.catalogue.secret)
         self.lsn = 0
 
     def take(self, *samples: Sample, durable: bool = True) -> None:

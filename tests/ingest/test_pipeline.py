@@ -10,7 +10,7 @@ from cramjam import snappy
 
 from nissa._fast.series import SeriesIndex
 from nissa.codec.messages import MessageCodec
-from nissa.config.tree import Acceptance, Config, Ingest, Series
+from nissa.config.tree import Acceptance, Config, Events, Ingest, Series
 from nissa.ingest.pipeline import ADMIT_ALL, Pipeline
 from nissa.model.errors import Malformed, NissaError, TooLarge
 from nissa.model.frame import Codec, Encoding, Frame, Source
@@ -30,7 +30,7 @@ class Bench:
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or Config()
         self.journal: list[tuple[Frame, int]] = []
-        self.pipeline = Pipeline(self.config, SeriesIndex(SECRET, self.config.series.active_max), {})
+        self.pipeline = Pipeline(self.config, SeriesIndex(SECRET, self.config.series.active_max), {}, SECRET)
 
     def append(self, frame: Frame, series_new: int) -> int:
         self.journal.append((frame, series_new))
@@ -298,3 +298,41 @@ def test_nothing_kept_points_into_a_body() -> None:
     assert bench.pipeline.metadata["a"].help == "What it is."
     ((_, events),) = bench.pipeline.head.events
     assert (events.row(0)["event_id"], events.row(0)["description"]) == ("e1", "It fell over.")
+
+
+def event(number: int, level: int, description: str) -> bytes:
+    """One event of nissa.v2."""
+    said = {"event_id": f"e{number}", "level": level, "description": description, "timestamp_ms": NOW_MS}
+    return MessageCodec().encode_message("telemetry_event", said)
+
+
+def events_in(bench: Bench) -> list[dict[str, Any]]:
+    """Every event of the head."""
+    return [events.row(row) for _, events in bench.pipeline.head.events for row in range(len(events))]
+
+
+def test_events_are_redacted_before_they_are_kept() -> None:
+    """The journal holds the frame as received, the head what the rules leave; a replay leaves the same."""
+    bench = Bench()
+    receipt = bench.take(event(1, 3, "mail to a@b.org"), Codec.NISSA_EVENT)
+    assert receipt.events == 1
+    assert events_in(bench)[0]["description"] == "mail to [redacted:email]"
+    assert b"a@b.org" in bench.journal[0][0].body
+    assert bench.pipeline.redacted == {"email": 1}
+    assert events_in(bench.replayed()) == events_in(bench)
+
+
+def test_dropped_levels_are_counted_and_repeated() -> None:
+    """Events of a level that the settings drop are refused in the counters; the sender is not blamed for them."""
+    bench = Bench(Config(events=Events(drop_levels=("info", "critical"))))
+    receipts = [bench.take(event(level, level, "x"), Codec.NISSA_EVENT) for level in (1, 2, 4, 1)]
+    assert [receipt.events for receipt in receipts] == [0, 1, 0, 0]
+    assert all(not receipt.refused for receipt in receipts)
+    tally = bench.tally("http/nissa_event")
+    assert (tally.received, tally.stored, tally.refused, tally.residue) == (4, 1, {"dropped_level": 3}, 0)
+    assert [row["event_id"] for row in events_in(bench)] == ["e2"]
+    again = bench.replayed()
+    assert again.pipeline.tallies == bench.pipeline.tallies
+    assert events_in(again) == events_in(bench)
+    # Of a frame that left nothing the journal keeps the counts alone.
+    assert [frame.codec for frame, _ in bench.journal] == [Codec.TALLY, Codec.NISSA_EVENT, Codec.TALLY, Codec.TALLY]

@@ -110,6 +110,7 @@ def test_what_needs_nothing_comes_back_itself() -> None:
 def test_rules_of_the_operator_stand_in_place_of_the_defaults() -> None:
     """Own keys and patterns, each with its action; counts tell how many texts each rule changed."""
     own = Redaction(
+        defaults=False,
         keys=(RedactionRule("seat", "seat"),),
         patterns=(RedactionRule("badge", r"^#\d+$", Action.HASH), RedactionRule("dog", "Wuff")),
     )
@@ -124,6 +125,15 @@ def test_rules_of_the_operator_stand_in_place_of_the_defaults() -> None:
     assert shown[2]["description"] == "[redacted:dog][redacted:dog]"
     assert shown[0]["attributes"] == {"seat": "[redacted:seat]"}
     assert counts == {"seat": 2, "badge": 2, "dog": 1}
+
+
+def test_rules_of_the_operator_stand_before_the_defaults() -> None:
+    """An own rule for a name that the defaults know decides, and the defaults go on behind it."""
+    rules = prepare_rules(Redaction(keys=(RedactionRule("staff", "user", Action.MASK),)), SECRET)
+    assert redacted("a@b.org", rules, user="anna", password="x") == (
+        "[redacted:email]",
+        {"user": "[redacted:staff]", "password": "[redacted:secret]"},
+    )
 
 
 pieces = st.sampled_from(

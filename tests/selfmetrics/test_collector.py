@@ -28,6 +28,13 @@ def test_status_is_read_by_path_and_scaled() -> None:
     assert registry.get_sample_value("nissa_series") is None
 
 
+def test_counts_by_name_become_a_series_each() -> None:
+    """What the status counts by a word of Nissa's or of its settings carries the word as a label."""
+    registry = registry_of({"events": {"redacted": {"email": 3, "card": 1}}}, HttpCells(), {})
+    assert registry.get_sample_value("nissa_events_redacted_total", {"rule": "email"}) == 3
+    assert registry.get_sample_value("nissa_events_redacted_total", {"rule": "card"}) == 1
+
+
 def test_breaker_and_alerts() -> None:
     """The breaker is open while the engine only reads; no alert fires where no rule is evaluated."""
     for mode, state in (("ready", 0), ("read_only", 1)):

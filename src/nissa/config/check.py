@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 
 from nissa.config.listen import parse_listen
+from nissa.config.redaction import check_redaction
 from nissa.config.tree import Config
 from nissa.model.durability import parse_durability
 from nissa.model.errors import ConfigInvalid
+from nissa.model.level import LEVELS
 from nissa.model.ladder import check_tiers
 from nissa.model.units import DAY_MS, GIB, HOUR_MS, KIB, MIB, SECOND_MS
 
@@ -76,6 +78,10 @@ def check_config(config: Config) -> None:
         if path in values and not least <= values[path] <= greatest:
             raise ConfigInvalid(path, f"expected {least} to {greatest}, got {values[path]}")
     parse_durability(config.storage.durability)
+    check_redaction(config.redaction)
+    for level in config.events.drop_levels:
+        if level not in LEVELS:
+            raise ConfigInvalid("events.drop_levels", f"{level[:80]!r} is none of {', '.join(LEVELS)}")
     if not config.storage.data_dir.strip() or "\0" in config.storage.data_dir:
         raise ConfigInvalid("storage.data_dir", f"expected a directory, got {config.storage.data_dir!r}")
     check_tiers(config.ladder.tiers, config.ladder.raw_retention_ms)
@@ -98,6 +104,11 @@ def leaves(config: msgspec.Struct) -> dict[str, Any]:
 def written(value: object) -> str:
     """A setting as it is written in YAML and on the reference page: lists as JSON, which YAML reads."""
     return str(value) if isinstance(value, str | int | float) else msgspec.json.encode(value).decode()
+
+
+def written(value: object) -> str:
+    """A setting as it is written in YAML and on the reference page: lists as JSON, which YAML reads."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _check_addresses(config: Config) -> None:

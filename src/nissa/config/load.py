@@ -68,7 +68,7 @@ def _place(document: Document, steps: list[str], text: str) -> None:
         section = section.setdefault(step, {})
         if not isinstance(section, dict):
             raise ConfigInvalid(".".join(steps), f"{'.'.join(steps[: depth + 1])} is a value, not a section")
-    section[steps[-1]] = _list(text, ".".join(steps)) if text.startswith("[{") or text == "[]" else text
+    section[steps[-1]] = _list(text, ".".join(steps)) if text.startswith(("[{", '["')) or text == "[]" else text
 
 
 def _list(text: str, path: str) -> Any:

@@ -4,12 +4,23 @@
     pattern rule  a part of a description or value fits    that part is replaced
 
 A replacement masks, ``[redacted:NAME]``, or hashes under the data directory's secret, ``[hash:89abcdef01234567]``:
-equal values stay equal within one directory, and nobody can look them up elsewhere. Patterns are RE2.
+equal values stay equal within one directory, and nobody can look them up elsewhere. Patterns are RE2: linear time
+whatever the pattern.
 """
 
+import re
+from collections.abc import Sequence
 from enum import Enum
+from typing import Any
 
 import msgspec
+
+from nissa.model.errors import ConfigInvalid
+
+PATTERN_BYTES_MAX = 4_096
+PATTERN_MEMORY_BYTES_MAX = 16 * 1024 * 1024
+RULES_MAX = 100
+_NAME = re.compile(r"[a-z0-9_.-]{1,64}", re.ASCII)
 
 
 class Action(Enum):
@@ -56,8 +67,58 @@ PATTERN_RULES = (
 
 
 class Redaction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """enabled: of every event, whatever its level. keys, patterns: in force in place of the defaults."""
+    """enabled: of every event, whatever its level. defaults: whether the rules above stand behind keys and patterns."""
 
     enabled: bool = True
-    keys: tuple[RedactionRule, ...] = KEY_RULES
-    patterns: tuple[RedactionRule, ...] = PATTERN_RULES
+    defaults: bool = True
+    keys: tuple[RedactionRule, ...] = ()
+    patterns: tuple[RedactionRule, ...] = ()
+
+
+def rules_in_force(redaction: Redaction) -> Redaction:
+    """The same rules with nothing left to be understood: another version may have other defaults."""
+    if not redaction.enabled:
+        return Redaction(enabled=False, defaults=False)
+    keys, patterns = (KEY_RULES, PATTERN_RULES) if redaction.defaults else ((), ())
+    return Redaction(defaults=False, keys=redaction.keys + keys, patterns=redaction.patterns + patterns)
+
+
+def check_redaction(redaction: Redaction) -> None:
+    """Raise ConfigInvalid, naming the path, for the first rule that Nissa will not start with."""
+    for kind, rules in (("keys", redaction.keys), ("patterns", redaction.patterns)):
+        if len(rules) > RULES_MAX:
+            raise ConfigInvalid(f"redaction.{kind}", f"{len(rules)} rules are over the limit of {RULES_MAX}")
+        _check_rules(rules, f"redaction.{kind}")
+
+
+def compiled_pattern(pattern: str, path: str) -> Any:
+    """The pattern ready for use. path: of the setting. Raises ConfigInvalid for what RE2 does not take."""
+    import re2  # here, as reading settings is part of every command
+
+    try:
+        text = pattern.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigInvalid(path, f"pattern {pattern[:200]!r} is not UTF-8") from error
+    if len(text) > PATTERN_BYTES_MAX:
+        raise ConfigInvalid(path, f"pattern of {len(text)} bytes is over the limit of {PATTERN_BYTES_MAX}")
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = PATTERN_MEMORY_BYTES_MAX
+    try:
+        return re2.compile(text, options)
+    except re2.error as error:
+        reason = error.args[0] if error.args else error
+        what = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+        raise ConfigInvalid(path, f"pattern {pattern[:200]!r} cannot be read: {what}") from None
+
+
+def _check_rules(rules: Sequence[RedactionRule], path: str) -> None:
+    for place, rule in enumerate(rules):
+        here = f"{path}[{place}]"
+        if not _NAME.fullmatch(rule.name):
+            allowed = "expected up to 64 of a-z, 0-9, dot, hyphen and underscore"
+            raise ConfigInvalid(f"{here}.name", f"{allowed}, got {rule.name[:80]!r}")
+        if compiled_pattern(rule.pattern, f"{here}.pattern").search(b"") is not None:
+            raise ConfigInvalid(
+                f"{here}.pattern", f"pattern {rule.pattern[:200]!r} fits the empty text: it would fit everywhere"
+            )

@@ -7,6 +7,7 @@ this file.
 
 import msgspec
 
+from nissa.config.redaction import Redaction
 from nissa.model.ladder import DEFAULT_TIERS, Tier
 from nissa.model.units import DAY_MS, GIB, HOUR_MS, KIB, MIB, MINUTE_MS, SECOND_MS
 
@@ -82,6 +83,12 @@ class Ladder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grace_ms: int = 10 * SECOND_MS
 
 
+class Events(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """drop_levels: events of these levels are refused as ``dropped_level``, whoever sends them."""
+
+    drop_levels: tuple[str, ...] = ()
+
+
 class Telemetry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Nissa's telemetry about itself, ingested like anybody's. interval_ms 0 turns it off."""
 
@@ -97,4 +104,6 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     series: Series = Series()
     acceptance: Acceptance = Acceptance()
     ladder: Ladder = Ladder()
+    events: Events = Events()
+    redaction: Redaction = Redaction()
     telemetry: Telemetry = Telemetry()

@@ -202,6 +202,7 @@ class Engine:
                 "index_bytes": index.memory_bytes,
                 "top_offenders": [{"name": name, "refused": count} for name, count in index.top_offenders()],
             },
+            "events": {"redacted": dict(self._pipeline.redacted)},
             "recovery": self._opened.recovery,
         }
 

@@ -17,13 +17,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import re2
 
+from nissa.config.redaction import compiled_pattern
 from nissa.model.columns import TextColumn
 from nissa.model.errors import ConfigInvalid
 
-PATTERN_BYTES_MAX = 4_096
-PATTERN_MEMORY_BYTES_MAX = 16 * 1024 * 1024
 WINDOW_BYTES = 16 * 1024
 WINDOW_HITS_MAX = 16  # more, and every further string of the window is looked at
 _ENDLESS = frozenset("QEpPxCk0123456789")  # escapes that are longer than two characters
@@ -37,15 +35,13 @@ class ColumnPattern:
 
     def __init__(self, pattern: str, path: str) -> None:
         """path: of the setting it stands in. Raises ConfigInvalid for what RE2 does not take, or takes everywhere."""
-        if len(pattern) > PATTERN_BYTES_MAX:
-            raise ConfigInvalid(path, f"pattern of {len(pattern)} characters is over the limit of {PATTERN_BYTES_MAX}")
-        self.exact = _compiled(pattern, path)
+        self.exact = compiled_pattern(pattern, path)
         if self.exact.search(b"") is not None:
             raise ConfigInvalid(path, f"pattern {pattern!r} fits the empty text: it would fit everywhere")
         self.literal = literal_of(pattern).encode()
         self._rarest = _rarest(self.literal)
         loose = borderless(pattern)
-        self._anywhere: Any = None if loose is None or self.literal else _compiled(loose, path)
+        self._anywhere: Any = None if loose is None or self.literal else compiled_pattern(loose, path)
 
     def fits(self, text: bytes) -> bool:
         """Whether the whole text fits."""
@@ -168,15 +164,3 @@ def _group_at(pattern: str, at: int) -> str:
 
 def _is_flags(part: str) -> bool:
     return part.startswith("(?") and part.endswith(")") and part[2:-1].strip("imsU-") == ""
-
-
-def _compiled(pattern: str, path: str) -> Any:
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = PATTERN_MEMORY_BYTES_MAX
-    try:
-        return re2.compile(pattern.encode(), options)
-    except re2.error as error:
-        reason = error.args[0] if error.args else error
-        text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-        raise ConfigInvalid(path, f"pattern {pattern[:200]!r} cannot be read: {text}") from None

@@ -17,8 +17,9 @@ from nissa._fast.series import SeriesIndex
 from nissa.codec.decompress import Decompressor, release
 from nissa.config.tree import Config
 from nissa.ingest.decode import decode
+from nissa.ingest.event_filter import DROPPED_LEVEL, event_filter
 from nissa.ingest.head import Head
-from nissa.model.columns import Metadata
+from nissa.model.columns import EventBatch, Metadata
 from nissa.model.decoded import Decoded, Window
 from nissa.model.errors import Malformed, TooLarge, UnsupportedMedia
 from nissa.model.frame import Codec, Encoding, Frame, Source
@@ -37,16 +38,19 @@ Append = Callable[[Frame, int], int]
 class Pipeline:
     """State that frames act upon. Belongs to one thread."""
 
-    def __init__(self, config: Config, index: SeriesIndex, tallies: Tallies) -> None:
+    def __init__(self, config: Config, index: SeriesIndex, tallies: Tallies, secret: bytes) -> None:
+        """secret: of the data directory. Raises ConfigInvalid for a rule of redaction that cannot be read."""
         self.config = config
         self.index = index
         self.tallies = tallies
         self.head = Head()
         self.metadata: dict[str, Metadata] = {}
         self.metadata_changed: dict[str, Metadata] = {}
+        self.redacted: dict[str, int] = {}  # how many texts each rule changed, since this was made
         self.refused_frames = 0  # of the journal, while it was replayed
         self._batch = Batch(config.ingest.frame_samples_max, config.ingest.frame_series_max)
         self._decompressor = Decompressor(config.ingest.decompressed_bytes_max)
+        self._filter_events = event_filter(config, secret)
         self.swept_minute = 0
 
     def take(self, frame: Frame, append: Append) -> Receipt:
@@ -68,6 +72,8 @@ class Pipeline:
             raise
         batch = self._batch
         refused = batch.refused_rows
+        if decoded.dropped:
+            refused[DROPPED_LEVEL] = decoded.dropped
         if not _has_effect(batch, decoded, refused):
             self._count(tally, decoded)
             lsn = append(_note_of(frame, source, refused), 0)
@@ -100,9 +106,17 @@ class Pipeline:
         window = Window(minute_of(frame), admit_max, now_ms - acceptance.past_ms, now_ms + acceptance.future_ms)
         body = self._decompressor.decompress(frame.body, frame.encoding)
         try:
-            return decode(frame, body, self.index, self._batch, window)
+            decoded = decode(frame, body, self.index, self._batch, window)
         finally:
             release(body)
+        return decoded if decoded.events is None else self._filtered(decoded, decoded.events)
+
+    def _filtered(self, decoded: Decoded, events: EventBatch) -> Decoded:
+        """What is kept of events, the same whenever the frame is taken or replayed under these settings."""
+        kept = self._filter_events(events)
+        for rule, count in kept.redacted.items():
+            self.redacted[rule] = self.redacted.get(rule, 0) + count
+        return Decoded(decoded.metadata, kept.events, decoded.ignored, kept.dropped)
 
     def _sweep(self, frame: Frame) -> None:
         """Once a minute of frame time: series not seen for the idle TTL stop counting against the limit.
@@ -125,10 +139,12 @@ class Pipeline:
     def _count(self, tally: Tally, decoded: Decoded) -> None:
         batch = self._batch
         events = 0 if decoded.events is None else len(decoded.events)
-        tally.received += batch.rows_received + events
+        tally.received += batch.rows_received + events + decoded.dropped
         tally.stored += len(batch) + events
         for reason, count in batch.refused_rows.items():
             tally.refuse(reason, count)
+        if decoded.dropped:
+            tally.refuse(DROPPED_LEVEL, decoded.dropped)
 
     def _receipt(self, decoded: Decoded, lsn: int) -> Receipt:
         batch = self._batch

@@ -153,7 +153,7 @@ def replay_directory(
     """
     checkpoint = catalogue.checkpoint()
     index, swept_minute = _restore_index(directory, catalogue, config, checkpoint)
-    pipeline = Pipeline(config, index, checkpoint.tallies)
+    pipeline = Pipeline(config, index, checkpoint.tallies, catalogue.secret)
     pipeline.swept_minute = swept_minute
     pipeline.metadata = {note.name: note for note in catalogue.metadata()}
     full = weight_max

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from nissa.config.redaction import Action, Redaction, RedactionRule
+from nissa.config.redaction import Action, Redaction, RedactionRule, rules_in_force
 from nissa.ingest.pattern import ColumnPattern
 from nissa.model.columns import EventBatch, TextColumn
 from nissa.store.arrow_columns import arrow_text
@@ -44,8 +44,7 @@ class Rules(msgspec.Struct, frozen=True):
 
 def prepare_rules(redaction: Redaction, secret: bytes) -> Rules:
     """Rules ready for use; none where redaction is off. Raises ConfigInvalid, naming the path."""
-    if not redaction.enabled:
-        return Rules((), ())
+    redaction = rules_in_force(redaction)
     key = blake2b(secret, digest_size=32, person=b"nissa redact").digest()
     return Rules(_prepared(redaction.keys, "keys", key), _prepared(redaction.patterns, "patterns", key))
 
@@ -67,7 +66,7 @@ def redact(events: EventBatch, rules: Rules) -> tuple[EventBatch, Counts]:
 def _prepared(rules: Iterable[RedactionRule], kind: str, key: bytes) -> tuple[Rule, ...]:
     out = []
     for place, rule in enumerate(rules):
-        pattern = ColumnPattern(rule.pattern, f"redaction.{kind}[{place}]")
+        pattern = ColumnPattern(rule.pattern, f"redaction.{kind}[{place}].pattern")
         out.append(Rule(rule.name, pattern, _hashing(key) if rule.action is Action.HASH else _masking(rule.name)))
     return tuple(out)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from nissa.config.tree import Acceptance, Config, Series
+from nissa.config.redaction import Redaction, rules_in_force
+from nissa.config.tree import Acceptance, Config, Events, Series
 from nissa.model.errors import Damaged
 from nissa.store.checked_file import sync_directory
 
@@ -24,6 +25,8 @@ class Settings(msgspec.Struct, frozen=True):
     frame_samples_max: int
     frame_series_max: int
     decompressed_bytes_max: int
+    events: Events = Events()
+    redaction: Redaction = rules_in_force(Redaction())  # with the defaults of when they were noted
 
 
 def settings_of(config: Config) -> Settings:
@@ -35,6 +38,8 @@ def settings_of(config: Config) -> Settings:
         ingest.frame_samples_max,
         ingest.frame_series_max,
         ingest.decompressed_bytes_max,
+        config.events,
+        rules_in_force(config.redaction),
     )
 
 
@@ -59,7 +64,14 @@ def under_settings(config: Config, settings: Settings | None) -> Config:
         frame_series_max=settings.frame_series_max,
         decompressed_bytes_max=settings.decompressed_bytes_max,
     )
-    return msgspec.structs.replace(config, ingest=ingest, series=settings.series, acceptance=settings.acceptance)
+    return msgspec.structs.replace(
+        config,
+        ingest=ingest,
+        series=settings.series,
+        acceptance=settings.acceptance,
+        events=settings.events,
+        redaction=settings.redaction,
+    )
 
 
 def write_settings(directory: Path, settings: Settings) -> None:

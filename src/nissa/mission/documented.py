@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from nissa.query.events import LEVELS, ORDERS
+from nissa.model.level import LEVELS
+from nissa.query.events import ORDERS
 
 _TIME = "RFC 3339 or Unix seconds"
 _PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {

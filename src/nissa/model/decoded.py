@@ -23,12 +23,14 @@ class Window(msgspec.Struct, frozen=True, gc=False):
 class Decoded(msgspec.Struct, gc=False):
     """What a frame held beside samples, whose rows and counts are in the Batch.
 
-    ignored: messages that were sound and hold nothing Nissa keeps, such as bus messages of other types.
+    ignored: messages that were sound and hold nothing Nissa keeps, such as bus messages of other types. dropped: events
+    that the settings drop, which are not among ``events`` any more.
     """
 
     metadata: list[Metadata] = []
     events: EventBatch | None = None
     ignored: int = 0
+    dropped: int = 0
 
 
 NOTHING_ELSE = Decoded()

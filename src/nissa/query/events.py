@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 
 from nissa.model.errors import BadQuery
+from nissa.model.level import LEVELS
 from nissa.query.event_merge import Merge, Travel, wanted_rows
 from nissa.query.times import TIME_MS_MAX, TIME_MS_MIN
 from nissa.series.select import no_check
@@ -31,7 +32,6 @@ LIMIT_MAX = 10_000
 PAGE_BYTES_MAX = 16 * 1024 * 1024  # of text: a page that is full ends, and says that it is not complete
 TEXT_BYTES_MAX = 1_024
 SOURCES_MAX = 1_000
-LEVELS = ("unspecified", "info", "warning", "error", "critical")
 ORDERS = ("oldest-first", "newest-first")
 
 

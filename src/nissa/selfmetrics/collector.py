@@ -62,6 +62,8 @@ def _status_rows(metric: Metric, status: Mapping[str, Any]) -> list[Row]:
         return [((), 0)]  # nothing evaluates rules: nothing can be firing
     return [] if value is None else [((), value * metric.scale)]
 
+    if isinstance(value, Mapping):
+        return [((key,), count * metric.scale) for key, count in sorted(value.items())]
 
 def _tally_rows(metric: Metric, tallies: Tallies) -> list[Row]:
     rows: list[Row] = []

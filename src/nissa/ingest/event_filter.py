@@ -1,0 +1,88 @@
+"""What of a frame's events is kept: not those of levels that the settings drop, the others without what rules name.
+
+    decoded events ──► drop_levels ──► redact ──► head, blocks
+                           │
+                           └─ refused{dropped_level}
+
+The journal in front of it holds frames as they were received.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from nissa.config.tree import Config
+from nissa.ingest.redact import prepare_rules, redact
+from nissa.model.columns import EventBatch, TextColumn
+from nissa.model.level import LEVELS
+
+DROPPED_LEVEL = "dropped_level"
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What is left. dropped: how many events were refused. redacted: how many texts each rule changed."""
+
+    events: EventBatch | None
+    dropped: int
+    redacted: dict[str, int]
+
+
+Filter = Callable[[EventBatch], Kept]
+
+
+def event_filter(config: Config, secret: bytes) -> Filter:
+    """The filter that ``config`` asks for. secret: of the data directory. Raises ConfigInvalid, naming the path."""
+    levels = np.array([LEVELS.index(word) for word in config.events.drop_levels], np.uint8)
+    rules = prepare_rules(config.redaction, secret)
+
+    def keep(events: EventBatch) -> Kept:
+        kept, dropped = _without(events, levels) if len(levels) else (events, 0)
+        if not len(kept):
+            return Kept(None, dropped, {})
+        clean, redacted = redact(kept, rules)
+        return Kept(clean, dropped, redacted)
+
+    return keep
+
+
+def _without(events: EventBatch, levels: npt.NDArray[np.uint8]) -> tuple[EventBatch, int]:
+    keep = ~np.isin(events.level, levels)
+    dropped = len(keep) - int(np.count_nonzero(keep))
+    return (take_events(events, np.flatnonzero(keep)), dropped) if dropped else (events, 0)
+
+
+def take_events(events: EventBatch, rows: npt.NDArray[np.int64]) -> EventBatch:
+    """These events, in this order."""
+    text = partial(take_text, rows=rows)
+    firsts, counts = events.attribute_offsets[rows], np.diff(events.attribute_offsets)[rows]
+    offsets, places = _ranges(firsts, counts)
+    return EventBatch(
+        events.time_ms[rows],
+        events.level[rows],
+        text(events.source),
+        text(events.event_id),
+        text(events.description),
+        text(events.packet_id),
+        offsets,
+        take_text(events.attribute_names, places),
+        take_text(events.attribute_values, places),
+    )
+
+
+def take_text(column: TextColumn, rows: npt.NDArray[np.int64]) -> TextColumn:
+    """These strings, in this order."""
+    offsets, places = _ranges(column.offsets[rows], np.diff(column.offsets)[rows])
+    return TextColumn(offsets, np.frombuffer(column.data, np.uint8)[places].tobytes())
+
+
+def _ranges(
+    firsts: npt.NDArray[np.int32], counts: npt.NDArray[np.int32]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """Ranges put one behind the other: where each begins, and what stands at each place."""
+    offsets = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    places = np.repeat(firsts - offsets[:-1], counts) + np.arange(offsets[-1])
+    return offsets.astype(np.int32), places
