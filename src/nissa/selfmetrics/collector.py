@@ -60,10 +60,10 @@ def _status_rows(metric: Metric, status: Mapping[str, Any]) -> list[Row]:
         return [(("ingest",), _BREAKER_CLOSED if value == "ready" else _BREAKER_OPEN)]
     if metric.name == "nissa_alerts_active" and value is None:
         return [((), 0)]  # nothing evaluates rules: nothing can be firing
-    return [] if value is None else [((), value * metric.scale)]
-
     if isinstance(value, Mapping):
         return [((key,), count * metric.scale) for key, count in sorted(value.items())]
+    return [] if value is None else [((), value * metric.scale)]
+
 
 def _tally_rows(metric: Metric, tallies: Tallies) -> list[Row]:
     rows: list[Row] = []
