@@ -13,8 +13,8 @@ from nissa.config.redaction import check_redaction
 from nissa.config.tree import Config
 from nissa.model.durability import parse_durability
 from nissa.model.errors import ConfigInvalid
-from nissa.model.level import LEVELS
 from nissa.model.ladder import check_tiers
+from nissa.model.level import LEVELS
 from nissa.model.units import DAY_MS, GIB, HOUR_MS, KIB, MIB, SECOND_MS
 
 YEAR_MS = 365 * DAY_MS
@@ -99,11 +99,6 @@ def leaves(config: msgspec.Struct) -> dict[str, Any]:
         else:
             found[field.name] = value
     return found
-
-
-def written(value: object) -> str:
-    """A setting as it is written in YAML and on the reference page: lists as JSON, which YAML reads."""
-    return str(value) if isinstance(value, str | int | float) else msgspec.json.encode(value).decode()
 
 
 def written(value: object) -> str:
