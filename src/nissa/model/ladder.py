@@ -8,14 +8,18 @@ mean is decided in ``docs/decisions/0006-the-ladder.md``.
 
 from enum import Enum
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
-from nissa.model.columns import SeriesColumn, TimeColumn, ValueColumn
 from nissa.model.errors import ConfigInvalid
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+
+if TYPE_CHECKING:  # settings name tiers, and a command that only shows its help loads no numpy
+    import numpy as np
+    import numpy.typing as npt
+
+    from nissa.model.columns import SeriesColumn, TimeColumn, ValueColumn
 
 RAW = "raw"
 AUTO = "auto"
@@ -73,8 +77,8 @@ class SketchColumn(msgspec.Struct, frozen=True):
     offsets: int32, shape (n + 1,). data: uint8. ``docs/format/ladder.md`` draws the bytes.
     """
 
-    offsets: npt.NDArray[np.int32]
-    data: npt.NDArray[np.uint8]
+    offsets: "npt.NDArray[np.int32]"
+    data: "npt.NDArray[np.uint8]"
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -87,17 +91,17 @@ class WindowBatch(msgspec.Struct, frozen=True):
     min, max, first, last are NaN and sum is 0 where count is 0. m2: sum of (x - mean)^2. increase: inside the window.
     """
 
-    series: SeriesColumn
-    start_ms: TimeColumn
-    count: npt.NDArray[np.uint32]
-    nans: npt.NDArray[np.uint32]
-    sum: ValueColumn
-    min: ValueColumn
-    max: ValueColumn
-    first: ValueColumn
-    last: ValueColumn
-    m2: ValueColumn
-    increase: ValueColumn
+    series: "SeriesColumn"
+    start_ms: "TimeColumn"
+    count: "npt.NDArray[np.uint32]"
+    nans: "npt.NDArray[np.uint32]"
+    sum: "ValueColumn"
+    min: "ValueColumn"
+    max: "ValueColumn"
+    first: "ValueColumn"
+    last: "ValueColumn"
+    m2: "ValueColumn"
+    increase: "ValueColumn"
     sketch: SketchColumn | None = None
 
     def __len__(self) -> int:
