@@ -193,6 +193,7 @@ class Engine:
             },
             "blocks": sealer.block_summary(),
             "seal": {"count": sealer.seals, "failures": sealer.failures, "last_error": sealer.last_error},
+            "ladder": sealer.ladder_status(),
             "series": {
                 "total": index.series_count,
                 "active": index.active_count,

@@ -31,6 +31,7 @@ class Generation:
         """lsn: the last one appended; the state is that behind it."""
         self.head = pipeline.head
         self.lsn = lsn
+        self.begun_ms = 0  # the clock then, where the ladder is to be told
         self.tallies: Tallies = copy_tallies(pipeline.tallies)
         self.index: SeriesIndex = pipeline.index
         self.series_count = pipeline.index.series_count

@@ -30,7 +30,8 @@ from nissa.ingest.pipeline import ADMIT_ALL, Pipeline
 from nissa.ingest.settings import read_settings, settings_of, under_settings, write_settings
 from nissa.model.durability import parse_durability
 from nissa.model.errors import NissaError, Unavailable
-from nissa.store.catalogue import BlockRow, Catalogue, Checkpoint, collect_garbage
+from nissa.model.ladder import DEFAULT_TIERS
+from nissa.store.catalogue import BlockRow, Catalogue, Checkpoint, TierRow, collect_garbage
 from nissa.store.journal import Journal, JournalTail, RecoveryReport, read_journal
 from nissa.store.lock import DirectoryLock
 from nissa.store.names import JOURNAL
@@ -113,6 +114,7 @@ class ReadDirectory(msgspec.Struct):
 
     pipeline: Pipeline
     blocks: tuple[BlockRow, ...]
+    tiers: tuple[TierRow, ...]
     recovery: dict[str, Any]
 
 
@@ -126,11 +128,13 @@ def read_directory(directory: Path) -> ReadDirectory:
         try:
             report = RecoveryReport()
             before = catalogue.checkpoint()
+            tiers = catalogue.tiers()  # before the blocks: what is written meanwhile is only not made use of
             in_force = under_settings(Config(), read_settings(directory))
             pipeline = replay_directory(directory, catalogue, in_force, report)
             blocks = tuple(catalogue.blocks())
             if catalogue.checkpoint() == before:  # else a part of this is older than another
-                return ReadDirectory(pipeline, blocks, _facts(report, pipeline))
+                ladder = tuple(tiers or map(TierRow, DEFAULT_TIERS))
+                return ReadDirectory(pipeline, blocks, ladder, _facts(report, pipeline))
         except FileNotFoundError:
             if attempt == READ_ATTEMPTS_MAX - 1:
                 raise

@@ -8,14 +8,14 @@
                                duplicates told to the engine; journal trimmed
 
 A generation that cannot be written (disk full) stays what it is, readable and in the journal, and is tried again.
-Merging blocks is for the time between: a head that waits is sealed in the middle of a merge. The thread has the
-priority of the others: it takes the interpreter's lock now and then, and held by a thread that gets no processor it
-would stop them all.
+Writing the ladder and merging blocks is for the time between: a head that waits is sealed in the middle of either. The
+thread has the priority of the others: it takes the interpreter's lock now and then, and held by a thread that gets no
+processor it would stop them all.
 """
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,10 +25,11 @@ import structlog
 from nissa.config.tree import Config
 from nissa.ingest.generation import Generation, GenerationWriter
 from nissa.ingest.head import Head
+from nissa.ingest.ladder import Ladder, Moment
 from nissa.ingest.pipeline import Pipeline
 from nissa.model.errors import Damaged, JournalFailed, Unavailable
 from nissa.model.tally import Tallies
-from nissa.store.catalogue import BlockRow, Catalogue
+from nissa.store.catalogue import BlockRow, Catalogue, TierRow
 from nissa.store.compaction import merge_blocks, plan_compaction
 from nissa.store.event_runs import EventSnapshot
 from nissa.store.journal import Journal
@@ -50,6 +51,7 @@ class View(msgspec.Struct, frozen=True):
     blocks: tuple[BlockRow, ...]
     heads: tuple[Head, ...]
     unsettled: tuple[Generation, ...]
+    tiers: tuple[TierRow, ...]
 
 
 class Sealer:
@@ -74,6 +76,9 @@ class Sealer:
         self._call = call
         self._view_lock = threading.Lock()  # blocks, generation and head change together, or rows were seen twice
         self._blocks = writer.blocks
+        self._ladder = Ladder(writer.directory, catalogue, config.ladder, clock, self._publish)
+        self._tiers = self._ladder.rows
+        self._begun_ms = 0  # when the latest head that is in blocks was frozen
         self._generation: Generation | None = None
         self._unsettled: tuple[Generation, ...] = ()
         self._live_tallies: Tallies = {}
@@ -84,6 +89,8 @@ class Sealer:
         self.seals = 0
         self.failures = 0
         self.last_error: str | None = None
+        self.ladder_failures = 0
+        self.ladder_error: str | None = None
 
     def start(self) -> None:
         """Start the thread."""
@@ -117,6 +124,7 @@ class Sealer:
     def begin(self, pipeline: Pipeline, lsn: int) -> Generation:
         """Freeze the pipeline's head as the state after ``lsn``, give it a new one, and seal the old one."""
         generation = Generation(pipeline, lsn)
+        generation.begun_ms = self._clock()
         self._live_tallies = pipeline.tallies
         pipeline.metadata_changed = {}
         with self._view_lock:
@@ -147,14 +155,16 @@ class Sealer:
         """Blocks, and the heads that hold what is in none of them."""
         with self._view_lock:
             generation, head = self._generation, current()
-            return View(self._blocks, (head,) if generation is None else (generation.head, head), self._unsettled)
+            heads = (head,) if generation is None else (generation.head, head)
+            return View(self._blocks, heads, self._unsettled, self._tiers)
 
     def snapshot(self, current: Callable[[], Head]) -> Snapshot:
         """Everything durable at one moment."""
         view = self.view(current)
         # The newest head first: what is published meanwhile is then missing at the end only, never in the middle.
         newest_first = [head.snapshot() for head in reversed(view.heads)]
-        return Snapshot(self.directory, view.blocks, tuple(batch for part in reversed(newest_first) for batch in part))
+        heads = tuple(batch for part in reversed(newest_first) for batch in part)
+        return Snapshot(self.directory, view.blocks, heads, view.tiers)
 
     def event_snapshot(self, current: Callable[[], Head]) -> EventSnapshot:
         """Every durable event at one moment."""
@@ -173,12 +183,18 @@ class Sealer:
             "bytes": sum(block.bytes for block in blocks),
         }
 
+    def ladder_status(self) -> dict[str, Any]:
+        """How far the tiers are written."""
+        ladder = self._ladder
+        told = {"failures": self.ladder_failures, "damages": ladder.damages, "last_error": self.ladder_error}
+        return {"lsn": ladder.done_lsn, "tiers": ladder.facts(), **told}
+
     # ---- on the sealer thread ----
 
     def _run(self) -> None:
         while (generation := self._queue.get()) is not None:
             self._work_on(generation)
-            self._compact()
+            self._tend()
 
     def _work_on(self, generation: Generation) -> None:
         """Seal ``generation``, however often it takes, unless the engine closes meanwhile."""
@@ -211,6 +227,7 @@ class Sealer:
             self._blocks = self._writer.blocks
             self._generation = None
             self._unsettled += (generation,)
+        self._begun_ms = generation.begun_ms
         self.seals += 1
         self.last_error = None
         generation.sealed.set()
@@ -221,19 +238,51 @@ class Sealer:
             log.warning("the journal could not be trimmed", reason=str(error))
             self._note_failure(error)
 
-    def _compact(self) -> None:
-        """Merge blocks while enough of one level have come together. What fails is tried again after the next seal."""
+    def _tend(self) -> None:
+        """Write the ladder, then merge blocks, as long as there is something to merge or was sealed meanwhile.
+
+        The ladder comes first: what it has not seen must not be merged with what it has, or all of it would be late.
+        """
+        going = True
+        while going and not self._stopping.is_set():
+            lsn = self._writer.checkpoint_lsn
+            self._write_ladder()
+            going = self._compact() or lsn != self._writer.checkpoint_lsn
+
+    def _write_ladder(self) -> None:
+        """Bring the tiers up to what is in blocks. What fails is tried again after the next seal."""
+        moment = Moment(self._writer.blocks, self._writer.checkpoint_lsn, self._begun_ms)
         try:
-            while not self._stopping.is_set() and (chosen := self._plan()):
-                replaced = partial(self._replace, chosen)
-                merge_blocks(self.directory, self._catalogue, chosen, self._clock(), self._between, replaced)
-        except Exception as error:  # nothing changed: the old blocks stand
+            self._ladder.advance(moment, self._between)
+            self.ladder_error = None
+        except Exception as error:  # nothing changed but what was committed; readers fold what is not written
             if self._stopping.is_set():
                 return
+            log.exception("the ladder could not be written")
+            self.ladder_failures += 1
+            self.ladder_error = f"{type(error).__name__}: {error}"
+
+    def _publish(self, added: Sequence[BlockRow], rows: tuple[TierRow, ...]) -> None:
+        """The catalogue has these blocks of windows, and the ladder as it stands with them."""
+        self._writer.blocks = tuple(sorted([*self._writer.blocks, *added], key=_id_of))
+        with self._view_lock:
+            self._blocks, self._tiers = self._writer.blocks, rows
+
+    def _compact(self) -> bool:
+        """Merge blocks where enough of one level have come together. What fails is tried again after the next seal."""
+        try:
+            if chosen := self._plan():
+                replaced = partial(self._replace, chosen)
+                merge_blocks(self.directory, self._catalogue, chosen, self._clock(), self._between, replaced)
+                return True
+        except Exception as error:  # nothing changed: the old blocks stand
+            if self._stopping.is_set():
+                return False
             log.exception("blocks could not be merged")
             self._note_failure(error)
             if isinstance(error, Damaged):
                 self._damaged |= {block.id for block in self._blocks if error.path.endswith(block.path)}
+        return False
 
     def _plan(self) -> tuple[BlockRow, ...]:
         """What to merge next. Damaged blocks are left as they are, or none of their level would ever be merged."""

@@ -6,6 +6,7 @@ of Nissa's own choosing: nothing a sender wrote becomes a label.
 Where a value comes from:
 
     status    a dotted path into the engine's status, times ``scale``
+    tier      a fact of each tier of the ladder in the status, times ``scale``: label ``tier``
     tally     an attribute of each source's tally: label ``source``
     cells     the hot endpoint's own counts, read in ``collector.py``
     process   /proc, read by prometheus-client
@@ -26,7 +27,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     kind: Kind
     help: str
-    origin: Literal["status", "tally", "cells", "process"]
+    origin: Literal["status", "tier", "tally", "cells", "process"]
     path: str = ""
     scale: float = 1.0
     unit: str = ""
@@ -36,6 +37,11 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 
 def _status(name: str, kind: Kind, help: str, path: str, unit: str = "", scale: float = 1.0) -> Metric:
     return Metric(name=name, kind=kind, help=help, origin="status", path=path, unit=unit, scale=scale)
+
+
+def _tier(name: str, kind: Kind, help: str, path: str, unit: str = "", scale: float = 1.0) -> Metric:
+    labels = ("tier",)
+    return Metric(name=name, kind=kind, help=help, origin="tier", path=path, unit=unit, scale=scale, labels=labels)
 
 
 def _tally(name: str, kind: Kind, help: str, path: str) -> Metric:
@@ -157,6 +163,29 @@ ENGINE: Final = (
     _status("nissa_series_index_bytes", "gauge", "Memory of the series index.", "series.index_bytes", "bytes"),
 )
 
+LADDER: Final = (
+    _tier(
+        "nissa_ladder_written_until_seconds",
+        "gauge",
+        "Unix time up to which the windows of the tier are written; 0 where none is.",
+        "written_until_ms",
+        "seconds",
+        1 / SECOND_MS,
+    ),
+    _tier(
+        "nissa_ladder_lag_seconds",
+        "gauge",
+        "How far that is behind what is sealed. Less than the span of a block is as it should be.",
+        "lag_ms",
+        "seconds",
+        1 / SECOND_MS,
+    ),
+    _tier("nissa_ladder_windows_total", "counter", "Windows written, since the engine opened.", "windows"),
+    _tier("nissa_ladder_late_windows_total", "counter", "Of these, again for samples that came late.", "late_windows"),
+    _status("nissa_ladder_failures_total", "counter", "Times the ladder could not be written.", "ladder.failures"),
+    _status("nissa_ladder_damages_total", "counter", "Damaged parts the ladder left out.", "ladder.damages"),
+)
+
 PROCESS: Final = (
     _process("process_cpu_seconds_total", "counter", "User and system processor time.", "seconds"),
     _process("process_resident_memory_bytes", "gauge", "Resident memory.", "bytes"),
@@ -166,4 +195,4 @@ PROCESS: Final = (
     _process("process_max_fds", "gauge", "Most file descriptors that may be open."),
 )
 
-CATALOGUE: Final = HTTP + ACCOUNTING + ENGINE + PROCESS
+CATALOGUE: Final = HTTP + ACCOUNTING + ENGINE + LADDER + PROCESS

@@ -44,6 +44,8 @@ class NissaCollector(Collector):
         for metric in CATALOGUE:
             if metric.origin == "status":
                 yield _family(metric, _status_rows(metric, status))
+            elif metric.origin == "tier":
+                yield _family(metric, _tier_rows(metric, status))
             elif metric.origin == "tally":
                 yield _family(metric, _tally_rows(metric, tallies))
             elif metric.kind == "histogram":
@@ -63,6 +65,11 @@ def _status_rows(metric: Metric, status: Mapping[str, Any]) -> list[Row]:
     if isinstance(value, Mapping):
         return [((key,), count * metric.scale) for key, count in sorted(value.items())]
     return [] if value is None else [((), value * metric.scale)]
+
+
+def _tier_rows(metric: Metric, status: Mapping[str, Any]) -> list[Row]:
+    tiers: Mapping[str, Mapping[str, Any]] = status.get("ladder", {}).get("tiers", {})
+    return [((tier,), (facts.get(metric.path) or 0) * metric.scale) for tier, facts in tiers.items()]
 
 
 def _tally_rows(metric: Metric, tallies: Tallies) -> list[Row]:

@@ -70,12 +70,13 @@ class DirectoryView:
         self.index: SeriesIndex = read.pipeline.index
         self._directory = directory
         self._blocks = read.blocks
+        self._tiers = read.tiers
         self._pipeline = read.pipeline
         self._recovery = read.recovery
 
     def snapshot(self) -> Snapshot:
         """Blocks, and what the journal holds behind them."""
-        return Snapshot(self._directory, self._blocks, self._pipeline.head.snapshot())
+        return Snapshot(self._directory, self._blocks, self._pipeline.head.snapshot(), self._tiers)
 
     def event_snapshot(self) -> EventSnapshot:
         """The same of events."""

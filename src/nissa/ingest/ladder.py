@@ -1,0 +1,267 @@
+"""Writing the ladder, on the sealer thread after each seal: late windows again, and each span of time that is over.
+
+    raw blocks   ▪▪▪▪▪▪▪▪▪▪▪▪|▪▪▪▪▪▪▪▪▪▪▪▪|▪▪▪▪▪          blocks of windows hold a span of time each:
+    1m, 5m       ██ 1 hour ██|██ 1 hour ██|                  24 hours of 5m make one block of 1h, 8 days one of 1d
+                        ▪ a block with samples of before: their windows are written again, in a small block that wins
+
+Everything written is a function of the samples (``rollup/read.py``): a step is prepared in files and exists with one
+transaction, which also says how far the tiers are written. Whatever ends it before, nothing has changed.
+
+A span is over when the head that was frozen behind its end and the grace lies in blocks: everything received until then
+is there, so only what truly comes late is computed twice. No span is written beyond the latest sample.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import structlog
+
+from nissa.config.tree import Ladder as Settings
+from nissa.model.columns import SeriesColumn, TimeColumn
+from nissa.model.errors import Damaged
+from nissa.model.ladder import Tier, WindowBatch
+from nissa.model.units import DAY_MS, HOUR_MS
+from nissa.rollup.fold import tiers_of_samples
+from nissa.rollup.merge import merge_windows
+from nissa.rollup.read import Question, Touched, compute_windows, fold_samples, late_windows, pieces_of
+from nissa.rollup.windows import ceil_ms, floor_ms, take_windows
+from nissa.store.catalogue import NEVER_MS, BlockRow, Catalogue, TierRow
+from nissa.store.names import RAW_KIND, locate
+from nissa.store.read import Snapshot
+from nissa.store.tier_blocks import TierWriter, write_windows
+
+ALWAYS = (NEVER_MS, 2**63 - 1)
+SPAN_WINDOWS = 24  # of a tier made of windows, in one block
+SPAN_WINDOWS_LONG = 8  # of a tier of days or more
+
+Publish = Callable[[Sequence[BlockRow], tuple[TierRow, ...]], None]
+
+log = structlog.get_logger()
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """What the ladder is written of. blocks: all of the frames up to lsn, which hold all received before until_ms."""
+
+    blocks: tuple[BlockRow, ...]
+    lsn: int
+    until_ms: int
+
+
+class Ladder:
+    """How far the tiers are written, and the work of it. For the sealer thread, but for ``facts``."""
+
+    def __init__(
+        self, directory: Path, catalogue: Catalogue, settings: Settings, clock: Callable[[], int], publish: Publish
+    ) -> None:
+        """publish: told of blocks that exist from now on, and of the rows in force with them."""
+        known = {row.tier.name: row for row in (*catalogue.tiers(unused=True), *catalogue.tiers())}
+        tiers = settings.tiers
+        self.rows = tuple(
+            msgspec.structs.replace(known[tier.name], tier=tier) if tier.name in known else TierRow(tier)
+            for tier in tiers
+        )
+        self._directory = directory
+        self._catalogue = catalogue
+        self._grace_ms = settings.grace_ms
+        self._clock = clock
+        self._publish = publish
+        self._made = tiers_of_samples(tiers)
+        self._noted = tuple(catalogue.tiers())
+        self._until_ms = NEVER_MS
+        self._late = dict.fromkeys((tier.name for tier in tiers), 0)
+        self._windows = dict(self._late)
+        self.damages = 0
+        self.done_lsn = 0  # of the frames up to here all is written that could be
+
+    def advance(self, moment: Moment, between: Callable[[], None]) -> None:
+        """Write what can be written now.
+
+        between: called all along; what it raises ends the work, as does any error; what was committed stays.
+        """
+        if not self.rows:
+            return
+        self._until_ms = moment.until_ms - self._grace_ms
+        blocks = self._write_late(moment, between)
+        for first, end in self._groups():
+            blocks = self._write_spans(moment, blocks, (first, end), between)
+        if self.rows != self._noted:
+            self._commit(self.rows, ())
+        self.done_lsn = moment.lsn
+
+    def facts(self) -> dict[str, Any]:
+        """What ``/api/status`` tells, by tier."""
+        until_ms = self._until_ms
+        told = {}
+        for row in self.rows:
+            begun = NEVER_MS not in (row.written_until_ms, until_ms)
+            told[row.tier.name] = {
+                "interval_ms": row.tier.interval_ms,
+                "written_until_ms": row.written_until_ms if row.written_until_ms != NEVER_MS else None,
+                "lag_ms": max(until_ms - row.written_until_ms, 0) if begun else None,
+                "lsn": row.lsn,
+                "windows": self._windows[row.tier.name],
+                "late_windows": self._late[row.tier.name],
+            }
+        return told
+
+    # ---- what came late ----
+
+    def _write_late(self, moment: Moment, between: Callable[[], None]) -> tuple[BlockRow, ...]:
+        """Windows again whose samples came after they were written; returns the blocks there are then."""
+        snapshot = Snapshot(self._directory, moment.blocks, (), self.rows)
+        added: list[BlockRow] = []
+        counts: dict[str, int] = {}
+        try:
+            for place, row in enumerate(self.rows):
+                touched = late_windows(snapshot, row, Question(None, *ALWAYS, on_damage=self._note_damage))
+                if len(touched[0]) and (block := self._rewrite(snapshot, place, touched, moment.lsn, between)):
+                    added.append(block)
+                    counts[row.tier.name] = block.rows
+        except BaseException:  # raised again; the files must not stay
+            self._delete(added)
+            raise
+        rows = tuple(msgspec.structs.replace(row, lsn=moment.lsn) for row in self.rows)
+        if added:
+            self._commit(rows, added)
+        self.rows = rows  # without late samples it is noted with the next commit
+        for name, count in counts.items():
+            self._late[name] += count
+        return (*moment.blocks, *added)
+
+    def _rewrite(
+        self, snapshot: Snapshot, place: int, touched: Touched, lsn: int, between: Callable[[], None]
+    ) -> BlockRow | None:
+        """The touched windows in a block; None where damage is met: what stands there knows more than what is left."""
+        tier = snapshot.tiers[place].tier
+        damages: list[Damaged] = []
+        pieces = pieces_of(touched, tier.interval_ms)
+        runs = [
+            compute_windows(snapshot, place, Question(one.series, one.start_ms, one.end_ms, on_damage=damages.append))
+            for one in pieces
+        ]
+        wanted = _only(merge_windows(runs), touched, tier.interval_ms, between)
+        block = write_windows(self._directory, self._catalogue.new_id(), tier, wanted, lsn, self._clock())
+        if not damages:
+            return block
+        self._note_damage(damages[0])
+        self._delete([block] if block else [])
+        return None
+
+    # ---- spans that are over ----
+
+    def _groups(self) -> list[tuple[int, int]]:
+        """Places of tiers written together, [first, end): those made of samples, then each other one."""
+        return [(0, self._made), *((place, place + 1) for place in range(self._made, len(self.rows)))]
+
+    def _write_spans(
+        self, moment: Moment, blocks: tuple[BlockRow, ...], group: tuple[int, int], between: Callable[[], None]
+    ) -> tuple[BlockRow, ...]:
+        first, end = group
+        below = self.rows[first - 1] if first else None
+        kind = below.tier.name if below else RAW_KIND
+        there = [block for block in blocks if block.kind == kind]
+        if not there:
+            return blocks
+        tier = self.rows[end - 1].tier
+        length_ms = span_ms(tier, of_samples=not first)
+        until_ms = below.written_until_ms if below else min(self._until_ms, max(block.max_ms for block in there))
+        limit_ms = floor_ms(until_ms, length_ms)
+        while (position_ms := min(row.written_until_ms for row in self.rows[first:end])) < limit_ms:
+            start_ms = min(
+                (max(one.min_ms, position_ms) for one in there if one.max_ms >= position_ms), default=limit_ms
+            )
+            start_ms = min(floor_ms(start_ms, length_ms), limit_ms)
+            start_ms, end_ms = max(start_ms, position_ms), min(start_ms + length_ms, limit_ms)
+            if start_ms >= limit_ms:
+                added: list[BlockRow] = []
+            else:
+                snapshot = Snapshot(self._directory, blocks, (), self.rows)
+                asked = Question(None, start_ms, end_ms, on_damage=self._note_damage)
+                added = self._write_span(snapshot, group, asked, moment.lsn, between)
+            rows = list(self.rows)
+            for place in range(first, end):
+                until = max(rows[place].written_until_ms, end_ms)
+                rows[place] = msgspec.structs.replace(rows[place], written_until_ms=until)
+            if added:
+                self._commit(tuple(rows), added)
+            self.rows = tuple(rows)
+            blocks = (*blocks, *added)
+            between()
+        return blocks
+
+    def _write_span(
+        self, snapshot: Snapshot, group: tuple[int, int], asked: Question, lsn: int, between: Callable[[], None]
+    ) -> list[BlockRow]:
+        """Blocks of one span, synced; empty where it has no windows."""
+        first, end = group
+        writers: list[TierWriter] = []
+        steps: Iterator[list[WindowBatch]]
+        if first:
+            steps = ([windows] for windows in compute_windows(snapshot, first, asked))
+        else:
+            steps = fold_samples(snapshot, asked, end)
+        try:
+            for batches in steps:
+                if not writers and any(len(windows) for windows in batches):
+                    tiers = [row.tier for row in self.rows[first:end]]
+                    now_ms = self._clock()
+                    writers = [TierWriter(self._directory, self._catalogue.new_id(), one, now_ms) for one in tiers]
+                for writer, windows in zip(writers, batches, strict=False):
+                    writer.write(windows)
+                between()
+            return [writer.finish(lsn) for writer in writers]
+        except BaseException:  # raised again; the files must not stay
+            for writer in writers:
+                writer.discard()
+            raise
+
+    # ---- both ----
+
+    def _commit(self, rows: tuple[TierRow, ...], added: Sequence[BlockRow]) -> None:
+        """One transaction. Where it fails nobody knows whether it reached the disk, so the files stay; windows written
+        again are the same, and the next start deletes what nobody names."""
+        self._catalogue.commit_tiers(rows, added)
+        self.rows = self._noted = rows
+        for block in added:
+            self._windows[block.kind] += block.rows
+        self._publish(added, rows)
+
+    def _delete(self, blocks: Sequence[BlockRow]) -> None:
+        for block in blocks:
+            locate(self._directory, block.path).unlink(missing_ok=True)
+
+    def _note_damage(self, damage: Damaged) -> None:
+        self.damages += 1
+        log.error("the ladder goes on without what is damaged", reason=str(damage))
+
+
+def span_ms(tier: Tier, *, of_samples: bool) -> int:
+    """How much time one block of a tier holds. tier: the widest of those written together."""
+    if of_samples:
+        return ceil_ms(HOUR_MS, tier.interval_ms)
+    return tier.interval_ms * (SPAN_WINDOWS if tier.interval_ms < DAY_MS else SPAN_WINDOWS_LONG)
+
+
+def _only(
+    batches: Iterator[WindowBatch], touched: Touched, interval_ms: int, between: Callable[[], None]
+) -> Iterator[WindowBatch]:
+    """Of sorted windows those that are touched; these are sorted too."""
+    series, starts = touched
+    for windows in batches:
+        between()
+        first = int(np.searchsorted(series, windows.series[0], "left"))
+        end = int(np.searchsorted(series, windows.series[-1], "right"))
+        wanted = _keys(series[first:end], starts[first:end], interval_ms)
+        yield take_windows(
+            windows, np.flatnonzero(np.isin(_keys(windows.series, windows.start_ms, interval_ms), wanted))
+        )
+
+
+def _keys(series: SeriesColumn, starts: TimeColumn, interval_ms: int) -> npt.NDArray[np.uint64]:
+    """One number per window; two are alike only 2^32 intervals apart, 136 years of seconds."""
+    places = np.floor_divide(starts, interval_ms).astype(np.uint64) & np.uint64(0xFFFF_FFFF)
+    return (series.astype(np.uint64) << np.uint64(32)) | places

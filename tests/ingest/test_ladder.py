@@ -1,0 +1,282 @@
+"""The ladder beside ingestion: whatever the order of samples, seals and crashes, windows are those of a batch."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from nissa.config.tree import Ladder as Settings
+from nissa.ingest import ladder as writing
+from nissa.ingest.ladder import span_ms
+from nissa.ingest.recover import read_directory
+from nissa.model.ladder import DEFAULT_TIERS, SCALARS, Tier
+from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+from nissa.rollup.read import Question, compute_windows, read_windows
+from nissa.store.catalogue import NEVER_MS, Catalogue, TierRow
+from nissa.store.checked_file import FileGone
+from nissa.store.read import Snapshot
+from nissa.store.tier_blocks import read_tier_block
+from nissa.store.verify import verify_directory
+from oracle.engine import NOW_MS, Rig, config_of, wait_until
+from oracle.ladder import same_bits, sketch_bytes, sketches_of, wider, windows_of
+
+# Spans of seconds instead of hours: a block of the first two tiers holds an hour, so tests move the clock by hours.
+TIERS = (
+    Tier(MINUTE_MS, DAY_MS, SCALARS),
+    Tier(5 * MINUTE_MS, 7 * DAY_MS),
+    Tier(10 * MINUTE_MS, 30 * DAY_MS),
+    Tier(HOUR_MS, 365 * DAY_MS),
+)
+START_MS = NOW_MS // DAY_MS * DAY_MS
+NAMES = ("count", "nans", "sum", "min", "max", "first", "last", "m2", "increase")
+ALWAYS = (-(2**63), 2**63 - 1)
+
+
+def ladder_rig(path: Path) -> Rig:
+    """An engine with these tiers, which takes samples of a year ago."""
+    config = config_of(acceptance={"past_ms": 365 * DAY_MS, "future_ms": DAY_MS})
+    config = msgspec.structs.replace(config, ladder=Settings(TIERS, DAY_MS, 10 * SECOND_MS))
+    rig = Rig(path / "data", config)
+    rig.now_ms = START_MS
+    return rig
+
+
+def samples_of(rig: Rig) -> list[tuple[int, int, int]]:
+    """What the rig must hold, by series id."""
+    index = rig.engine.index
+    ids = {dict(index.labels(series))["__name__"]: series for series in range(index.series_count)}
+    return [(ids[name], ts_ms, bits) for (name, ts_ms), bits in rig.rows.items()]
+
+
+def check_tiers(rig: Rig, snapshot: Snapshot | None = None) -> None:
+    """Every tier reads as the slow twin computes it from all samples, bit for bit."""
+    for _ in range(20):
+        try:
+            return check_snapshot(rig, snapshot or rig.engine.snapshot())
+        except FileGone:  # merged since
+            continue
+    raise AssertionError("blocks were merged again and again")
+
+
+def check_snapshot(rig: Rig, snapshot: Snapshot) -> None:
+    """The same of one moment."""
+    samples = samples_of(rig)
+    expected = windows_of(samples, TIERS[0].interval_ms)
+    for place, tier in enumerate(TIERS):
+        expected = wider(expected, tier.interval_ms) if place else expected
+        sketches = sketches_of(samples, tier.interval_ms) if place else {}
+        found = 0
+        for batch in list(read_windows(snapshot, place, Question(None, *ALWAYS))):
+            for at, key in enumerate(zip(batch.series.tolist(), batch.start_ms.tolist(), strict=True)):
+                for name in NAMES:
+                    assert same_bits(float(getattr(batch, name)[at]), float(expected[key][name])), (place, key, name)
+                if batch.sketch is not None:
+                    first, end = batch.sketch.offsets[at : at + 2]
+                    assert batch.sketch.data[first:end].tobytes() == sketch_bytes(sketches[key])
+                found += 1
+        assert found == len(expected), place
+
+
+def check_written(rig: Rig) -> None:
+    """What is written says the same as what is computed now, without it."""
+    snapshot = rig.engine.snapshot()
+    lsn = max(block.last_lsn for block in snapshot.blocks)
+    for place, row in enumerate(snapshot.tiers):
+        assert row.lsn >= lsn or row.written_until_ms == NEVER_MS
+        if row.written_until_ms == NEVER_MS:
+            continue
+        asked = Question(None, NEVER_MS, row.written_until_ms)
+        bare = msgspec.structs.replace(snapshot, tiers=tuple(TierRow(one.tier) for one in snapshot.tiers))
+        computed = sum(len(batch) for batch in compute_windows(bare, place, asked))
+        rows = {}
+        for block in snapshot.blocks:
+            if block.kind == row.tier.name:
+                for batch in read_tier_block(rig.path, block, None, *ALWAYS):
+                    rows |= dict.fromkeys(zip(batch.series.tolist(), batch.start_ms.tolist(), strict=True))
+        assert len(rows) == computed, place
+
+
+def bits(value: float) -> int:
+    """A value as its bits."""
+    return int(np.float64(value).view(np.uint64))
+
+
+def flush(rig: Rig) -> None:
+    """Seal, and wait until the ladder has seen it."""
+    rig.engine.flush()
+    settle(rig)
+
+
+def settle(rig: Rig) -> None:
+    """Wait until the ladder has seen all that is sealed."""
+    status = rig.engine.status
+    lsn = status()["journal"]["checkpoint_lsn"]
+    wait_until(lambda: status()["ladder"]["lsn"] >= lsn)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_any_order_of_samples_seals_restarts_and_crashes(tmp_path: Path, seed: int) -> None:
+    """Live, late and repeated samples between flushes, restarts and kills: always the windows of a batch."""
+    rng = np.random.default_rng(seed)
+    rig = ladder_rig(tmp_path)
+    try:
+        for turn in range(20):
+            rig.now_ms += int(rng.integers(5, 50)) * MINUTE_MS
+            late = rng.random(40) < 0.3
+            back = np.where(late, rng.integers(0, 12 * 60, 40), rng.integers(0, 20, 40))
+            times = rig.now_ms - back * MINUTE_MS + rng.integers(0, 60, 40) * 1_000
+            values = np.round(rng.normal(50, 20, 40), 1)
+            values[rng.random(40) < 0.05] = np.nan
+            names = [f"m{number}" for number in rng.integers(0, 4, 40)]
+            taken = dict(zip(zip(names, times.tolist(), strict=True), map(bits, values), strict=True))
+            rig.keep([(name, ts_ms, one) for (name, ts_ms), one in taken.items()])
+            what = rng.random()
+            if what < 0.5:
+                flush(rig)
+            elif what < 0.6:
+                rig.restart()
+            elif what < 0.75:
+                rig.crash()
+            if turn % 5 == 4:
+                check_tiers(rig)
+        flush(rig)
+        check_tiers(rig)
+        check_written(rig)
+        rig.check_rows()
+        facts = rig.engine.status()["ladder"]
+        assert (facts["failures"], facts["damages"]) == (0, 0)
+        assert {block.kind for block in rig.engine.snapshot().blocks} >= {"raw", "1m", "5m", "10m", "1h"}
+        rig.engine.close()
+        assert verify_directory(rig.path).sound
+    finally:
+        rig.engine.close()
+
+
+def test_spans_are_written_when_they_are_over(tmp_path: Path) -> None:
+    """Not before the grace is over and the samples behind it are sealed; the tiers above follow."""
+    rig = ladder_rig(tmp_path)
+    try:
+        rig.keep([("a", START_MS + MINUTE_MS, bits(1))])
+        rig.now_ms = START_MS + HOUR_MS + 9_999
+        rig.keep([("a", START_MS + HOUR_MS, bits(2))])
+        flush(rig)
+        tiers = rig.engine.status()["ladder"]["tiers"]
+        assert [tier["written_until_ms"] for tier in tiers.values()] == [START_MS, START_MS, None, None]
+        assert {tier["windows"] for tier in tiers.values()} == {0}
+        rig.now_ms += 1
+        rig.keep([("a", START_MS + HOUR_MS + 1, bits(2))])
+        flush(rig)
+        tiers = rig.engine.status()["ladder"]["tiers"]
+        assert [tiers[name]["written_until_ms"] for name in ("1m", "5m")] == [START_MS + HOUR_MS] * 2
+        assert [tiers[name]["windows"] for name in ("1m", "5m", "10m")] == [1, 1, 0]
+        rig.now_ms = START_MS + DAY_MS + HOUR_MS + MINUTE_MS
+        rig.keep([("a", START_MS + DAY_MS + HOUR_MS, bits(3))])
+        flush(rig)
+        tiers = rig.engine.status()["ladder"]["tiers"]
+        assert [tier["written_until_ms"] for tier in tiers.values()] == [
+            START_MS + 25 * HOUR_MS,
+            START_MS + 25 * HOUR_MS,
+            START_MS + 24 * HOUR_MS,
+            START_MS + 24 * HOUR_MS,
+        ]
+        assert tiers["1m"]["lag_ms"] < HOUR_MS
+        check_tiers(rig)
+        check_written(rig)
+    finally:
+        rig.engine.close()
+
+
+def test_late_samples_are_written_again(tmp_path: Path) -> None:
+    """A sample of before makes a small block in every tier that is written past it."""
+    rig = ladder_rig(tmp_path)
+    try:
+        rig.keep([("a", START_MS + minute * MINUTE_MS, bits(minute)) for minute in range(60)])
+        rig.now_ms = START_MS + 2 * DAY_MS
+        rig.keep([("a", rig.now_ms, bits(1))])
+        flush(rig)
+        rig.keep([("a", START_MS + 90_000, bits(7)), ("b", START_MS + 90_000, bits(8))])
+        check_tiers(rig)
+        flush(rig)
+        tiers = rig.engine.status()["ladder"]["tiers"]
+        assert {tier["late_windows"] for tier in tiers.values()} == {2}
+        check_tiers(rig)
+        check_written(rig)
+        rig.crash()
+        check_tiers(rig)
+        check_tiers(rig, snapshot_outside(rig))
+    finally:
+        rig.engine.close()
+
+
+def snapshot_outside(rig: Rig) -> Snapshot:
+    """The directory as somebody else reads it."""
+    read = read_directory(rig.path)
+    return Snapshot(rig.path, read.blocks, tuple(read.pipeline.head.snapshot()), read.tiers)
+
+
+def test_a_failure_is_counted_and_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A catalogue that refuses the ladder stops neither sealing nor answers; the next pass writes it."""
+    rig = ladder_rig(tmp_path)
+    try:
+        with monkeypatch.context() as patch:
+
+            def refuse(*_: object) -> None:
+                raise OSError("no space left")
+
+            patch.setattr(writing.Ladder, "_commit", refuse)
+            rig.keep([("a", START_MS + MINUTE_MS, bits(1))])
+            rig.now_ms = START_MS + 2 * HOUR_MS + MINUTE_MS
+            rig.keep([("a", rig.now_ms, bits(1))])
+            rig.engine.flush()
+            wait_until(lambda: rig.engine.status()["ladder"]["failures"] > 0)
+            assert "no space left" in rig.engine.status()["ladder"]["last_error"]
+            check_tiers(rig)
+        rig.keep([("a", rig.now_ms + 1, bits(1))])
+        flush(rig)
+        assert rig.engine.status()["ladder"]["last_error"] is None
+        assert rig.engine.status()["ladder"]["tiers"]["5m"]["written_until_ms"] == START_MS + 2 * HOUR_MS
+        check_tiers(rig)
+        check_written(rig)
+    finally:
+        rig.engine.close()
+
+
+def test_tiers_come_and_go(tmp_path: Path) -> None:
+    """A tier taken out of the settings is remembered, and goes on from there when it is back."""
+    rig = ladder_rig(tmp_path)
+    try:
+        rig.keep([("a", START_MS + minute * MINUTE_MS, bits(minute)) for minute in range(60)])
+        rig.now_ms = START_MS + 2 * DAY_MS
+        rig.keep([("a", rig.now_ms, bits(1))])
+        flush(rig)
+        full = rig.config
+        rig.config = msgspec.structs.replace(full, ladder=Settings(TIERS[:2], DAY_MS, 0))
+        rig.restart()
+        rig.keep([("a", START_MS + 1, bits(5)), ("a", rig.now_ms + 1, bits(5))])
+        flush(rig)
+        catalogue = Catalogue.open(rig.path, readonly=True)
+        assert [row.tier.name for row in catalogue.tiers(unused=True)] == ["10m", "1h"]
+        catalogue.close()
+        rig.config = full
+        rig.restart()
+        check_tiers(rig)
+        rig.keep([("a", rig.now_ms + 2, bits(5))])
+        flush(rig)
+        check_tiers(rig)
+        check_written(rig)
+        rig.config = msgspec.structs.replace(full, ladder=Settings(()))
+        rig.restart()
+        rig.keep([("a", rig.now_ms + 3, bits(5))])
+        rig.engine.flush()
+        assert rig.engine.status()["ladder"]["tiers"] == {}
+    finally:
+        rig.engine.close()
+
+
+def test_spans_of_a_block() -> None:
+    """As the decision has them."""
+    assert span_ms(DEFAULT_TIERS[1], of_samples=True) == HOUR_MS
+    assert span_ms(DEFAULT_TIERS[2], of_samples=False) == DAY_MS
+    assert span_ms(DEFAULT_TIERS[3], of_samples=False) == 8 * DAY_MS
+    assert span_ms(Tier(7 * MINUTE_MS, DAY_MS), of_samples=True) == 63 * MINUTE_MS
