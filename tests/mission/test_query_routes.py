@@ -161,3 +161,23 @@ def test_escaped_label_names():
     assert unescaped("U___1F600_") == "😀"
     assert unescaped("U__bad_zz_") == "U__bad_zz_"
     assert unescaped("U__surrogate_d800_") == "U__surrogate_d800_"
+
+
+@pytest.mark.parametrize(("name", "value"), [("resolution", "7m"), ("step", "soon"), ("quantiles", "2")])
+def test_an_export_of_windows_that_cannot_be(client, name, value):
+    """Refused with the parameter's name, before anything is sent."""
+    query = {"match[]": "up", "resolution": "auto"} | {name: value}
+    answer = client.get("/api/v1/export", params=query)
+    assert answer.status_code == 400
+    assert f"'{name}'" in answer.json()["error"]
+
+
+def test_an_export_of_windows(client):
+    """Lines of a tier, by GET and POST."""
+    query = {"match[]": 'up{job="api"}', "resolution": "5m", "quantiles": "0.9"}
+    by_get, by_post = client.get("/api/v1/export", params=query), client.post("/api/v1/export", data=query)
+    assert by_get.status_code == 200
+    assert by_get.text == by_post.text
+    line = by_get.json()
+    assert (line["resolution"], line["timestamps"], line["count"]) == ("5m", [1_732_189_800_000], [10])
+    assert "p90" in line

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from nissa.model.columns import Metadata, SampleBatch
+from nissa.model.ladder import DEFAULT_TIERS
 from nissa.model.tally import Tally
+from nissa.store.catalogue import TierRow
 from nissa.store.event_runs import EventSnapshot
 from nissa.store.read import Snapshot
 from oracle.series_twin import Labels, index_of
@@ -26,7 +28,8 @@ class BackendTwin:
         self.facts: dict[str, Any] = {"mode": "ready", "durability": "fsync", "series": {"active": 3, "limit": 10}}
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(Path(), heads=(self._batch,) if len(self._batch) else ())
+        tiers = tuple(map(TierRow, DEFAULT_TIERS))
+        return Snapshot(Path(), heads=(self._batch,) if len(self._batch) else (), tiers=tiers)
 
     def event_snapshot(self) -> EventSnapshot:
         return self.events

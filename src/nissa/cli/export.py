@@ -19,6 +19,13 @@ def export(
     start: Annotated[str, typer.Option(help="First moment: RFC 3339 or Unix seconds, inclusive.", metavar="TIME")] = "",
     end: Annotated[str, typer.Option(help="Last moment, inclusive.", metavar="TIME")] = "",
     form: Annotated[str, typer.Option("--format", help="jsonl, csv, parquet or arrow.", metavar="FORM")] = "jsonl",
+    resolution: Annotated[
+        str, typer.Option(help="raw, a tier such as 5m, or auto: the coarsest that serves --step.", metavar="TIER")
+    ] = "raw",
+    step: Annotated[str, typer.Option(help="For auto: how far apart points are wanted.", metavar="DURATION")] = "",
+    quantiles: Annotated[
+        str, typer.Option(help="Of each window, apart by commas. Default: 0.5,0.95,0.99.", metavar="LIST")
+    ] = "",
     output: Annotated[
         Path | None, typer.Option(help="File to write. Default: standard output.", metavar="FILE")
     ] = None,
@@ -27,6 +34,7 @@ def export(
 
     The file appears under its name when it is complete. JSON lines are VictoriaMetrics' form:
     {"metric":{...},"timestamps":[ms,...],"values":[...]}; NaN is null, a staleness marker is "StaleNaN".
+    With --resolution they hold windows: {"metric":{...},"resolution":"5m","timestamps":[starts],"count":[...],...}
 
     \b
     Examples:
@@ -34,23 +42,34 @@ def export(
       nissa export --match 'up{job="api"}' --start 2026-01-01T00:00:00Z
       nissa export /var/lib/nissa --format parquet --output day.parquet
       nissa export --format csv --match 'http_requests_total' | head
+      nissa export --resolution 1h --quantiles 0.5,0.999 --match 'request_seconds'
     """
     selectors = match or [EVERYTHING]
-    run_command("nissa export", lambda: _export(directory, selectors, (start, end), form, output))
+    windows = (resolution, step, quantiles)
+    run_command("nissa export", lambda: _export(directory, selectors, (start, end), form, windows, output))
 
 
-def _export(directory: Path, match: list[str], span: tuple[str, str], form: str, output: Path | None) -> None:
+def _export(
+    directory: Path,
+    match: list[str],
+    span: tuple[str, str],
+    form: str,
+    windows: tuple[str, str, str],
+    output: Path | None,
+) -> None:
     import nissa  # loads numpy and the reader, which --help does without
+    from nissa.query.resolution import read_wanted
 
+    wanted = read_wanted(*windows)
     with nissa.open(existing(directory)) as reader:
         if output is None:
-            reader.export(sys.stdout.buffer, match, *span, form=form)
+            reader.export(sys.stdout.buffer, match, *span, form=form, wanted=wanted)
             sys.stdout.buffer.flush()
             return
         unfinished = output.with_name(output.name + ".unfinished")
         try:
             with unfinished.open("wb") as file:
-                reader.export(file, match, *span, form=form)
+                reader.export(file, match, *span, form=form, wanted=wanted)
             unfinished.replace(output)
         finally:
             unfinished.unlink(missing_ok=True)

@@ -21,6 +21,12 @@ _PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
     "q": ({"type": "string"}, "A part of the description or of the event id, in any case"),
     "cursor": ({"type": "string"}, "Where the next page begins, as the last one said"),
     "order": ({"type": "string", "enum": list(ORDERS), "default": ORDERS[0]}, "Which events come first"),
+    "resolution": (
+        {"type": "string", "default": "raw"},
+        "raw, a tier of the ladder such as 5m, or auto: the coarsest that serves the step, stitched where data ends",
+    ),
+    "step": ({"type": "string"}, "For auto: how far apart points are wanted; seconds, or a duration such as 5m"),
+    "quantiles": ({"type": "string", "default": "0.5,0.95,0.99"}, "Of each window, from 0 to 1, apart by commas"),
     "format": (
         {"type": "string", "enum": ["jsonl", "csv", "parquet", "arrow"], "default": "jsonl"},
         "Form of the answer",

@@ -26,6 +26,8 @@ from nissa.model.errors import Damaged
 from nissa.query.export import OnDamage, export
 from nissa.query.export_form import ExportForm, read_form
 from nissa.query.limits import Deadline
+from nissa.query.resolution import read_wanted
+from nissa.query.windows import export_windows
 
 GZIP_LEVEL = 1  # the reader waits: speed over size
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
@@ -86,7 +88,12 @@ class ExportStream(Response):
     ) -> "_Chunks":
         selectors = parameters.selectors(needed=True)
         interval_ms = parameters.interval_ms()
-        chunks = export(self._mission.backend, selectors, interval_ms, form, deadline.check, on_damage)
+        wanted = read_wanted(*(parameters.text(name) for name in ("resolution", "step", "quantiles")))
+        backend = self._mission.backend
+        if wanted.is_raw:
+            chunks = export(backend, selectors, interval_ms, form, deadline.check, on_damage)
+        else:
+            chunks = export_windows(backend, selectors, interval_ms, form, wanted, deadline.check, on_damage)
         return _Chunks(gzipped(chunks) if zipped else chunks)
 
 

@@ -17,13 +17,14 @@ from nissa.query.limits import Deadline
 from nissa.query.series_answers import SeriesQuestion, label_names, label_sets, label_values
 
 router = APIRouter()
+EXPORT = ("match[]", "start", "end", "format", "resolution", "step", "quantiles")
 TRUNCATED = "results truncated due to limit"
 
 
-@router.get("/api/v1/export", openapi_extra=documented("match[]", "start", "end", "format"))
-@router.post("/api/v1/export", openapi_extra=documented("match[]", "start", "end", "format"))
+@router.get("/api/v1/export", openapi_extra=documented(*EXPORT))
+@router.post("/api/v1/export", openapi_extra=documented(*EXPORT))
 async def export_samples(request: Request) -> Response:
-    """Samples of the selected series as JSON lines, CSV, Parquet or an Arrow stream."""
+    """Samples of the selected series as JSON lines, CSV, Parquet or an Arrow stream; windows of them as JSON lines."""
     return ExportStream(mission_of(request), request)
 
 

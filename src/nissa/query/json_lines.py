@@ -72,11 +72,11 @@ def _lines_of(index: SeriesView, batch: SampleBatch, line_samples_max: int) -> G
             part = slice(first, min(first + line_samples_max, end))
             values: ValueColumn | list[float | str | None] = batch.value[part]
             if not all_finite and not finite[part].all():
-                values = _spelled(batch.value[part], finite[part])
+                values = spelled(batch.value[part], finite[part])
             yield orjson.dumps({"metric": metric, "timestamps": batch.ts_ms[part], "values": values}, option=_OPTIONS)
 
 
-def _spelled(values: ValueColumn, finite: npt.NDArray[np.bool_]) -> list[float | str | None]:
+def spelled(values: ValueColumn, finite: npt.NDArray[np.bool_]) -> list[float | str | None]:
     """Values with those that JSON has no number for replaced by their words."""
     out: list[float | str | None] = values.tolist()
     bits = values.view(np.uint64)

@@ -19,15 +19,18 @@ from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 
 from nissa.model.columns import Metadata, SampleBatch
 from nissa.model.errors import BadQuery
+from nissa.model.ladder import RAW
 from nissa.model.tally import Tally
 from nissa.query.backend import Backend, IndexView
 from nissa.query.events import EventPage, EventQuestion, read_levels, read_page, read_table
 from nissa.query.export import ATTEMPTS_MAX, OnDamage, read_batches
 from nissa.query.export_form import read_form, write_form
+from nissa.query.resolution import Wanted, read_wanted
 from nissa.query.selector import read_selectors
 from nissa.query.series_answers import SeriesQuestion, label_names, label_sets, label_values
 from nissa.query.tables import record_batch, table_schema
 from nissa.query.times import read_range
+from nissa.query.windows import Part, check_form, stream_parts, window_table, write_window_lines
 from nissa.store.checked_file import FileGone
 from nissa.store.event_runs import EventSnapshot
 from nissa.store.read import Snapshot
@@ -39,6 +42,7 @@ Load = Callable[[], Backend]
 Time = str | float | datetime | None
 Answer = TypeVar("Answer")
 
+WANTED_RAW = Wanted()
 SAMPLES_LOOKED_AT_MAX = 50_000_000
 COLUMNS = frozenset({"name", "labels", "timestamp", "value"})
 
@@ -60,19 +64,29 @@ class Reader:
         end: Time = None,
         *,
         label_columns: Sequence[str] = (),
+        resolution: str = RAW,
+        step: str = "",
+        quantiles: Iterable[float] = (),
         on_damage: OnDamage | None = None,
     ) -> "pa.Table":
         """Samples as an Arrow table with the columns name, labels (JSON), timestamp and value (``query/tables.py``).
 
         matchers: one selector or several, whose series are united. start, end: RFC 3339 text, Unix seconds or an aware
         datetime; both are inside the range. label_columns: labels to give as columns of their own, null where missing.
+        resolution: ``raw``; a tier such as ``5m`` gives windows with the columns of ``query/windows.py`` instead;
+        ``auto`` the coarsest tier that serves ``step``, a duration such as ``5m``. quantiles: 0.5, 0.95 and 0.99 where
+        none are given.
         on_damage: told of each damaged file, the rest being read; without it the first is raised.
-        Rows are sorted by series and time. Raises: BadQuery, Damaged.
+        Rows are sorted by series and time; where ``auto`` had to stitch, coarser windows stand first.
+        Raises: BadQuery, Damaged.
         """
         import pyarrow as pa  # heavy: nobody who only receives needs it
 
         if taken := COLUMNS.intersection(label_columns):
             raise BadQuery(f"label_columns: {', '.join(sorted(taken))} would be there twice")
+        wanted = read_wanted(resolution, step, ",".join(map(str, quantiles)))
+        if not wanted.is_raw:
+            return window_table(self.index, self._parts(matchers, (start, end), wanted, on_damage), label_columns)
         batches = self.batches(matchers, start, end, on_damage=on_damage)
         parts = [record_batch(self.index, batch, label_columns) for batch in batches]
         return pa.Table.from_batches(parts, table_schema(label_columns)).unify_dictionaries()
@@ -129,12 +143,20 @@ class Reader:
         end: Time = None,
         form: str = "jsonl",
         *,
+        wanted: Wanted = WANTED_RAW,
         on_damage: OnDamage | None = None,
     ) -> int:
-        """Write samples to ``sink`` as jsonl, csv, parquet or arrow, in bounded memory; returns how many bytes."""
+        """Write samples to ``sink`` as jsonl, csv, parquet or arrow, in bounded memory; returns how many bytes.
+
+        wanted: windows instead (``query.resolution.read_wanted``), as jsonl.
+        """
         chosen = read_form(form)
-        batches = self.batches(matchers, start, end, on_damage=on_damage)
-        return sum(sink.write(chunk) or len(chunk) for chunk in write_form(chosen, self.index, batches))
+        if wanted.is_raw:
+            chunks = write_form(chosen, self.index, self.batches(matchers, start, end, on_damage=on_damage))
+        else:
+            check_form(chosen)
+            chunks = write_window_lines(self.index, self._parts(matchers, (start, end), wanted, on_damage))
+        return sum(sink.write(chunk) or len(chunk) for chunk in chunks)
 
     def batches(
         self,
@@ -150,12 +172,7 @@ class Reader:
         """
         selectors, interval_ms = read_selectors(matchers), read_range(start, end)
 
-        def begin() -> Iterator[SampleBatch]:
-            batches = read_batches(self, selectors, interval_ms, on_damage=on_damage)
-            first = next(batches, None)
-            return iter(()) if first is None else chain((first,), batches)
-
-        return self._persist(begin)
+        return self._persist(lambda: _begun(read_batches(self, selectors, interval_ms, on_damage=on_damage)))
 
     def refresh(self) -> None:
         """Read the directory anew: what was written since is there afterwards."""
@@ -205,6 +222,13 @@ class Reader:
     ) -> None:
         self.close()
 
+    def _parts(
+        self, matchers: str | Iterable[str], span: tuple[Time, Time], wanted: Wanted, on_damage: OnDamage | None
+    ) -> Iterator[Part]:
+        """Windows; files are opened before this returns."""
+        selectors, interval_ms = read_selectors(matchers), read_range(*span)
+        return self._persist(lambda: _begun(stream_parts(self, selectors, interval_ms, wanted, on_damage=on_damage)))
+
     def _question(self, matchers: str | Iterable[str], start: Time, end: Time) -> SeriesQuestion:
         return SeriesQuestion(read_selectors(matchers), read_range(start, end), SAMPLES_LOOKED_AT_MAX)
 
@@ -216,3 +240,9 @@ class Reader:
             except FileGone:
                 self.refresh()
         return read()
+
+
+def _begun(parts: Iterator[Answer]) -> Iterator[Answer]:
+    """The same, begun: whatever its first one needs is open."""
+    first = next(parts, None)
+    return iter(()) if first is None else chain((first,), parts)

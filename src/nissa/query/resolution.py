@@ -1,0 +1,163 @@
+"""Which tier answers: the one named, or by ``auto`` the coarsest that serves the step, stitched where data ends.
+
+    asked                 ├──────────────────────────────────────────────────────┤   step 1m
+    kept      raw                                            ├──────────────────►
+              1m                              ├─────────────────────────────────►
+              1h       ├────────────────────────────────────────────────────────►
+    answer                ├──────── 1h ───────┤├────────────── 1m ───────────────┤
+
+Pieces meet at a border of the coarser one's windows. What is kept is read from the blocks there are.
+"""
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+
+import msgspec
+
+from nissa.model.errors import BadQuery
+from nissa.model.ladder import AUTO, RAW, interval_name
+from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+from nissa.rollup.windows import ceil_ms
+from nissa.store.names import RAW_KIND
+from nissa.store.read import Snapshot
+
+QUANTILES = ("0.5", "0.95", "0.99")
+QUANTILES_MAX = 32
+POINTS = 1_000  # of a series in an answer whose step is not said
+STEP_MS_MAX = 10 * 365 * DAY_MS
+NEVER_MS = 2**63 - 1
+
+_UNITS_MS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS, "y": 365 * DAY_MS}
+_DURATION = re.compile(r"(?:(\d{1,12})(ms|[smhdwy]))+", re.ASCII)
+_TERM = re.compile(r"(\d{1,12})(ms|[smhdwy])", re.ASCII)
+_SECONDS = re.compile(r"\d{1,12}(?:\.\d{1,9})?", re.ASCII)
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What was asked for. step_ms: 0 where it was not said. quantiles: as written; None where they were not."""
+
+    resolution: str = RAW
+    step_ms: int = 0
+    quantiles: tuple[str, ...] | None = None
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether samples are meant and nothing else."""
+        return self.resolution == RAW
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """By the name it has in answers: ``p99.9`` is 0.999."""
+        return {_percent(text): float(text) for text in (QUANTILES if self.quantiles is None else self.quantiles)}
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """A stretch of the answer. place: of the tier; None for samples. end_ms is outside."""
+
+    place: int | None
+    start_ms: int
+    end_ms: int
+
+
+def read_wanted(resolution: str, step: str = "", quantiles: str = "") -> Wanted:
+    """What three parameters say; empty ones say nothing. Raises: BadQuery, naming the parameter."""
+    wanted = Wanted(resolution or RAW, _step_ms(step), _quantiles(quantiles))
+    if wanted.is_raw and (step or quantiles):
+        said = "step" if step else "quantiles"
+        raise BadQuery(f"invalid parameter {said!r}: samples have none; it goes with a resolution other than {RAW}")
+    return wanted
+
+
+def plan_pieces(snapshot: Snapshot, wanted: Wanted, interval_ms: tuple[int, int]) -> list[Piece]:
+    """The stretches of an answer, in order of time. Raises: BadQuery."""
+    names = [RAW, *(row.tier.name for row in snapshot.tiers)]
+    if wanted.resolution not in (*names, AUTO):
+        known = ", ".join((*names, AUTO))
+        raise BadQuery(f"invalid parameter 'resolution': {wanted.resolution[:40]!r} is none of {known}")
+    if wanted.resolution != AUTO:
+        chosen = names.index(wanted.resolution)
+        if wanted.quantiles and not snapshot.tiers[chosen - 1].tier.has_sketch:
+            raise BadQuery(f"invalid parameter 'quantiles': the resolution {wanted.resolution} keeps none")
+        return [Piece(chosen - 1 if chosen else None, *interval_ms)]
+    kept = _kept_from(snapshot)
+    start_ms = max(interval_ms[0], min(kept))
+    end_ms = min(interval_ms[1], _latest_ms(snapshot) + 1)
+    step_ms = wanted.step_ms or max(end_ms - start_ms, 0) // POINTS
+    return _stitch(snapshot, kept, _serving(snapshot, step_ms), (start_ms, end_ms))
+
+
+def _serving(snapshot: Snapshot, step_ms: int) -> int:
+    """The coarsest rung, 0 for samples, whose windows a step is made of; else the coarsest that is not longer."""
+    shorter = [rung for rung, row in enumerate(snapshot.tiers, 1) if row.tier.interval_ms <= step_ms]
+    whole = [rung for rung in shorter if step_ms % snapshot.tiers[rung - 1].tier.interval_ms == 0]
+    return max(whole or shorter, default=0)
+
+
+def _stitch(snapshot: Snapshot, kept: Sequence[int], rung: int, interval_ms: tuple[int, int]) -> list[Piece]:
+    start_ms, end_ms = interval_ms
+    pieces: list[Piece] = []
+    while start_ms < end_ms:
+        coarser = next((one for one in range(rung + 1, len(kept)) if kept[one] < kept[rung]), None)
+        if coarser is None or kept[rung] <= start_ms:
+            pieces.append(Piece(rung - 1 if rung else None, start_ms, end_ms))
+            break
+        border_ms = ceil_ms(kept[rung], snapshot.tiers[coarser - 1].tier.interval_ms) if kept[rung] < end_ms else end_ms
+        if border_ms < end_ms:
+            pieces.append(Piece(rung - 1 if rung else None, border_ms, end_ms))
+            end_ms = border_ms
+        rung = coarser
+    return pieces[::-1]
+
+
+def _kept_from(snapshot: Snapshot) -> list[int]:
+    """From when on each rung has data; a tier also has what can be folded from below."""
+    heads = [int(head.ts_ms.min()) for head in snapshot.heads if len(head)]
+    kept = [min((*heads, *(block.min_ms for block in snapshot.blocks if block.kind == RAW_KIND)), default=NEVER_MS)]
+    for row in snapshot.tiers:
+        own = (block.min_ms for block in snapshot.blocks if block.kind == row.tier.name)
+        kept.append(min((kept[-1], *own)))
+    return kept
+
+
+def _latest_ms(snapshot: Snapshot) -> int:
+    heads = [int(head.ts_ms.max()) for head in snapshot.heads if len(head)]
+    lengths = {row.tier.name: row.tier.interval_ms for row in snapshot.tiers}
+    return max((*heads, *(block.max_ms + lengths.get(block.kind, 0) for block in snapshot.blocks)), default=-NEVER_MS)
+
+
+def _step_ms(text: str) -> int:
+    if not text:
+        return 0
+    step_ms = 0
+    if _SECONDS.fullmatch(text):
+        step_ms = int(Decimal(text) * SECOND_MS)
+    elif _DURATION.fullmatch(text):
+        step_ms = sum(int(count) * _UNITS_MS[unit] for count, unit in _TERM.findall(text))
+    if not 1 <= step_ms <= STEP_MS_MAX:
+        most = interval_name(STEP_MS_MAX)
+        raise BadQuery(
+            f"invalid parameter 'step': {text[:40]!r} is no duration from 1ms to {most}, such as 60 or 1h30m"
+        )
+    return step_ms
+
+
+def _quantiles(text: str) -> tuple[str, ...] | None:
+    if not text:
+        return None
+    texts = [one.strip() for one in text.split(",", QUANTILES_MAX)]
+    if len(texts) > QUANTILES_MAX:
+        raise BadQuery(f"invalid parameter 'quantiles': over the limit of {QUANTILES_MAX}")
+    for one in texts:
+        try:
+            fits = len(one) <= 20 and 0 <= Decimal(one) <= 1
+        except InvalidOperation:
+            fits = False
+        if not fits:
+            raise BadQuery(f"invalid parameter 'quantiles': {one[:40]!r} is not a number from 0 to 1")
+    return tuple(texts)
+
+
+def _percent(text: str) -> str:
+    percent = f"{Decimal(text) * 100:f}"
+    return "p" + (percent.rstrip("0").rstrip(".") if "." in percent else percent)
