@@ -9,12 +9,14 @@ import pytest
 
 from nissa.ingest import sealing
 from nissa.ingest.generation import GenerationWriter
-from nissa.model.errors import JournalFailed, Malformed, Unavailable
+from nissa.model.errors import Damaged, JournalFailed, Malformed, Unavailable
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.model.units import HOUR_MS, KIB, MINUTE_MS
 from nissa.store.catalogue import BlockRow
 from nissa.store.journal import Journal
-from oracle.engine import NOW_MS, ONE, BadDisk, Rig, config_of, wait_until
+from nissa.store.quarantine import Quarantined
+from nissa.store.read import read_samples
+from oracle.engine import ALWAYS, NOW_MS, ONE, BadDisk, Rig, config_of, wait_until
 
 
 def seals(rig: Rig) -> int:
@@ -149,6 +151,11 @@ def test_readers_see_everything_once(rig: Rig) -> None:
     rig.check()
 
 
+def raw_count(rig: Rig) -> int:
+    """How many raw blocks there are."""
+    return len([block for block in rig.engine.snapshot().blocks if block.kind == "raw"])
+
+
 def block_files(path: Path) -> list[Path]:
     """Files of raw blocks, oldest first."""
     return sorted((path / "blocks").glob("raw-*.parquet"))
@@ -168,7 +175,7 @@ def test_blocks_are_merged(rig: Rig) -> None:
 
 
 def test_a_damaged_block_does_not_stop_merging(rig: Rig) -> None:
-    """A block that cannot be read is told and left alone; the others of its level are merged."""
+    """A block that cannot be read is told and put aside; the others of its level are merged."""
     opened(rig, compaction_fan_in=3)
     rig.keep([("hit", NOW_MS, ONE)])
     rig.engine.flush()
@@ -177,9 +184,18 @@ def test_a_damaged_block_does_not_stop_merging(rig: Rig) -> None:
     for turn in range(4):
         rig.keep([("a", NOW_MS + turn, ONE)])
         rig.engine.flush()
-    wait_until(lambda: rig.engine.status()["blocks"]["count"] == 3)  # the damaged one, three merged, one more
+    wait_until(lambda: raw_count(rig) == 2)  # three merged, one more
+    wait_until(lambda: rig.engine.status()["upkeep"]["quarantine"]["rows"] == 1)
     assert rig.engine.status()["seal"]["failures"] == 1
-    assert hit.exists()
+    assert not hit.exists()
+    assert hit.with_name(hit.name + ".damaged").exists()
+    snapshot = rig.engine.snapshot()
+    with pytest.raises(Quarantined, match="1 rows of"):
+        read_samples(snapshot, None, *ALWAYS)
+    told: list[Damaged] = []
+    assert len(read_samples(snapshot, None, *ALWAYS, told.append)) == 4
+    assert len(told) == 1
+    assert len(read_samples(snapshot, None, NOW_MS + 1, NOW_MS + 9)) == 3  # nothing is missing from there
 
 
 class Merge:

@@ -7,12 +7,13 @@ import pytest
 import nissa
 from nissa.config.tree import Config, Ingest
 from nissa.model.columns import Metadata
-from nissa.model.errors import BadQuery, ConfigInvalid, DirectoryLocked, TooLarge
+from nissa.model.errors import BadQuery, ConfigInvalid, Damaged, DirectoryLocked, TooLarge
 from nissa.model.frame import Codec, Encoding
 from nissa.model.tally import Tally
 from nissa.service.clock import wall_ms
+from nissa.store.quarantine import Quarantined
 from oracle.bodies import field
-from oracle.engine import ONE, body_of
+from oracle.engine import ONE, body_of, wait_until
 
 TWO = 0x4000_0000_0000_0000
 EMBEDDED = "embedded/remote_write_1"
@@ -91,3 +92,22 @@ def test_what_is_no_directory(tmp_path: Path) -> None:
         assert len(data.samples("up")) == 0
         with pytest.raises(BadQuery):
             data.samples("{")
+
+
+def test_what_is_in_quarantine_is_told(tmp_path: Path) -> None:
+    """A directory read from outside raises what is missing, or tells of it and gives all the rest."""
+    now_ms = wall_ms()
+    with nissa.Engine(tmp_path) as engine:
+        for name in ("hit", "sound"):
+            engine.ingest(body_of([(name, now_ms, ONE)]), Codec.REMOTE_WRITE_1)
+            engine.flush()
+        hit = min((tmp_path / "blocks").glob("raw-*"))
+        hit.write_bytes(b"")
+        engine.upkeep.suspect(f"blocks/{hit.name}")
+        wait_until(lambda: bool(engine.upkeep.quarantine))
+    with nissa.open(tmp_path) as data:
+        with pytest.raises(Quarantined, match="1 rows"):
+            data.samples('{__name__=~".+"}')
+        told: list[Damaged] = []
+        assert data.samples('{__name__=~".+"}', on_damage=told.append)["name"].to_pylist() == ["sound"]
+        assert [Path(one.path).name for one in told] == [hit.name + ".damaged"]

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+from store.test_catalogue import block
 
 from nissa.model.errors import BadQuery
 from nissa.store import pins
-from nissa.store.catalogue import Catalogue
-from nissa.store.pins import Pin, add_pin, read_pins, remove_pin
+from nissa.store.catalogue import Catalogue, Checkpoint, Seal
+from nissa.store.pins import Pin, add_pin, drop_unpinned, read_pins, remove_pin
 
 
 def test_pins_outlive_the_process(tmp_path: Path) -> None:
@@ -22,6 +23,19 @@ def test_pins_outlive_the_process(tmp_path: Path) -> None:
     catalogue.close()
     catalogue = Catalogue.open(tmp_path, readonly=True)
     assert read_pins(catalogue) == [Pin(first.id, "outage", 10, 20, 5), third]
+    catalogue.close()
+
+
+def test_a_pin_set_meanwhile_stops_a_drop(tmp_path: Path) -> None:
+    """What is dropped is dropped under the pins it was judged by, or not at all."""
+    catalogue = Catalogue.open(tmp_path)
+    catalogue.commit_seal(Seal(Checkpoint(1), (block(1), block(2))))
+    known = read_pins(catalogue)
+    pin = add_pin(catalogue, "", 10, 20, 0)
+    assert not drop_unpinned(catalogue, [block(1)], known)
+    assert catalogue.blocks() == [block(1), block(2)]
+    assert drop_unpinned(catalogue, [block(1)], [pin])
+    assert catalogue.blocks() == [block(2)]
     catalogue.close()
 
 

@@ -83,6 +83,6 @@ def test_the_longest_unread_has_its_turn(tmp_path: Path) -> None:
     note_turn(catalogue, files[0].path, 9_000)
     assert next_turn(files, read_turns(catalogue), 5_000) == (files[0], 5_000)
     assert next_turn(files, read_turns(catalogue), 9_000) == (files[1], 7_000)
-    catalogue.remove_blocks(blocks[:1])
+    catalogue.replace_blocks(blocks[:1], ())
     assert read_turns(catalogue) == {files[2].path: 4_000}
     catalogue.close()

@@ -29,6 +29,7 @@ from nissa.ingest.generation import Generation
 from nissa.ingest.pipeline import Pipeline
 from nissa.ingest.recover import Opened, open_directory
 from nissa.ingest.sealing import Sealer
+from nissa.ingest.upkeep import Steady, Upkeep
 from nissa.model.columns import Metadata
 from nissa.model.errors import NissaError, Unavailable
 from nissa.model.frame import Codec, Encoding, Frame, Source
@@ -55,8 +56,11 @@ log = structlog.get_logger()
 class Engine:
     """One data directory, written by this process alone. Safe to use from any thread."""
 
-    def __init__(self, data_dir: Path, config: Config, clock: Callable[[], int]) -> None:
+    def __init__(self, data_dir: Path, config: Config, clock: Callable[[], int], steady: Steady | None = None) -> None:
         """Open ``data_dir``, recover it, and start the threads. clock: Unix milliseconds.
+
+        steady: which run of the machine this is, and milliseconds since it began; without it nothing that is over is
+        dropped (decision 7).
 
         Raises: DirectoryLocked, UnknownFormat, JournalFailed, Damaged, Unavailable.
         """
@@ -71,6 +75,8 @@ class Engine:
             self._journal: Journal = opened.journal
             self._committer = Committer(self._journal, data_dir, config.storage, self._ask_to_give_up)
             self._sealer = Sealer(opened.writer, opened.catalogue, self._journal, config, clock, self._call)
+            hands = self._sealer.hands(lambda: self._pipeline.head)
+            self.upkeep = Upkeep(data_dir, opened.catalogue, config, clock, steady, hands)
             undo.pop_all()
         self._inbox: queue.SimpleQueue[tuple[Frame, Settle] | Call | None] = queue.SimpleQueue()
         self._submit_lock = threading.Lock()  # nothing enters the inbox behind the None that ends it
@@ -85,7 +91,7 @@ class Engine:
         self._started_ms = clock()
         self._thread = threading.Thread(target=self._run, name="nissa-engine", daemon=True)
         self._committer.start()
-        self._sealer.start()
+        self._sealer.start(self.upkeep)
         self._thread.start()
 
     # ---- what edges use (model.intake.Intake) ----
@@ -192,6 +198,7 @@ class Engine:
                 "failures": committer.failures,
             },
             "blocks": sealer.block_summary(),
+            "upkeep": self.upkeep.facts(),
             "seal": {"count": sealer.seals, "failures": sealer.failures, "last_error": sealer.last_error},
             "ladder": sealer.ladder_status(),
             "series": {
@@ -353,7 +360,8 @@ class Engine:
             return True
         # Notes of refusals fill the journal without a head. The active segment is never trimmed: it does not count.
         trimmable_bytes = journal.bytes_on_disk - storage.segment_bytes
-        return journal.appended_lsn > self._sealer.checkpoint_lsn and trimmable_bytes >= storage.journal_bytes_max
+        bytes_max = storage.segment_bytes if self.upkeep.is_low else storage.journal_bytes_max
+        return journal.appended_lsn > self._sealer.checkpoint_lsn and trimmable_bytes >= bytes_max
 
     def _begin_seal(self) -> Generation:
         return self._sealer.begin(self._pipeline, self._journal.appended_lsn)

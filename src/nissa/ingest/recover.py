@@ -35,6 +35,7 @@ from nissa.store.catalogue import BlockRow, Catalogue, Checkpoint, TierRow, coll
 from nissa.store.journal import Journal, JournalTail, RecoveryReport, read_journal
 from nissa.store.lock import DirectoryLock
 from nissa.store.names import JOURNAL
+from nissa.store.quarantine import QuarantineRow, read_quarantine
 from nissa.store.series_table import read_series
 
 READ_ATTEMPTS_MAX = 8
@@ -116,6 +117,7 @@ class ReadDirectory(msgspec.Struct):
     blocks: tuple[BlockRow, ...]
     tiers: tuple[TierRow, ...]
     recovery: dict[str, Any]
+    quarantine: tuple[QuarantineRow, ...] = ()
 
 
 def read_directory(directory: Path) -> ReadDirectory:
@@ -134,7 +136,8 @@ def read_directory(directory: Path) -> ReadDirectory:
             blocks = tuple(catalogue.blocks())
             if catalogue.checkpoint() == before:  # else a part of this is older than another
                 ladder = tuple(tiers or map(TierRow, DEFAULT_TIERS))
-                return ReadDirectory(pipeline, blocks, ladder, _facts(report, pipeline))
+                quarantine = tuple(read_quarantine(catalogue))
+                return ReadDirectory(pipeline, blocks, ladder, _facts(report, pipeline), quarantine)
         except FileNotFoundError:
             if attempt == READ_ATTEMPTS_MAX - 1:
                 raise

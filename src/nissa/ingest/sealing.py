@@ -8,7 +8,7 @@
                                duplicates told to the engine; journal trimmed
 
 A generation that cannot be written (disk full) stays what it is, readable and in the journal, and is tried again.
-Writing the ladder and merging blocks is for the time between: a head that waits is sealed in the middle of either. The
+Writing the ladder, merging blocks and upkeep are for the time between: a head that waits is sealed in the middle. The
 thread has the priority of the others: it takes the interpreter's lock now and then, and held by a thread that gets no
 processor it would stop them all.
 """
@@ -27,6 +27,7 @@ from nissa.ingest.generation import Generation, GenerationWriter
 from nissa.ingest.head import Head
 from nissa.ingest.ladder import Ladder, Moment
 from nissa.ingest.pipeline import Pipeline
+from nissa.ingest.upkeep import Hands, Upkeep
 from nissa.model.errors import Damaged, JournalFailed, Unavailable
 from nissa.model.tally import Tallies
 from nissa.store.catalogue import BlockRow, Catalogue, TierRow
@@ -34,10 +35,12 @@ from nissa.store.compaction import merge_blocks, plan_compaction
 from nissa.store.event_runs import EventSnapshot
 from nissa.store.journal import Journal
 from nissa.store.names import EVENTS_KIND, RAW_KIND
+from nissa.store.quarantine import QuarantineRow
 from nissa.store.read import Snapshot
 
 RETRY_S = 2.0
 DURABLE_POLL_S = 0.002
+UPKEEP_S = 1.0
 
 log = structlog.get_logger()
 
@@ -52,6 +55,7 @@ class View(msgspec.Struct, frozen=True):
     heads: tuple[Head, ...]
     unsettled: tuple[Generation, ...]
     tiers: tuple[TierRow, ...]
+    missing: tuple[QuarantineRow, ...] = ()
 
 
 class Sealer:
@@ -83,6 +87,7 @@ class Sealer:
         self._unsettled: tuple[Generation, ...] = ()
         self._live_tallies: Tallies = {}
         self._damaged: set[int] = set()  # ids of blocks that a merge could not read
+        self._upkeep: Upkeep | None = None
         self._queue: queue.SimpleQueue[Generation | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="nissa-sealer", daemon=True)
@@ -92,8 +97,9 @@ class Sealer:
         self.ladder_failures = 0
         self.ladder_error: str | None = None
 
-    def start(self) -> None:
-        """Start the thread."""
+    def start(self, upkeep: Upkeep | None = None) -> None:
+        """Start the thread. upkeep: what it does while it has nothing to seal."""
+        self._upkeep = upkeep
         self._thread.start()
 
     def stop(self) -> None:
@@ -156,7 +162,8 @@ class Sealer:
         with self._view_lock:
             generation, head = self._generation, current()
             heads = (head,) if generation is None else (generation.head, head)
-            return View(self._blocks, heads, self._unsettled, self._tiers)
+            missing = () if self._upkeep is None else self._upkeep.quarantine
+            return View(self._blocks, heads, self._unsettled, self._tiers, missing)
 
     def snapshot(self, current: Callable[[], Head]) -> Snapshot:
         """Everything durable at one moment."""
@@ -164,7 +171,7 @@ class Sealer:
         # The newest head first: what is published meanwhile is then missing at the end only, never in the middle.
         newest_first = [head.snapshot() for head in reversed(view.heads)]
         heads = tuple(batch for part in reversed(newest_first) for batch in part)
-        return Snapshot(self.directory, view.blocks, heads, view.tiers)
+        return Snapshot(self.directory, view.blocks, heads, view.tiers, view.missing)
 
     def event_snapshot(self, current: Callable[[], Head]) -> EventSnapshot:
         """Every durable event at one moment."""
@@ -192,9 +199,41 @@ class Sealer:
     # ---- on the sealer thread ----
 
     def _run(self) -> None:
-        while (generation := self._queue.get()) is not None:
-            self._work_on(generation)
-            self._tend()
+        tended = self.seals
+        while True:
+            try:
+                generation = self._queue.get(timeout=UPKEEP_S)
+            except queue.Empty:
+                pass
+            else:
+                if generation is None:
+                    return
+                self._work_on(generation)
+            if self.seals != tended:  # here, or in the midst of other work
+                tended = self.seals
+                self._tend()
+            if self._upkeep is not None:
+                self._upkeep.step()
+
+    def hands(self, current: Callable[[], Head]) -> Hands:
+        """What the upkeep needs of this thread. current: the head that frames go into."""
+
+        def oldest_head_ms() -> int | None:
+            ranges = [head.range_ms() for head in self.view(current).heads]
+            return min((found[0] for found in ranges if found is not None), default=None)
+
+        return Hands(lambda: self._writer.blocks, self._forget, oldest_head_ms, self._between, self._pause)
+
+    def _forget(self, gone: Sequence[BlockRow]) -> None:
+        """The catalogue has these blocks no more; their files are still there."""
+        ids = {block.id for block in gone}
+        self._writer.blocks = tuple(block for block in self._writer.blocks if block.id not in ids)
+        with self._view_lock:
+            self._blocks = self._writer.blocks
+
+    def _pause(self, seconds: float) -> None:
+        """Rest a little, unless the engine closes."""
+        self._stopping.wait(seconds)
 
     def _work_on(self, generation: Generation) -> None:
         """Seal ``generation``, however often it takes, unless the engine closes meanwhile."""
@@ -281,11 +320,23 @@ class Sealer:
             log.exception("blocks could not be merged")
             self._note_failure(error)
             if isinstance(error, Damaged):
-                self._damaged |= {block.id for block in self._blocks if error.path.endswith(block.path)}
+                for block in self._blocks:
+                    if error.path.endswith(block.path):
+                        self._damaged.add(block.id)
+                        self._suspect(block)
         return False
 
+    def _suspect(self, block: BlockRow) -> None:
+        if self._upkeep is not None:
+            self._upkeep.suspect(block.path)
+
     def _plan(self) -> tuple[BlockRow, ...]:
-        """What to merge next. Damaged blocks are left as they are, or none of their level would ever be merged."""
+        """What to merge next. Damaged blocks are left as they are, or none of their level would ever be merged.
+
+        While space is low nothing is: a merge needs room for what it writes before the old files go.
+        """
+        if self._upkeep is not None and self._upkeep.is_low:
+            return ()
         return plan_compaction([block for block in self._blocks if block.id not in self._damaged], self._fan_in)
 
     def _between(self) -> None:

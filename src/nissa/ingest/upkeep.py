@@ -24,7 +24,7 @@ from nissa.store.catalogue import BlockRow, Catalogue, TierRow
 from nissa.store.checked_file import sync_directory
 from nissa.store.clock_guard import ClockGuard, Doubt, Sighting, read_sighting, write_sighting
 from nissa.store.names import BLOCKS, locate
-from nissa.store.pins import Pin, add_pin, read_pins, remove_pin
+from nissa.store.pins import Pin, add_pin, drop_unpinned, read_pins, remove_pin
 from nissa.store.quarantine import QuarantineRow, put_aside, read_quarantine, rename_damaged
 from nissa.store.retention import Rules, blocks_over, horizons, oldest_unfolded
 from nissa.store.scrub import ScrubbedFile, next_turn, note_turn, read_back, read_turns
@@ -142,11 +142,14 @@ class Upkeep:
         self._doubt_logged_ms = None
         write_sighting(self._catalogue, now)
         head_ms = self._hands.oldest_head_ms()  # before the blocks: what is sealed in between is then in both
-        over = self._over(self._hands.blocks(), now.wall_ms, head_ms)
+        pins = self._pins = tuple(read_pins(self._catalogue))
+        over = self._over(self._hands.blocks(), now.wall_ms, head_ms, pins)
         if over:
-            self._drop(over)
+            self._drop(over, pins)
 
-    def _over(self, blocks: Sequence[BlockRow], now_ms: int, head_ms: int | None) -> list[BlockRow]:
+    def _over(
+        self, blocks: Sequence[BlockRow], now_ms: int, head_ms: int | None, pins: Sequence[Pin]
+    ) -> list[BlockRow]:
         config, catalogue = self._config, self._catalogue
         wanted = config.ladder.tiers
         rules = Rules(
@@ -156,10 +159,11 @@ class Upkeep:
         if tuple(row.tier for row in tiers) != wanted:
             tiers = ()  # the ladder has changed, and has not begun yet
         reach = horizons(now_ms, rules, tiers, catalogue.tiers(unused=True), oldest_unfolded(blocks, tiers, head_ms))
-        return blocks_over(blocks, now_ms, reach, read_pins(catalogue))  # of the disk: what was promised holds
+        return blocks_over(blocks, now_ms, reach, pins)
 
-    def _drop(self, over: Sequence[BlockRow]) -> None:
-        self._catalogue.remove_blocks(over)
+    def _drop(self, over: Sequence[BlockRow], pins: Sequence[Pin]) -> None:
+        if not drop_unpinned(self._catalogue, over, pins):
+            return  # somebody set a pin meanwhile: the next turn knows of it
         self._hands.forget(over)
         dropped = self.dropped
         for block in over:

@@ -1,6 +1,11 @@
 """The clock: the only file that reads it. Everybody else is given milliseconds, or this function."""
 
 import time
+from functools import cache
+from pathlib import Path
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while the machine sleeps
 
 
 def wall_ms() -> int:
@@ -11,3 +16,19 @@ def wall_ms() -> int:
 def monotonic_ms() -> int:
     """Milliseconds that only ever rise, of no particular origin."""
     return time.monotonic_ns() // 1_000_000
+
+
+def steady() -> tuple[str, int]:
+    """Which run of the machine this is, empty where it does not say, and milliseconds since it began.
+
+    Nobody can set this clock.
+    """
+    return _boot_id(), time.clock_gettime_ns(_SINCE_BOOT) // 1_000_000
+
+
+@cache
+def _boot_id() -> str:
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""

@@ -27,7 +27,7 @@ from nissa.model.intake import Intake
 from nissa.selfmetrics.cells import HttpCells
 from nissa.selfmetrics.registry import Registry
 from nissa.service.capturing import CapturingIntake
-from nissa.service.clock import wall_ms
+from nissa.service.clock import steady, wall_ms
 from nissa.service.memory import keep_memory
 from nissa.service.telemetry import ingest_telemetry
 from nissa.sources.http import HttpServer, serve_http
@@ -50,7 +50,7 @@ def run_daemon(config: Config, capture: Path | None) -> int:
 
 async def _serve(config: Config, capture: Path | None) -> None:
     stop = _stop_signal()  # first of all: recovery takes a while, and is not to be killed by a polite signal
-    engine = Engine(Path(config.storage.data_dir), config, wall_ms)
+    engine = Engine(Path(config.storage.data_dir), config, wall_ms, steady)
     try:
         if capture is None:
             await _serve_engine(config, engine, engine, stop)

@@ -20,7 +20,7 @@ from nissa.ingest.recover import read_directory
 from nissa.model.columns import Metadata
 from nissa.model.tally import Tallies
 from nissa.query.reader import Reader
-from nissa.service.clock import wall_ms
+from nissa.service.clock import steady, wall_ms
 from nissa.store.event_runs import EventSnapshot
 from nissa.store.read import Snapshot
 
@@ -35,7 +35,7 @@ class Engine(_Engine):
     def __init__(self, data_dir: str | Path, config: Config | None = None) -> None:
         """Open ``data_dir`` for writing. Raises what ``ingest.engine.Engine`` raises."""
         log_without_locals()
-        super().__init__(Path(data_dir), config if config is not None else load_config(None, {}, {}), wall_ms)
+        super().__init__(Path(data_dir), config if config is not None else load_config(None, {}, {}), wall_ms, steady)
 
     def __enter__(self) -> Self:
         return self
@@ -71,12 +71,13 @@ class DirectoryView:
         self._directory = directory
         self._blocks = read.blocks
         self._tiers = read.tiers
+        self._quarantine = read.quarantine
         self._pipeline = read.pipeline
         self._recovery = read.recovery
 
     def snapshot(self) -> Snapshot:
         """Blocks, and what the journal holds behind them."""
-        return Snapshot(self._directory, self._blocks, self._pipeline.head.snapshot(), self._tiers)
+        return Snapshot(self._directory, self._blocks, self._pipeline.head.snapshot(), self._tiers, self._quarantine)
 
     def event_snapshot(self) -> EventSnapshot:
         """The same of events."""

@@ -188,11 +188,6 @@ class Catalogue:
             remove_rows(db, old)
             _insert(db, "block", new)
 
-    def remove_blocks(self, blocks: Sequence[BlockRow]) -> None:
-        """Forget blocks. Their files may be deleted afterwards."""
-        with self.transaction() as db:
-            remove_rows(db, blocks)
-
     def commit_tiers(
         self, rows: Sequence[TierRow], added: Sequence[BlockRow] = (), gone: Sequence[BlockRow] = ()
     ) -> None:

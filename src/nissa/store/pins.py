@@ -7,13 +7,16 @@
 A pin protects what is there; it does not bring back what went before it was set.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from nissa.model.errors import BadQuery
-from nissa.store.catalogue import Catalogue
+from nissa.store.catalogue import BlockRow, Catalogue, remove_rows
 
 PINS_MAX = 1_000
 NAME_BYTES_MAX = 256
+_ALL = "SELECT id, name, start_ms, end_ms, created_ms FROM pin ORDER BY id"
 
 
 class Pin(msgspec.Struct, frozen=True):
@@ -26,11 +29,20 @@ class Pin(msgspec.Struct, frozen=True):
     created_ms: int
 
 
+def drop_unpinned(catalogue: Catalogue, blocks: Sequence[BlockRow], pins: Sequence[Pin]) -> bool:
+    """Forget blocks that none of ``pins`` holds; False, nothing changed, where there are other pins by now."""
+    with catalogue.transaction() as db:
+        if [Pin(*row) for row in db.execute(_ALL)] != list(pins):
+            return False
+        remove_rows(db, blocks)
+        return True
+
+
 def read_pins(catalogue: Catalogue) -> list[Pin]:
     """All pins, oldest first."""
     if catalogue.format < 2:
         return []
-    return [Pin(*row) for row in catalogue.select("SELECT id, name, start_ms, end_ms, created_ms FROM pin ORDER BY id")]
+    return [Pin(*row) for row in catalogue.select(_ALL)]
 
 
 def add_pin(catalogue: Catalogue, name: str, start_ms: int, end_ms: int, now_ms: int) -> Pin:

@@ -30,6 +30,7 @@ from nissa.model.errors import Damaged
 from nissa.store.blocks import GROUP_ROWS, OpenBlock, SeriesChoice, choose_series
 from nissa.store.catalogue import BlockRow, TierRow
 from nissa.store.names import RAW_KIND
+from nissa.store.quarantine import QuarantineRow, missing_from
 
 HEAD_COPY_ROWS_MAX = 2_000_000  # more chosen rows of the head than this are sorted where they lie
 MERGED_ROWS_AIM = 8 * GROUP_ROWS  # rows resolved at a time
@@ -41,12 +42,16 @@ OnDamage = Callable[[Damaged], None]
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """All samples at one moment. heads: rows in order of arrival, never changed afterwards. tiers: the ladder then."""
+    """All samples at one moment. heads: rows in order of arrival, never changed afterwards. tiers: the ladder then.
+
+    missing: blocks in quarantine. They are told as damage before anything is read.
+    """
 
     directory: Path
     blocks: tuple[BlockRow, ...] = ()
     heads: tuple[SampleBatch, ...] = ()
     tiers: tuple[TierRow, ...] = ()
+    missing: tuple[QuarantineRow, ...] = ()
 
 
 def read_samples(
@@ -174,6 +179,10 @@ def _open_runs(
     choice = None if series is None else choose_series(series)
     if start_ms >= end_ms or (choice is not None and not len(choice.ids)):
         return []
+    for missing in missing_from(snapshot.missing, snapshot.directory, RAW_KIND, start_ms, end_ms):
+        if on_damage is None:
+            raise missing
+        on_damage(missing)
     runs: list[Run] = []
     for block in snapshot.blocks:
         if block.kind != RAW_KIND or not _may_hold(block, choice, start_ms, end_ms):
