@@ -30,16 +30,19 @@ def test_every_host_is_answered_and_none_is_repeated(serve):
 
 
 def test_reading_changes_nothing_and_writing_has_no_route(serve):
-    """No route takes PUT, PATCH or DELETE; POST exists only where it asks."""
+    """No route takes PUT or PATCH; POST only where it asks, or pins and the clock are set."""
     client = serve(BackendTwin([{"__name__": "up"}], regular(1, 1)))
     paths = client.get("/api/v1/openapi.json").json()["paths"]
     methods = {(path, method) for path, route in paths.items() for method in route}
-    assert {method for _, method in methods} == {"get", "post"}
+    assert {method for _, method in methods} == {"get", "post", "delete"}
+    assert {path for path, method in methods if method == "delete"} == {"/api/v1/pins"}
     assert {path for path, method in methods if method == "post"} == {
         "/api/v1/export",
         "/api/v1/events",
         "/api/v1/series",
         "/api/v1/labels",
+        "/api/v1/pins",
+        "/api/v1/clock/confirm",
     }
 
 

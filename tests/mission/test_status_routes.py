@@ -75,4 +75,4 @@ def test_the_openapi_document_names_the_routes(serve):
     document = serve(BackendTwin(LABELS, regular(1, 1))).get("/api/v1/openapi.json").json()
     assert {"/api/v1/export", "/api/v1/series", "/api/v1/labels", "/api/status"} <= set(document["paths"])
     names = [one["name"] for one in document["paths"]["/api/v1/export"]["get"]["parameters"]]
-    assert names == ["match[]", "start", "end", "format"]
+    assert names[:4] == ["match[]", "start", "end", "format"]

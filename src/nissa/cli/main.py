@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from nissa.cli import config, events, export, inspect, replay, series, verify
+from nissa.cli import config, events, export, inspect, pin, replay, series, verify
 
 ABOUT = """Read, play and examine what nissa-ingest keeps.
 
@@ -23,6 +23,7 @@ app.command("events")(events.events)
 app.command("replay")(replay.replay)
 app.command("inspect")(inspect.inspect)
 app.command("verify")(verify.verify)
+app.add_typer(pin.app, name="pin")
 app.add_typer(config.app, name="config")
 
 

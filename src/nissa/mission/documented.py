@@ -27,6 +27,8 @@ _PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "step": ({"type": "string"}, "For auto: how far apart points are wanted; seconds, or a duration such as 5m"),
     "quantiles": ({"type": "string", "default": "0.5,0.95,0.99"}, "Of each window, from 0 to 1, apart by commas"),
+    "name": ({"type": "string"}, "What a pin is for"),
+    "id": ({"type": "integer", "minimum": 1}, "Number of a pin"),
     "format": (
         {"type": "string", "enum": ["jsonl", "csv", "parquet", "arrow"], "default": "jsonl"},
         "Form of the answer",

@@ -9,6 +9,7 @@ bad_data           400   BadQuery: the author of the query
 execution          422   TooLarge: a limit on what a query may take
 timeout            503   QueryTimeout
 unavailable        503   Unavailable, with Retry-After
+forbidden          403   a change asked for by a page of another site
 not_found          404   no such route
 not_acceptable     406   a method the route has not (as code 405)
 internal           500   all else

@@ -4,7 +4,9 @@ The next chunk is worked out when the last one has left, so memory does not grow
 slows down nobody but itself. Until the first chunk is there an error is a proper answer. Afterwards the status line
 is gone: the connection is closed before the end of the body, which every client sees as an incomplete answer.
 
-Where a file is damaged the export goes on with all the rest, and then ends in the same way: it is not complete.
+Where a file is damaged the export goes on with all the rest, and then ends in the same way: it is not complete. What
+is in quarantine is known to be missing before anything is read: the answer says so in the header X-Nissa-Missing, and
+is complete otherwise.
 
 An export may last as long as it makes progress: the deadline begins anew with each chunk, both for working it out and
 for the client to take it. A client that goes away ends the work at the next chunk.
@@ -13,7 +15,8 @@ for the client to take it. A client that goes away ends the work at the next chu
 import asyncio
 import threading
 import zlib
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
+from pathlib import Path
 
 import structlog
 from starlette.requests import Request
@@ -28,7 +31,9 @@ from nissa.query.export_form import ExportForm, read_form
 from nissa.query.limits import Deadline
 from nissa.query.resolution import read_wanted
 from nissa.query.windows import export_windows
+from nissa.store.quarantine import Quarantined
 
+MISSING_MAX = 20  # blocks named in the header
 GZIP_LEVEL = 1  # the reader waits: speed over size
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
@@ -62,13 +67,18 @@ class ExportStream(Response):
         form = read_form(parameters.text("format", "jsonl"))
         zipped = form.compressible and _accepts_gzip(self._request.headers.get("accept-encoding", ""))
         damages: list[Damaged] = []
-        chunks = await mission.exports.run(lambda: self._chunks(parameters, form, zipped, deadline, damages.append))
+        missing: list[Damaged] = []
+
+        def note(damage: Damaged) -> None:
+            (missing if isinstance(damage, Quarantined) else damages).append(damage)
+
+        chunks = await mission.exports.run(lambda: self._chunks(parameters, form, zipped, deadline, note))
         gone = asyncio.create_task(_disconnected(receive))
         try:
             chunk = await mission.exports.run(chunks.take)
             if chunk is None and damages:
                 raise damages[0]
-            await send({"type": "http.response.start", "status": 200, "headers": _headers(form, zipped)})
+            await send({"type": "http.response.start", "status": 200, "headers": _headers(form, zipped, missing)})
             self._started = True
             while chunk is not None and not gone.done():
                 async with asyncio.timeout(mission.limits.query_timeout_ms / 1000):
@@ -130,8 +140,11 @@ def _accepts_gzip(accepted: str) -> bool:
     return False
 
 
-def _headers(form: ExportForm, zipped: bool) -> list[tuple[bytes, bytes]]:
+def _headers(form: ExportForm, zipped: bool, missing: Sequence[Damaged]) -> list[tuple[bytes, bytes]]:
     headers = [(b"content-type", form.media_type.encode()), (b"vary", b"accept-encoding")]
+    if missing:  # each path once: an export that began again was told twice
+        names = sorted({Path(one.path).name for one in missing})
+        headers.append((b"x-nissa-missing", f"{len(names)} blocks: {', '.join(names[:MISSING_MAX])}".encode()))
     if zipped:
         headers.append((b"content-encoding", b"gzip"))
     if form is not ExportForm.JSONL:

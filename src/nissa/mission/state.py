@@ -14,7 +14,7 @@ from nissa.mission.envelope import failure
 from nissa.mission.gate import Gate
 from nissa.mission.parameters import Parameters, read_parameters
 from nissa.model.errors import NissaError
-from nissa.query.backend import Backend
+from nissa.query.backend import Backend, Keeper
 from nissa.query.limits import Deadline
 
 log = structlog.get_logger()
@@ -27,6 +27,7 @@ class Mission:
     def __init__(self, backend: Backend, limits: Api, facts: Mapping[str, Any]) -> None:
         """facts: what ``/api/status`` and ``buildinfo`` add to what the backend says, such as the version."""
         self.backend = backend
+        self.keeper: Keeper | None = getattr(backend, "upkeep", None)  # a directory read from outside has none
         self.limits = limits
         self.facts = dict(facts)
         self.questions = Gate(limits.concurrent_queries_max, "query")

@@ -41,7 +41,9 @@ async def accounting(request: Request) -> Response:
     mission = mission_of(request)
 
     def work(_parameters: Parameters, _deadline: Deadline) -> Response:
-        return success(balance_sheet(dict(mission.backend.accounting())))
+        found = mission.backend.status().get("upkeep", {}).get("quarantine", {})
+        damaged = {"blocks": found.get("blocks", 0), "rows": found.get("rows", 0)}
+        return success({**balance_sheet(dict(mission.backend.accounting())), "damaged": damaged})
 
     return await mission.answer(request, work)
 

@@ -10,6 +10,7 @@ from nissa.model.columns import Metadata
 from nissa.model.tally import Tally
 from nissa.series.select import SeriesView, SymbolColumn
 from nissa.store.event_runs import EventSnapshot
+from nissa.store.pins import Pin
 from nissa.store.read import Snapshot
 
 
@@ -24,6 +25,22 @@ class IndexView(SeriesView, Protocol):
 
     def symbols_of(self, first: int, count: int) -> tuple[npt.NDArray[np.int64], bytes]:
         """Texts of symbols [first, first + count) as Arrow lays them out: offsets (count + 1,) and the bytes."""
+
+
+class Keeper(Protocol):
+    """Who keeps the data of a daemon: what an operator may change of it. Every call is safe from any thread."""
+
+    def pins(self) -> list[Pin]:
+        """Time ranges that retention leaves alone."""
+
+    def add_pin(self, name: str, start_ms: int, end_ms: int) -> Pin:
+        """Pin [start_ms, end_ms). Raises: BadQuery."""
+
+    def remove_pin(self, number: int) -> None:
+        """Remove a pin. Raises: BadQuery where there is none."""
+
+    def confirm_clock(self) -> None:
+        """The wall clock is right."""
 
 
 class Backend(Protocol):
