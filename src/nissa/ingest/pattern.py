@@ -1,14 +1,16 @@
 """Patterns that run over a whole text column at once.
 
     column      |seed 7 grafted|mail to a@b.org|seed 8 culled|…      strings behind one another, no gaps
-    literal                             @                             nearly every column ends here
-    anywhere                    a@b.org                               the pattern without \\b ^ $: it knows no borders
+    literal                             @                             a text that stands in everything that fits,
+    needed                                                            or one of a few bytes,
+    run                                                               or so many bytes of one kind behind one another
+    anywhere                    a@b.org                               else: the pattern without conditions on borders
     exact                       a@b.org                               the pattern, on that one string
 
-What fits a string also fits at the same place of the column once conditions on borders are left out, so a column in
-which neither the literal nor that looser pattern is found has nothing to do. What they find may stand across a border
-and mean nothing; the exact pattern decides. The looser one runs within windows, so that one that would go on for ever
-(``x.*``) costs no more than a few looks at each window.
+Nearly every column ends at the first step, some tenths of a ns per byte. What it finds may mean nothing; the exact
+pattern decides. What fits a string also fits at the same place of the column once conditions on borders are left out;
+this looser pattern runs within windows, so that one that would go on for ever (``x.*``) costs no more than a few looks
+at each window.
 
 RE2 throughout: linear time whatever the pattern.
 """
@@ -18,12 +20,17 @@ from typing import Any
 
 import numpy as np
 
+from nissa._fast.text_scan import strings_with_any, strings_with_run, strings_with_text
 from nissa.config.redaction import compiled_pattern
+from nissa.ingest.pattern_shape import Shape, shape_of
 from nissa.model.columns import TextColumn
 from nissa.model.errors import ConfigInvalid
 
 WINDOW_BYTES = 16 * 1024
 WINDOW_HITS_MAX = 16  # more, and every further string of the window is looked at
+RUN_MIN = 8
+RUN_KIND_MAX = 80  # letters, digits and some more: words are mostly shorter than a run
+NEEDED_MAX = 4
 _ENDLESS = frozenset("QEpPxCk0123456789")  # escapes that are longer than two characters
 _COMMON = b"zqxjkvbpygfwmucldrhsnioate0123456789=:,. "  # of text, ascending; what is not here is rare
 _BORDERS = frozenset("bBAz")
@@ -39,31 +46,31 @@ class ColumnPattern:
         if self.exact.search(b"") is not None:
             raise ConfigInvalid(path, f"pattern {pattern!r} fits the empty text: it would fit everywhere")
         self.literal = literal_of(pattern).encode()
-        self._rarest = _rarest(self.literal)
+        self._rarest = min(range(len(self.literal)), key=self._commonness, default=0)
+        shape = None if self.literal else shape_of(pattern)
+        self._run_min, self._kind, self._needed = _steps_of(shape)
         loose = borderless(pattern)
-        self._anywhere: Any = None if loose is None or self.literal else compiled_pattern(loose, path)
+        first_step = self.literal or self._run_min or self._needed
+        self._anywhere: Any = None if loose is None or first_step else compiled_pattern(loose, path)
+
+    def _commonness(self, place: int) -> int:
+        return _COMMON.find(self.literal[place : place + 1])
 
     def fits(self, text: bytes) -> bool:
         """Whether the whole text fits."""
         return self.exact.fullmatch(text) is not None
 
-    def strings(self, column: TextColumn) -> Iterator[int]:
+    def strings(self, column: TextColumn) -> list[int]:
         """Numbers of the strings that may have a fitting part, ascending."""
         if self.literal:
-            if self._rarest in column.data and self.literal in column.data:  # one byte is looked for ten times as fast
-                yield from self._with_literal(column)
-        elif self._anywhere is None:
-            yield from range(len(column))
-        else:
-            for first, end in _windows(column):
-                yield from self._in_window(column, first, end)
-
-    def _with_literal(self, column: TextColumn) -> Iterator[int]:
-        at = column.data.find(self.literal)
-        while at >= 0:
-            string = int(np.searchsorted(column.offsets, at, "right")) - 1
-            yield string
-            at = column.data.find(self.literal, int(column.offsets[string + 1]))
+            return strings_with_text(column.offsets, column.data, self.literal, self._rarest)
+        if self._run_min:
+            return strings_with_run(column.offsets, column.data, self._kind, self._run_min)
+        if self._needed:
+            return strings_with_any(column.offsets, column.data, self._needed)
+        if self._anywhere is None:
+            return list(range(len(column)))
+        return [place for window in _windows(column) for place in self._in_window(column, *window)]
 
     def _in_window(self, column: TextColumn, first: int, end: int) -> Iterator[int]:
         end_byte = int(column.offsets[end])
@@ -89,8 +96,14 @@ def _windows(column: TextColumn) -> Iterator[tuple[int, int]]:
         first = end
 
 
-def _rarest(literal: bytes) -> bytes:
-    return bytes([min(literal, key=lambda byte: _COMMON.find(bytes([byte])))]) if literal else b""
+def _steps_of(shape: Shape | None) -> tuple[int, bytes, bytes]:
+    """(run_min, kind, needed): a run that is long and of few bytes, else bytes that are needed, else nothing."""
+    if shape is None:
+        return 0, b"", b""
+    if shape.length_min >= RUN_MIN and len(shape.bytes) <= RUN_KIND_MAX:
+        return shape.length_min, bytes(byte in shape.bytes for byte in range(256)), b""
+    needed = shape.needed or frozenset()
+    return 0, b"", bytes(sorted(needed)) if len(needed) <= NEEDED_MAX else b""
 
 
 def literal_of(pattern: str) -> str:

@@ -10,8 +10,9 @@ Ids, sources, names and times stay: they are what events are found by. Where not
 A pure function of the batch, the rules and the secret.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -23,6 +24,8 @@ from nissa.model.columns import EventBatch, TextColumn
 from nissa.store.arrow_columns import arrow_text
 
 HASH_BYTES = 8
+FEW_NAMES = 256
+KNOWN_NAMES_MAX = 10_000
 Replace = Callable[[bytes], bytes]
 Counts = dict[str, int]
 
@@ -35,10 +38,27 @@ class Rule(msgspec.Struct, frozen=True):
     replace: Replace
 
 
+class KeyRules:
+    """Rules for names, and what they said of names before. One thread."""
+
+    def __init__(self, rules: tuple[Rule, ...]) -> None:
+        self.rules = rules
+        self._known: dict[bytes, Rule | None] = {}
+
+    def rule_for(self, name: bytes) -> Rule | None:
+        """The first rule that the whole name fits."""
+        known = self._known
+        if name not in known:
+            if len(known) >= KNOWN_NAMES_MAX:
+                known.clear()
+            known[name] = next((rule for rule in self.rules if rule.pattern.fits(name)), None)
+        return known[name]
+
+
 class Rules(msgspec.Struct, frozen=True):
     """All rules of a configuration."""
 
-    keys: tuple[Rule, ...]
+    keys: KeyRules
     patterns: tuple[Rule, ...]
 
 
@@ -46,7 +66,8 @@ def prepare_rules(redaction: Redaction, secret: bytes) -> Rules:
     """Rules ready for use; none where redaction is off. Raises ConfigInvalid, naming the path."""
     redaction = rules_in_force(redaction)
     key = blake2b(secret, digest_size=32, person=b"nissa redact").digest()
-    return Rules(_prepared(redaction.keys, "keys", key), _prepared(redaction.patterns, "patterns", key))
+    keys = KeyRules(_prepared(redaction.keys, "keys", key))
+    return Rules(keys, _prepared(redaction.patterns, "patterns", key))
 
 
 def redact(events: EventBatch, rules: Rules) -> tuple[EventBatch, Counts]:
@@ -80,45 +101,56 @@ def _hashing(key: bytes) -> Replace:
     return lambda text: b"[hash:%s]" % blake2b(text, digest_size=HASH_BYTES, key=key).hexdigest().encode()
 
 
-def _by_names(names: TextColumn, values: TextColumn, rules: Sequence[Rule], counts: Counts) -> TextColumn:
+def _by_names(names: TextColumn, values: TextColumn, rules: KeyRules, counts: Counts) -> TextColumn:
     """Replace whole values of the attributes whose name fits a rule, the first that does."""
-    import pyarrow as pa  # heavy: the daemon receives before it is needed
-
-    if not len(names) or not rules:
+    if not len(names) or not rules.rules:
         return values
-    encoded = arrow_text(names.offsets, names.data, pa.string()).dictionary_encode()
-    chosen = [_rule_for(name.encode(), rules) for name in encoded.dictionary.to_pylist()]
-    if not any(chosen):
-        return values
-    places = np.flatnonzero(np.array([rule is not None for rule in chosen])[encoded.indices.to_numpy()])
-    replaced: dict[tuple[int, bytes], bytes] = {}
-    changes: dict[int, bytes] = {}
-    offsets, indices = values.offsets, encoded.indices.to_numpy()
-    for place in places.tolist():
-        which, text = int(indices[place]), values.data[offsets[place] : offsets[place + 1]]
-        rule = chosen[which]
-        if rule is None or not text:
+    offsets, changes = values.offsets, dict[int, bytes]()
+    replaced: dict[tuple[str, bytes], bytes] = {}
+    for place, rule in _judged(names, rules):
+        text = values.data[offsets[place] : offsets[place + 1]]
+        if not text:
             continue  # nothing is nothing to hide
-        new = replaced.get((which, text))
+        new = replaced.get((rule.name, text))
         if new is None:
-            new = replaced[which, text] = rule.replace(text)
+            new = replaced[rule.name, text] = rule.replace(text)
         changes[place] = new
         counts[rule.name] = counts.get(rule.name, 0) + 1
     return _changed(values, changes)
 
 
-def _rule_for(name: bytes, rules: Sequence[Rule]) -> Rule | None:
-    return next((rule for rule in rules if rule.pattern.fits(name)), None)
+def _judged(names: TextColumn, rules: KeyRules) -> Iterator[tuple[int, Rule]]:
+    """Which names fit a rule, ascending."""
+    if len(names) <= FEW_NAMES:  # less work than to make an Arrow array of them
+        bounds = names.offsets.tolist()
+        for place, (first, end) in enumerate(pairwise(bounds)):
+            rule = rules.rule_for(names.data[first:end])
+            if rule is not None:
+                yield place, rule
+        return
+    import pyarrow as pa  # heavy: the daemon receives before it is needed
+
+    encoded = arrow_text(names.offsets, names.data, pa.string()).dictionary_encode()
+    chosen = [rules.rule_for(name.encode()) for name in encoded.dictionary.to_pylist()]
+    if any(chosen):
+        indices = encoded.indices.to_numpy()
+        for place in np.flatnonzero(np.array([rule is not None for rule in chosen])[indices]).tolist():
+            rule = chosen[indices[place]]
+            if rule is not None:
+                yield place, rule
 
 
 def _by_pattern(column: TextColumn, rule: Rule, counts: Counts) -> TextColumn:
     """Replace the parts of a column's strings that fit."""
+    places = rule.pattern.strings(column)
+    if not places:
+        return column
     changes: dict[int, bytes] = {}
 
     def replace(found: Any) -> bytes:
         return rule.replace(found.group())
 
-    for place in rule.pattern.strings(column):
+    for place in places:
         text = column.data[column.offsets[place] : column.offsets[place + 1]]
         new, count = rule.pattern.exact.subn(replace, text)
         if count:
