@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 def verify(
     directory: Annotated[Path, typer.Argument(help="The data directory.", metavar="DIR")] = Path("nissa-data"),
+    tiers: Annotated[
+        bool, typer.Option("--tiers", help="Also compute every tier of the ladder again from the one below.")
+    ] = False,
 ) -> None:
     """Read everything and compare: journal frames, blocks, series, the catalogue against the files. Changes nothing.
 
@@ -23,12 +26,13 @@ def verify(
     \b
     Examples:
       nissa verify                         check ./nissa-data
+      nissa verify --tiers                 and whether every window says what its samples say
       nissa verify /backup/nissa && echo good
     """
-    run_command("nissa verify", lambda: _verify(existing(directory)))
+    run_command("nissa verify", lambda: _verify(existing(directory), tiers=tiers))
 
 
-def _verify(directory: Path) -> None:
+def _verify(directory: Path, *, tiers: bool) -> None:
     # Loaded here: the readers are not for --help.
     from nissa.store.catalogue import Catalogue
     from nissa.store.recovery import RecoveryReport, read_journal
@@ -44,6 +48,8 @@ def _verify(directory: Path) -> None:
     findings += [f"catalogue: {fault}" for fault in report.catalogue]
     findings += [f"{row.path}.damaged: {row.rows} rows in quarantine: {row.damage}" for row in report.quarantine]
     findings += _journal_findings(journal)
+    if tiers and not findings:
+        findings += _tier_findings(directory)
     for finding in findings:
         print(finding)
     for path in report.orphans:
@@ -55,6 +61,19 @@ def _verify(directory: Path) -> None:
     print(f"{'damaged' if findings else 'ok'}: {checked} behind the checkpoint")
     if findings:
         sys.exit(OUTSIDE)
+
+
+def _tier_findings(directory: Path) -> list[str]:
+    """Windows that are not what the tier below makes of them."""
+    from nissa.rollup.verify import verify_tiers
+
+    findings: list[str] = []
+    for report in verify_tiers(directory):
+        print(f"{report.name}: {report.windows} windows computed again, {report.count} differences")
+        findings += report.differences
+        if report.count > len(report.differences):
+            findings.append(f"{report.name}: and {report.count - len(report.differences)} more")
+    return findings
 
 
 def _journal_findings(journal: "RecoveryReport") -> list[str]:

@@ -1,0 +1,153 @@
+"""Comparing the ladder with itself: every written window computed again from the tier below, bit by bit.
+
+Windows that late samples have touched since are left out: they are not as written, and readers know it. Where what lies
+below has expired, a window made of fewer samples than it was says nothing either.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from nissa.model.ladder import WindowBatch
+from nissa.model.units import DAY_MS, HOUR_MS
+from nissa.rollup.fold import tiers_of_samples
+from nissa.rollup.merge import merge_windows
+from nissa.rollup.read import Question, compute_windows, late_windows, read_windows
+from nissa.rollup.windows import ceil_ms, floor_ms, join_windows
+from nissa.store.catalogue import NEVER_MS, BlockRow, Catalogue
+from nissa.store.names import RAW_KIND
+from nissa.store.read import Snapshot
+from nissa.store.tier_blocks import SKETCH, columns_kept
+
+Key = tuple[int, int]  # series, start
+
+
+class TierReport(msgspec.Struct, frozen=True):
+    """One tier. windows: compared. differences: in words, the first ``differences_max``; count: of all."""
+
+    name: str
+    windows: int
+    count: int
+    differences: tuple[str, ...]
+
+
+def verify_tiers(directory: Path, differences_max: int = 20) -> Iterator[TierReport]:
+    """Compare every tier of a data directory with the one below. Raises: Damaged, FileGone, UnknownFormat."""
+    catalogue = Catalogue.open(directory, readonly=True)
+    try:
+        rows = tuple(catalogue.tiers())  # before the blocks: what is written meanwhile is left out
+        snapshot = Snapshot(directory, tuple(catalogue.blocks()), (), rows)
+    finally:
+        catalogue.close()
+    for place in range(len(rows)):
+        yield _verify_tier(snapshot, place, differences_max)
+
+
+def _verify_tier(snapshot: Snapshot, place: int, differences_max: int) -> TierReport:
+    row = snapshot.tiers[place]
+    windows, count = 0, 0
+    told: list[str] = []
+    whole_from_ms = _whole_from_ms(snapshot, place)
+    series, starts = late_windows(snapshot, row, Question(None, NEVER_MS, row.written_until_ms))
+    late = set(zip(series.tolist(), starts.tolist(), strict=True))
+    for start_ms, end_ms in _slices(snapshot, place):
+        asked = Question(None, start_ms, end_ms, row.tier.has_sketch)
+        written = _joined(read_windows(snapshot, place, asked))
+        computed = _joined(merge_windows([compute_windows(snapshot, place, asked)]))
+        windows += 0 if written is None else len(written)
+        for key, what in _differences(written, computed, columns_kept(row.tier), whole_from_ms):
+            if key not in late:
+                count += 1
+                told += [f"{row.tier.name}: series {key[0]}, window {key[1]}: {what}"][: differences_max - len(told)]
+    return TierReport(row.tier.name, windows, count, tuple(told))
+
+
+def _below(snapshot: Snapshot, place: int) -> list[BlockRow]:
+    made = tiers_of_samples([row.tier for row in snapshot.tiers])
+    kind = RAW_KIND if place < made else snapshot.tiers[place - 1].tier.name
+    return [block for block in snapshot.blocks if block.kind == kind]
+
+
+def _whole_from_ms(snapshot: Snapshot, place: int) -> int:
+    """Nothing below a tier has expired from then on: blocks go by their last row, the oldest first."""
+    return min((block.max_ms + 1 for block in _below(snapshot, place)), default=2**63 - 1)
+
+
+def _slices(snapshot: Snapshot, place: int) -> Iterator[tuple[int, int]]:
+    """Stretches of time, none of them long, that hold what is written or ought to be."""
+    row = snapshot.tiers[place]
+    interval_ms, until_ms = row.tier.interval_ms, row.written_until_ms
+    own = [block for block in snapshot.blocks if block.kind == row.tier.name]
+    length_ms = ceil_ms(HOUR_MS if interval_ms < HOUR_MS else 8 * DAY_MS, interval_ms)
+    first_ms = min((floor_ms(block.min_ms, length_ms) for block in own), default=until_ms)
+    blocks = [*own, *_below(snapshot, place)]
+    spans = [range(floor_ms(one.min_ms, length_ms), one.max_ms + 1, length_ms) for one in blocks]
+    for start_ms in sorted({start_ms for span in spans for start_ms in span}):
+        if first_ms <= start_ms < until_ms:
+            yield start_ms, min(start_ms + length_ms, until_ms)
+
+
+def _joined(batches: Iterator[WindowBatch]) -> WindowBatch | None:
+    parts = [batch for batch in batches if len(batch)]
+    return join_windows(parts) if parts else None
+
+
+def _differences(
+    written: WindowBatch | None, computed: WindowBatch | None, names: tuple[str, ...], whole_from_ms: int
+) -> Iterator[tuple[Key, str]]:
+    left, right = _rows_of(written), _rows_of(computed)
+    both = sorted(left.keys() & right.keys())
+    for key in sorted(left.keys() - right.keys()):
+        if key[1] >= whole_from_ms:
+            yield key, "is written, and nothing below makes it"
+    for key in sorted(right.keys() - left.keys()):
+        yield key, "is not written"
+    if not both or written is None or computed is None:
+        return
+    at, other = (np.array([rows[key] for key in both]) for rows in (left, right))
+    samples = [
+        windows.count[rows].astype(np.int64) + windows.nans[rows]
+        for windows, rows in ((written, at), (computed, other))
+    ]
+    telling = (np.array([key[1] for key in both]) >= whole_from_ms) | (samples[1] >= samples[0])
+    for name in names[2:]:
+        if name == SKETCH:
+            apart = _sketches_apart(written, computed, at, other)
+        else:
+            apart = _bits(getattr(written, name)[at]) != _bits(getattr(computed, name)[other])
+        for place in np.flatnonzero(apart & telling).tolist():
+            said = (
+                ""
+                if name == SKETCH
+                else f" {getattr(written, name)[at[place]]}, computed {getattr(computed, name)[other[place]]}"
+            )
+            yield both[place], f"{name}{said}" if said else "sketches differ"
+
+
+def _rows_of(windows: WindowBatch | None) -> dict[Key, int]:
+    if windows is None:
+        return {}
+    keys = zip(windows.series.tolist(), windows.start_ms.tolist(), strict=True)
+    return {key: at for at, key in enumerate(keys)}
+
+
+def _bits(column: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    return column.view(np.uint64) if column.dtype == np.float64 else column
+
+
+def _sketches_apart(
+    written: WindowBatch, computed: WindowBatch, at: npt.NDArray[np.intp], other: npt.NDArray[np.intp]
+) -> npt.NDArray[np.bool_]:
+    left, right = written.sketch, computed.sketch
+    if left is None or right is None:
+        return np.full(len(at), left is not right)
+    pairs = zip(at.tolist(), other.tolist(), strict=True)
+    same = [
+        left.data[left.offsets[one] : left.offsets[one + 1]].tobytes()
+        == right.data[right.offsets[two] : right.offsets[two + 1]].tobytes()
+        for one, two in pairs
+    ]
+    return ~np.array(same, np.bool_)
