@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nissa.config.redaction import Redaction, RedactionRule
@@ -15,6 +15,7 @@ SECRET = bytes(32)
 ROWS = [{**event_row(at, at), "attributes": {f"n{pair}": "é" * pair for pair in range(at % 4)}} for at in range(12)]
 
 
+@settings(deadline=None)  # the first call loads a library
 @given(st.lists(st.integers(0, len(ROWS) - 1)))
 def test_rows_are_taken_whole(chosen: list[int]) -> None:
     """In the order asked for, also twice, also none."""

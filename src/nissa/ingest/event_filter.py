@@ -9,6 +9,7 @@ The journal in front of it holds frames as they were received.
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,6 +19,7 @@ from nissa.config.tree import Config
 from nissa.ingest.redact import prepare_rules, redact
 from nissa.model.columns import EventBatch, TextColumn
 from nissa.model.level import LEVELS
+from nissa.store.arrow_columns import arrow_column, arrow_text
 
 DROPPED_LEVEL = "dropped_level"
 
@@ -74,8 +76,12 @@ def take_events(events: EventBatch, rows: npt.NDArray[np.int64]) -> EventBatch:
 
 def take_text(column: TextColumn, rows: npt.NDArray[np.int64]) -> TextColumn:
     """These strings, in this order."""
-    offsets, places = _ranges(column.offsets[rows], np.diff(column.offsets)[rows])
-    return TextColumn(offsets, np.frombuffer(column.data, np.uint8)[places].tobytes())
+    import pyarrow as pa  # heavy: the daemon receives before it is needed
+
+    taken: Any = arrow_text(column.offsets, column.data, pa.string()).take(arrow_column(rows, pa.int64()))
+    _, offsets, data = taken.buffers()
+    bounds = np.frombuffer(offsets, np.int32)[taken.offset : taken.offset + len(rows) + 1]
+    return TextColumn(bounds - bounds[0], b"" if data is None else bytes(memoryview(data)[bounds[0] : bounds[-1]]))
 
 
 def _ranges(

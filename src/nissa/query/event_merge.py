@@ -10,7 +10,7 @@ each run has so many before the cursor, in order of arrival.
 """
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nissa.model.errors import Damaged
-from nissa.store.arrow_columns import arrow_text
+from nissa.store.arrow_columns import arrow_column, arrow_text
 from nissa.store.event_runs import EventRun, OnDamage, RunPlace, times_of
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def wanted_rows(piece: "pa.Table", conditions: Conditions) -> Flags:
     if conditions.levels:
         keep &= np.isin(piece.column("level").to_numpy(), list(conditions.levels))
     if conditions.sources:
-        keep &= _flags(pc.is_in(piece.column("source"), value_set=_texts(conditions.sources)))
+        keep &= _flags(pc.is_in(piece.column("source"), value_set=text_array(conditions.sources)))
     if conditions.text:
         for_text = {"pattern": conditions.text, "ignore_case": True}
         fits = _flags(pc.match_substring(piece.column("description"), **for_text))
@@ -220,7 +220,8 @@ def _hits(piece: "pa.Table", run: int, rows: Any, ranks: Any, rows_max: int) -> 
     import pyarrow as pa
 
     for first in range(0, len(rows), rows_max):
-        shown = piece.take(pa.array(rows[first : first + rows_max])).to_pylist()
+        chosen = arrow_column(rows[first : first + rows_max].astype(np.int64), pa.int64())
+        shown = piece.take(chosen).to_pylist()
         for row, rank in zip(shown, ranks[first : first + rows_max].tolist(), strict=True):
             yield Hit(row["time_ms"], run, rank, row)
 
@@ -230,7 +231,8 @@ def _flags(column: Any) -> Flags:
     return flags
 
 
-def _texts(texts: frozenset[str]) -> "pa.Array":
+def text_array(texts: Iterable[str]) -> "pa.Array":
+    """Texts as an Arrow array."""
     import pyarrow as pa
 
     parts = [text.encode() for text in texts]

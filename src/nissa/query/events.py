@@ -20,10 +20,11 @@ import numpy as np
 
 from nissa.model.errors import BadQuery
 from nissa.model.level import LEVELS
-from nissa.query.event_merge import Merge, Travel, wanted_rows
+from nissa.query.event_merge import Merge, Travel, text_array, wanted_rows
 from nissa.query.times import TIME_MS_MAX, TIME_MS_MIN
 from nissa.series.select import no_check
-from nissa.store.event_runs import EventSnapshot, OnDamage, places_of, times_of
+from nissa.store.arrow_columns import arrow_column
+from nissa.store.event_runs import EventSnapshot, OnDamage, places_of, tell_missing, times_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -123,6 +124,7 @@ def read_page(
     edge_ms = end_ms - 1 if backward else start_ms
     known = cursor.ordinal if cursor is not None and cursor.time_ms == edge_ms else None
     travel = Travel(start_ms, end_ms, backward, known)
+    tell_missing(snapshot, start_ms, end_ms, on_damage)
     with Merge(places_of(snapshot, start_ms, end_ms), check, on_damage) as merge:
         rows: list[dict[str, Any]] = []
         text_bytes, last = 0, None
@@ -154,15 +156,16 @@ def read_table(
 
     start_ms, end_ms = question.start_ms, question.end_ms
     parts, times = [_empty_table()], [np.empty(0, np.int64)]
+    tell_missing(snapshot, start_ms, end_ms, on_damage)
     with Merge(places_of(snapshot, start_ms, end_ms), check, on_damage) as merge:
         for piece in merge.pieces(start_ms, end_ms):
             time_ms = times_of(piece)
             inside = (time_ms >= start_ms) & (time_ms < end_ms)
             rows = np.flatnonzero(inside & wanted_rows(piece, question))
-            parts.append(_shown_table(piece.take(pa.array(rows))))
+            parts.append(_shown_table(piece.take(arrow_column(rows, pa.int64()))))
             times.append(time_ms[rows])
     order = np.argsort(np.concatenate(times), kind="stable")
-    return pa.concat_tables(parts).take(pa.array(order[::-1] if question.newest_first else order))
+    return pa.concat_tables(parts).take(arrow_column(order[::-1] if question.newest_first else order, pa.int64()))
 
 
 def shown_event(row: dict[str, Any]) -> dict[str, Any]:
@@ -174,7 +177,7 @@ def _shown_table(piece: "pa.Table") -> "pa.Table":
     import pyarrow as pa
 
     times = pa.chunked_array([piece.column("time_ms").combine_chunks().cast(pa.timestamp("ms", tz="UTC"))])
-    words = pa.DictionaryArray.from_arrays(piece.column("level").combine_chunks().cast(pa.int8()), list(LEVELS))
+    words = pa.DictionaryArray.from_arrays(piece.column("level").combine_chunks().cast(pa.int8()), text_array(LEVELS))
     shown = piece.set_column(0, "timestamp", times).set_column(1, "level", pa.chunked_array([words]))
     return shown.cast(_schema())
 
