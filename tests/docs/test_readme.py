@@ -73,7 +73,7 @@ def run_blocks(texts: list[str], namespace: dict[str, Any]) -> None:
 def test_python_blocks_run_in_order(
     directory: Path, daemon: Daemon, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A packet and an event are sent, read from the directory while the daemon runs, sealed at its stop, and read as Parquet."""
+    """A packet and an event are sent, read from the directory while the daemon runs, sealed, and read as Parquet."""
     pytest.importorskip("duckdb")
     pytest.importorskip("polars")
     pytest.importorskip("pandas")
