@@ -9,9 +9,11 @@ import pytest
 from nissa.model.errors import Damaged
 from nissa.model.ladder import DEFAULT_TIERS, Tier, WindowBatch
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS
+from nissa.rollup.fold import fold_raw
 from nissa.rollup.read import Question, compute_windows, late_windows, pieces_of, read_windows
+from nissa.rollup.windows import join_windows
 from nissa.store.catalogue import TierRow
-from nissa.store.read import Snapshot
+from nissa.store.read import RUN_ROWS_MAX, Snapshot, read_samples
 from nissa.store.tier_blocks import write_windows
 from oracle.columns import Sample
 from oracle.directory import Directory
@@ -166,3 +168,20 @@ def test_damage_is_told_and_the_rest_is_read(tmp_path: Path) -> None:
     read = list(read_windows(snapshot, 1, always(on_damage=damages.append)))
     assert len(damages) == 1
     assert all((batch.start_ms >= START_MS + DAY_MS).all() for batch in read)
+
+
+def test_a_series_that_goes_on_and_on(tmp_path: Path) -> None:
+    """Of one series more rows than are read at a time, from several blocks: windows at the cuts are whole."""
+    directory = Directory(tmp_path)
+    count = RUN_ROWS_MAX + 70_000
+    samples = [(series, START_MS + at * 101, (at * 7919) << 30) for series in (1, 2) for at in range(count)]
+    directory.seal(samples[::2])
+    directory.seal(samples[1::2])
+    asked = Question(None, START_MS, START_MS + count * 101)
+    batches = list(compute_windows(snapshot_of(directory), 1, asked))
+    assert sum(int(batch.count.sum()) for batch in batches) == 2 * count
+    starts = [key for batch in batches for key in zip(batch.series.tolist(), batch.start_ms.tolist(), strict=True)]
+    assert len(starts) == len(set(starts))
+    whole = read_samples(directory.snapshot(), None, asked.start_ms, asked.end_ms)
+    (expected,) = fold_raw([whole], DEFAULT_TIERS)[1:]
+    assert np.array_equal(join_windows(batches).m2, expected.m2)

@@ -27,10 +27,9 @@ from nissa.rollup.windows import floor_ms, windows_touched
 from nissa.store.blocks import SeriesChoice, choose_series, read_block
 from nissa.store.catalogue import BlockRow, TierRow
 from nissa.store.names import RAW_KIND
-from nissa.store.read import Snapshot, join_batches, stream_samples
+from nissa.store.read import Snapshot, stream_parts
 from nissa.store.tier_blocks import OpenTierBlock
 
-READ_ROWS_MAX = 512 * 1024  # samples folded at a time
 PIECES_MAX = 64  # stretches of late samples that are looked at apart
 
 OnDamage = Callable[[Damaged], None]
@@ -93,9 +92,9 @@ def fold_samples(snapshot: Snapshot, asked: Question, made: int) -> Iterator[lis
     """Windows of the first ``made`` tiers, of those made of samples; a long series may go on in the next batch."""
     tiers = [row.tier for row in snapshot.tiers[:made]]
     wide_ms = tiers[-1].interval_ms
-    batches = stream_samples(snapshot, asked.series, asked.start_ms, asked.end_ms, READ_ROWS_MAX, asked.on_damage)
-    for whole in _whole_windows(batches, wide_ms):
-        yield fold_raw([whole], tiers)
+    steps = stream_parts(snapshot, asked.series, asked.start_ms, asked.end_ms, asked.on_damage)
+    for whole in _whole_windows(steps, wide_ms):
+        yield fold_raw(whole, tiers)
 
 
 def late_windows(snapshot: Snapshot, row: TierRow, asked: Question) -> Touched:
@@ -193,16 +192,21 @@ def _tell(asked: Question, damage: Damaged) -> None:
     asked.on_damage(damage)
 
 
-def _whole_windows(batches: Iterable[SampleBatch], interval_ms: int) -> Iterator[SampleBatch]:
-    """Sorted batches cut anew between windows: what may go on in the next batch is kept back."""
-    held: SampleBatch | None = None
-    for batch in batches:
-        joined = batch if held is None else join_batches([held, batch])
-        series, start_ms = joined.series[-1], floor_ms(int(joined.ts_ms[-1]), interval_ms)
-        first = int(np.searchsorted(joined.series, series, "left"))
-        cut = first + int(np.searchsorted(joined.ts_ms[first:], start_ms, "left"))
-        held = SampleBatch(joined.series[cut:], joined.ts_ms[cut:], joined.value[cut:])
-        if cut:
-            yield SampleBatch(joined.series[:cut], joined.ts_ms[:cut], joined.value[:cut])
-    if held is not None:
+def _whole_windows(steps: Iterable[tuple[list[SampleBatch], bool]], interval_ms: int) -> Iterator[list[SampleBatch]]:
+    """Sorted batches cut anew between windows: of a series that goes on, the last window is kept back."""
+    held: list[SampleBatch] = []
+    for step, goes_on in steps:
+        parts, held = [*held, *step], []
+        if goes_on:
+            last_ms = max(int(part.ts_ms[-1]) for part in parts)
+            cuts = [int(np.searchsorted(part.ts_ms, floor_ms(last_ms, interval_ms), "left")) for part in parts]
+            held = [_cut(part, cut, len(part)) for part, cut in zip(parts, cuts, strict=True) if cut < len(part)]
+            parts = [_cut(part, 0, cut) for part, cut in zip(parts, cuts, strict=True) if cut]
+        if parts:
+            yield parts
+    if held:
         yield held
+
+
+def _cut(batch: SampleBatch, start: int, end: int) -> SampleBatch:
+    return SampleBatch(batch.series[start:end], batch.ts_ms[start:end], batch.value[start:end])

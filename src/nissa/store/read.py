@@ -90,8 +90,28 @@ def stream_samples(
             yield from _pieces(batch, rows_max)
 
 
+def stream_parts(
+    snapshot: Snapshot,
+    series: SeriesColumn | None,
+    start_ms: int,
+    end_ms: int,
+    on_damage: OnDamage | None = None,
+) -> Iterator[tuple[list[SampleBatch], bool]]:
+    """As ``stream_samples``, for whoever resolves by itself: sorted batches that together hold the rows up to a point.
+
+    Beside them: whether their one series may go on, later, in the next ones.
+    """
+    with ExitStack() as stack:
+        yield from _merge_parts(_open_runs(snapshot, series, start_ms, end_ms, on_damage, stack))
+
+
 def merge_runs(runs: Sequence[Run]) -> Iterator[SampleBatch]:
     """Sorted runs as one, resolved; whole series unless one has over ``RUN_ROWS_MAX`` rows in a run."""
+    for parts, _ in _merge_parts(runs):
+        yield _resolve(parts)
+
+
+def _merge_parts(runs: Sequence[Run]) -> Iterator[tuple[list[SampleBatch], bool]]:
     cursors = [_Cursor(run) for run in runs]
     while True:
         for cursor in cursors:
@@ -100,9 +120,9 @@ def merge_runs(runs: Sequence[Run]) -> Iterator[SampleBatch]:
         if not cursors:
             return
         series, ts_ms = _horizon(cursors)
-        batch = _resolve([cursor.take(series, ts_ms) for cursor in cursors])
-        if len(batch):
-            yield batch
+        parts = [part for cursor in cursors if len(part := cursor.take(series, ts_ms))]
+        if parts:
+            yield parts, ts_ms is not None
 
 
 def block_run(
