@@ -7,9 +7,11 @@ import pytest
 
 from nissa.model.errors import Damaged
 from nissa.store import event_blocks, event_runs
+from nissa.store.catalogue import Checkpoint, Seal
 from nissa.store.checked_file import FileGone
 from nissa.store.event_blocks import write_events
-from nissa.store.event_runs import BlockRun, EventSnapshot, HeadRun, places_of, times_of
+from nissa.store.event_runs import BlockRun, EventSnapshot, HeadRun, places_of, tell_missing, times_of
+from nissa.store.quarantine import Quarantined, put_aside
 from oracle.directory import ALWAYS, Directory
 from oracle.events import event_batch, event_row
 
@@ -99,3 +101,17 @@ def test_damage_is_told_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path.write_bytes(bytes([*sound[:-20], sound[-20] ^ 1, *sound[-19:]]))
     with pytest.raises(Damaged):
         BlockRun(tmp_path, block)
+
+
+def test_what_is_in_quarantine_is_told(tmp_path: Path) -> None:
+    """Of events, and of the range asked for; without somebody to tell it is raised."""
+    directory = Directory(tmp_path)
+    block = write_events(tmp_path, 1, [event_batch([event_row(at, at) for at in (5, 9)])], 1, 1, 1)
+    directory.catalogue.commit_seal(Seal(Checkpoint(1), (block,)))
+    snapshot = EventSnapshot(tmp_path, missing=(put_aside(directory.catalogue, block, "hit", 9),))
+    told: list[Damaged] = []
+    for start_ms, end_ms in ((0, 5), (10, 20), (9, 10)):
+        tell_missing(snapshot, start_ms, end_ms, told.append)
+    assert len(told) == 1
+    with pytest.raises(Quarantined, match="2 rows of 5 to 9 ms"):
+        tell_missing(snapshot, 0, 99, None)

@@ -23,6 +23,7 @@ from nissa.store.catalogue import BlockRow
 from nissa.store.checked_file import CheckedReader
 from nissa.store.event_blocks import record_batch
 from nissa.store.names import EVENTS_KIND, locate
+from nissa.store.quarantine import QuarantineRow, missing_from
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,11 +34,23 @@ OnDamage = Callable[[Damaged], None]
 
 
 class EventSnapshot(msgspec.Struct, frozen=True):
-    """All events at one moment. heads: batches in order of arrival, never changed afterwards."""
+    """All events at one moment. heads: batches in order of arrival, never changed afterwards.
+
+    missing: blocks in quarantine (``tell_missing``).
+    """
 
     directory: Path
     blocks: tuple[BlockRow, ...] = ()
     heads: tuple[EventBatch, ...] = ()
+    missing: tuple[QuarantineRow, ...] = ()
+
+
+def tell_missing(snapshot: EventSnapshot, start_ms: int, end_ms: int, on_damage: OnDamage | None) -> None:
+    """Say what an answer over [start_ms, end_ms) lacks. Raises: Quarantined, without ``on_damage``."""
+    for missing in missing_from(snapshot.missing, snapshot.directory, EVENTS_KIND, start_ms, end_ms):
+        if on_damage is None:
+            raise missing
+        on_damage(missing)
 
 
 class EventRun(Protocol):
