@@ -90,6 +90,7 @@ class TierWriter:
             store_schema=False,
         )
         self.rows = 0
+        self._pending: list[pa.RecordBatch] = []  # less than a row group; small ones would cost more than their rows
         self._series_min = self._series_max = 0
         self._min_ms = self._max_ms = 0
 
@@ -109,10 +110,13 @@ class TierWriter:
             _arrow_sketch(windows.sketch) if name == SKETCH else arrow_column(getattr(windows, name), self._type(name))
             for name in self._names
         ]
-        self._writer.write_batch(pa.record_batch(columns, schema=self._schema), row_group_size=GROUP_ROWS)
+        self._pending.append(pa.record_batch(columns, schema=self._schema))
+        if sum(len(batch) for batch in self._pending) >= GROUP_ROWS:
+            self._write_pending()
 
     def finish(self, last_lsn: int) -> BlockRow:
         """Write the footer, sync file and directory. The block exists once its row is in the catalogue."""
+        self._write_pending()
         self._writer.close()
         seal = self._file.finish()
         return BlockRow(
@@ -137,6 +141,15 @@ class TierWriter:
         """Give up: nothing of the file stays."""
         self._writer.is_open = False  # its footer would only be written to a file that goes
         self._file.discard()
+
+    def _write_pending(self) -> None:
+        import pyarrow as pa
+
+        if self._pending:
+            table = pa.Table.from_batches(self._pending)
+            rows_max = len(table) if len(table) < 2 * GROUP_ROWS else GROUP_ROWS
+            self._writer.write_table(table, row_group_size=rows_max)
+            self._pending.clear()
 
     def _type(self, name: str) -> "pa.DataType":
         return self._schema.field(name).type
