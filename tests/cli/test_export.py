@@ -8,6 +8,8 @@ from pyarrow import parquet
 from typer.testing import CliRunner
 
 from nissa.cli.main import app
+from nissa.store.catalogue import Catalogue
+from nissa.store.quarantine import put_aside, rename_damaged
 
 RUNNER = CliRunner()
 NOW_MS = 1_732_190_000_000
@@ -63,3 +65,18 @@ def test_a_mistyped_directory_is_not_an_empty_one(tmp_path: Path) -> None:
     result = RUNNER.invoke(app, ["export", str(tmp_path / "absent")])
     assert result.exit_code == 2
     assert "no such file or directory" in result.stderr
+
+
+def test_what_is_in_quarantine_is_told(directory: Path, tmp_path: Path) -> None:
+    """All the rest is written, the missing block is named on standard error, and the exit code says so."""
+    catalogue = Catalogue.open(directory)
+    block = catalogue.blocks("raw")[0]
+    rename_damaged(directory, [put_aside(catalogue, block, "hit", 9)])
+    catalogue.close()
+    output = tmp_path / "out.csv"
+    result = RUNNER.invoke(app, ["export", str(directory), "--format", "csv", "--output", str(output)])
+    assert result.exit_code == 1
+    assert "2 rows of" in result.stderr
+    assert len(output.read_text().splitlines()) == 2  # the head line, and the sample in the journal
+    result = RUNNER.invoke(app, ["export", str(directory), "--end", "1000", "--output", str(output)])
+    assert result.exit_code == 0, result.stderr

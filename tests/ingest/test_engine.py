@@ -1,10 +1,12 @@
 """The engine on a real directory: what was acknowledged is there, once, whoever stops it, whenever."""
 
+import os
 import random
 import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,7 +16,7 @@ from nissa.model.errors import DirectoryLocked, Malformed, Unavailable, Unsuppor
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.model.intake import Outcome
 from nissa.model.receipt import Receipt
-from nissa.model.units import HOUR_MS, MINUTE_MS
+from nissa.model.units import HOUR_MS, KIB, MINUTE_MS
 from oracle.engine import NOW_MS, ONE, Rig, Sample, body_of, config_of, wait_until
 
 TWO = 0x4000_0000_0000_0000
@@ -277,3 +279,24 @@ def test_status_names_who_is_over_the_limit(rig: Rig) -> None:
         rig.send([(name, NOW_MS + 1, ONE) for name in names])
     expected = [{"name": "y", "refused": 3}, {"name": "x", "refused": 1}]
     assert rig.engine.status()["series"]["top_offenders"] == expected
+
+
+def test_low_space_trims_the_journal_before_ingestion_closes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under twice the floor the head is sealed for the journal's sake and nothing is merged; frames are still taken."""
+    space = SimpleNamespace(f_bavail=9_000, f_frsize=1)
+    monkeypatch.setattr(os, "statvfs", lambda _: space)
+    rig = Rig(tmp_path / "data", config_of(storage={"free_bytes_min": 1_000, "segment_bytes": 4 * KIB}))
+    try:
+        for turn in range(100):
+            rig.keep([(f"m{at}", NOW_MS + turn, ONE) for at in range(3)])
+        assert rig.engine.status()["seal"]["count"] == 0
+        space.f_bavail = 1_500
+        wait_until(lambda: rig.engine.status()["upkeep"]["space_low"])
+        wait_until(lambda: rig.engine.status()["journal"]["segments"] <= 2)
+        assert rig.engine.status()["mode"] == "ready"
+        rig.keep([("later", NOW_MS, ONE)])
+        space.f_bavail = 9_000
+        wait_until(lambda: not rig.engine.status()["upkeep"]["space_low"])
+        rig.check()
+    finally:
+        rig.engine.close()

@@ -3,6 +3,7 @@
 import random
 from pathlib import Path
 
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 from store.test_read import random_samples
@@ -54,6 +55,19 @@ def test_the_oldest_of_the_lowest_full_level_are_next(tmp_path: Path) -> None:
     assert [block.id for block in plan] == [6, 7, 8]
     assert plan_compaction([row(n, LEVEL_MAX) for n in range(9)], 3) == ()
     assert plan_compaction([row(n, 0, "events") for n in range(9)], 3) == ()
+
+
+def test_blocks_that_would_span_too_much_are_passed_by(tmp_path: Path) -> None:
+    """The next ones that fit are merged; blocks that are wide already may be merged into one twice as wide."""
+
+    def spans(*pairs: tuple[int, int]) -> list[BlockRow]:
+        return [msgspec.structs.replace(row(n, 0), min_ms=low, max_ms=high) for n, (low, high) in enumerate(pairs)]
+
+    narrow = spans((0, 1), (50, 51), (52, 53), (54, 55))
+    assert [block.id for block in plan_compaction(narrow, 3, 10)] == [1, 2, 3]
+    assert plan_compaction(narrow, 3, 4) == ()
+    assert [block.id for block in plan_compaction(narrow, 3)] == [0, 1, 2]
+    assert len(plan_compaction(spans((0, 60), (5, 65), (10, 70)), 3, 10)) == 3
 
 
 def test_a_damaged_block_stops_the_merge_and_nothing_is_lost(tmp_path: Path) -> None:

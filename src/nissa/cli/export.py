@@ -1,12 +1,13 @@
 """nissa export: samples out of a directory, in a form that other tools read."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import typer
 
-from nissa.cli.fault import existing, run_command
+from nissa.cli.fault import OUTSIDE, existing, run_command
 
 EVERYTHING = '{__name__=~".+"}'
 
@@ -36,6 +37,8 @@ def export(
     {"metric":{...},"timestamps":[ms,...],"values":[...]}; NaN is null, a staleness marker is "StaleNaN".
     With --resolution they hold windows: {"metric":{...},"resolution":"5m","timestamps":[starts],"count":[...],...}
 
+    Blocks in quarantine are named on standard error, and the exit code is 1; all the rest is written.
+
     \b
     Examples:
       nissa export                                                   everything in ./nissa-data
@@ -58,18 +61,37 @@ def _export(
     output: Path | None,
 ) -> None:
     import nissa  # loads numpy and the reader, which --help does without
+    from nissa.model.errors import Damaged
     from nissa.query.resolution import read_wanted
+    from nissa.store.quarantine import Quarantined
 
     wanted = read_wanted(*windows)
+    missing: set[str] = set()
+
+    def note(damage: Damaged) -> None:
+        """What is in quarantine is left out and told; damage that is met on the way ends the export."""
+        if not isinstance(damage, Quarantined):
+            raise damage
+        missing.add(str(damage))
+
     with nissa.open(existing(directory)) as reader:
-        if output is None:
-            reader.export(sys.stdout.buffer, match, *span, form=form, wanted=wanted)
-            sys.stdout.buffer.flush()
-            return
-        unfinished = output.with_name(output.name + ".unfinished")
-        try:
-            with unfinished.open("wb") as file:
-                reader.export(file, match, *span, form=form, wanted=wanted)
-            unfinished.replace(output)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        _write(lambda file: reader.export(file, match, *span, form=form, wanted=wanted, on_damage=note), output)
+    for what in sorted(missing):
+        print(f"nissa export: {what}", file=sys.stderr)
+    if missing:
+        sys.exit(OUTSIDE)
+
+
+def _write(write: Callable[[IO[bytes]], object], output: Path | None) -> None:
+    """Into ``output``, which appears when it is complete, or to standard output."""
+    if output is None:
+        write(sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+        return
+    unfinished = output.with_name(output.name + ".unfinished")
+    try:
+        with unfinished.open("wb") as file:
+            write(file)
+        unfinished.replace(output)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -31,6 +31,7 @@ from nissa.rollup.read import Question, Touched, compute_windows, fold_samples, 
 from nissa.rollup.windows import ceil_ms, floor_ms, take_windows
 from nissa.store.catalogue import NEVER_MS, BlockRow, Catalogue, TierRow
 from nissa.store.names import RAW_KIND, locate
+from nissa.store.quarantine import QuarantineRow
 from nissa.store.read import Snapshot
 from nissa.store.tier_blocks import TierWriter, write_windows
 
@@ -44,11 +45,15 @@ log = structlog.get_logger()
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """What the ladder is written of. blocks: all of the frames up to lsn, which hold all received before until_ms."""
+    """What the ladder is written of. blocks: all of the frames up to lsn, which hold all received before until_ms.
+
+    missing: what is in quarantine; windows over it are not written again.
+    """
 
     blocks: tuple[BlockRow, ...]
     lsn: int
     until_ms: int
+    missing: tuple[QuarantineRow, ...] = ()
 
 
 class Ladder:
@@ -112,7 +117,7 @@ class Ladder:
 
     def _write_late(self, moment: Moment, between: Callable[[], None]) -> tuple[BlockRow, ...]:
         """Windows again whose samples came after they were written; returns the blocks there are then."""
-        snapshot = Snapshot(self._directory, moment.blocks, (), self.rows)
+        snapshot = Snapshot(self._directory, moment.blocks, (), self.rows, moment.missing)
         added: list[BlockRow] = []
         counts: dict[str, int] = {}
         try:

@@ -76,6 +76,7 @@ class Sealer:
         self._catalogue = catalogue
         self._journal = journal
         self._fan_in = config.storage.compaction_fan_in
+        self._span_ms = config.ladder.raw_retention_ms // 2
         self._clock = clock
         self._call = call
         self._view_lock = threading.Lock()  # blocks, generation and head change together, or rows were seen twice
@@ -178,7 +179,7 @@ class Sealer:
         view = self.view(current)
         newest_first = [head.events_snapshot() for head in reversed(view.heads)]  # as in ``snapshot``
         heads = tuple(events for part in reversed(newest_first) for events in part)
-        return EventSnapshot(self.directory, view.blocks, heads)
+        return EventSnapshot(self.directory, view.blocks, heads, view.missing)
 
     def block_summary(self) -> dict[str, Any]:
         """Counts for ``/api/status``."""
@@ -290,7 +291,8 @@ class Sealer:
 
     def _write_ladder(self) -> None:
         """Bring the tiers up to what is in blocks. What fails is tried again after the next seal."""
-        moment = Moment(self._writer.blocks, self._writer.checkpoint_lsn, self._begun_ms)
+        missing = () if self._upkeep is None else self._upkeep.quarantine
+        moment = Moment(self._writer.blocks, self._writer.checkpoint_lsn, self._begun_ms, missing)
         try:
             self._ladder.advance(moment, self._between)
             self.ladder_error = None
@@ -337,7 +339,8 @@ class Sealer:
         """
         if self._upkeep is not None and self._upkeep.is_low:
             return ()
-        return plan_compaction([block for block in self._blocks if block.id not in self._damaged], self._fan_in)
+        sound = [block for block in self._blocks if block.id not in self._damaged]
+        return plan_compaction(sound, self._fan_in, self._span_ms)
 
     def _between(self) -> None:
         """Called all along a merge: seals the head that waits. Raises Unavailable to end the merge."""

@@ -32,6 +32,7 @@ from nissa.store.scrub import ScrubbedFile, next_turn, note_turn, read_back, rea
 RETAIN_INTERVAL_MS = MINUTE_MS
 LOW_INTERVAL_MS = 10 * SECOND_MS  # between two tries to make space
 LOW_FACTOR = 2  # of storage.free_bytes_min
+SUSPECTS_MAX = 1_000
 DOUBT_LOG_MS = 10 * MINUTE_MS
 
 Steady = Callable[[], tuple[str, int]]
@@ -233,9 +234,10 @@ class Upkeep:
     # ---- on any thread ----
 
     def suspect(self, path: str) -> None:
-        """Somebody met damage in a file, told by its path relative to the directory: it is read back next."""
-        if path not in self._suspects:
-            self._suspects += (path,)
+        """Somebody met damage in a file, told by its path, also relative to the directory: it is read back next."""
+        known = path.removeprefix(f"{self._directory}/")
+        if known not in self._suspects and len(self._suspects) < SUSPECTS_MAX:
+            self._suspects += (known,)
 
     def confirm_clock(self) -> None:
         """Somebody who knows says that the wall clock is right: believed at the next step."""

@@ -71,6 +71,8 @@ class ExportStream(Response):
 
         def note(damage: Damaged) -> None:
             (missing if isinstance(damage, Quarantined) else damages).append(damage)
+            if mission.keeper is not None:
+                mission.keeper.suspect(damage.path)
 
         chunks = await mission.exports.run(lambda: self._chunks(parameters, form, zipped, deadline, note))
         gone = asyncio.create_task(_disconnected(receive))

@@ -39,6 +39,9 @@ class Keeper(Protocol):
     def remove_pin(self, number: int) -> None:
         """Remove a pin. Raises: BadQuery where there is none."""
 
+    def suspect(self, path: str) -> None:
+        """A reader met damage in this file."""
+
     def confirm_clock(self) -> None:
         """The wall clock is right."""
 

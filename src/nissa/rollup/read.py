@@ -27,6 +27,7 @@ from nissa.rollup.windows import floor_ms, windows_touched
 from nissa.store.blocks import SeriesChoice, choose_series, read_block
 from nissa.store.catalogue import BlockRow, TierRow
 from nissa.store.names import RAW_KIND
+from nissa.store.quarantine import missing_from
 from nissa.store.read import Snapshot, stream_parts
 from nissa.store.tier_blocks import OpenTierBlock
 
@@ -138,6 +139,8 @@ def _block_runs(snapshot: Snapshot, row: TierRow, asked: Question) -> list[Itera
     """What is written, older blocks first."""
     choice = None if asked.series is None else choose_series(asked.series)
     runs = []
+    for missing in missing_from(snapshot.missing, snapshot.directory, row.tier.name, asked.start_ms, asked.end_ms):
+        _tell(asked, missing)
     for block in sorted(snapshot.blocks, key=lambda one: one.id):
         if block.kind != row.tier.name or block.max_ms < asked.start_ms or block.min_ms >= asked.end_ms:
             continue

@@ -81,7 +81,8 @@ class DirectoryView:
 
     def event_snapshot(self) -> EventSnapshot:
         """The same of events."""
-        return EventSnapshot(self._directory, self._blocks, tuple(self._pipeline.head.events_snapshot()))
+        heads = tuple(self._pipeline.head.events_snapshot())
+        return EventSnapshot(self._directory, self._blocks, heads, self._quarantine)
 
     def accounting(self) -> Tallies:
         """The balance at that moment. Raises: FileGone where blocks were merged since; ``refresh`` then."""

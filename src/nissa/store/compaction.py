@@ -3,6 +3,9 @@
     level 0   ▪ ▪ ▪ ▪ ▪ ▪ ▪ ▪  ──►  level 1   ■        once 8 lie at a level, its 8 oldest are merged
                                                  ■ ■ ■ ■ ■ ■ ■ ■  ──►  level 2   █
 
+Blocks go whole when they are over, so none is made that spans much more time than ``span_ms``, or than those it is made
+of do already: one of 17 hours would keep samples for a day that are wanted for six hours.
+
 A sample is rewritten once per level. Rows of equal series and time are resolved by the rule of ``_fast/sample.pxd``,
 so what a reader sees does not change. A crash changes nothing either: the new file is synced, then one transaction
 puts it in the place of the old ones, then those are deleted; a file that lost its row, or never had one, is garbage
@@ -24,12 +27,18 @@ LEVEL_MAX = 3  # sealed every 2 min and merged by 8: a block of level 3 spans 17
 START_MS, END_MS = -(2**63), 2**63 - 1
 
 
-def plan_compaction(blocks: Sequence[BlockRow], fan_in: int) -> tuple[BlockRow, ...]:
-    """The blocks to merge next: the ``fan_in`` oldest of the lowest level that has as many; none where no level has."""
+def plan_compaction(blocks: Sequence[BlockRow], fan_in: int, span_ms: int = END_MS) -> tuple[BlockRow, ...]:
+    """The blocks to merge next: the ``fan_in`` oldest of the lowest level that has as many; none where no level has.
+
+    Those that would span more than ``span_ms`` together, and more than twice what one of them spans, are passed by.
+    """
     for level in range(LEVEL_MAX):
         there = sorted((one for one in blocks if one.kind == RAW_KIND and one.level == level), key=lambda one: one.id)
-        if len(there) >= fan_in:
-            return tuple(there[:fan_in])
+        for first in range(len(there) - fan_in + 1):
+            chosen = there[first : first + fan_in]
+            widest_ms = max(one.max_ms - one.min_ms for one in chosen)
+            if max(one.max_ms for one in chosen) - min(one.min_ms for one in chosen) <= max(span_ms, 2 * widest_ms):
+                return tuple(chosen)
     return ()
 
 
