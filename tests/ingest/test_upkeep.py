@@ -52,12 +52,18 @@ class House:
 
     def open(self) -> Upkeep:
         """A process that starts."""
-        hands = Hands(lambda: tuple(self.blocks), self._forget, lambda: self.head_ms, self._between, lambda _: None)
+        hands = Hands(
+            lambda: tuple(self.blocks), self._forget, self._replace, lambda: self.head_ms, self._between, lambda _: None
+        )
         catalogue, path = self.directory.catalogue, self.directory.path
         return Upkeep(path, catalogue, self.config, lambda: self.wall_ms, lambda: (self.boot, self.steady_ms), hands)
 
     def _forget(self, gone: Sequence[BlockRow]) -> None:
         self.blocks = [block for block in self.blocks if block not in gone]
+
+    def _replace(self, old: tuple[BlockRow, ...], new: BlockRow) -> None:
+        self._forget(old)
+        self.blocks.append(new)
 
     def _between(self) -> None:
         self.pieces += 1
@@ -230,6 +236,28 @@ def test_a_damaged_block_is_put_aside(tmp_path: Path) -> None:
         assert (row.path, row.rows) == (hit.path, 2)
         assert one.facts()["quarantine"]["rows"] == 2
     assert read_quarantine(house.directory.catalogue) == [row]
+
+
+def test_damage_costs_what_it_hit(tmp_path: Path) -> None:
+    """Of a block with many row groups the sound ones are served on, with the block's age; the rest is counted lost."""
+    house = House(tmp_path, [], config_of())
+    rows = [(series, NOW_MS - HOUR_MS + at, 0) for series in range(3) for at in range(100_000)]
+    hit = house.directory.seal(rows).blocks[0]
+    house.blocks = [hit]
+    path = tmp_path / hit.path
+    data = bytearray(path.read_bytes())
+    data[9] ^= 1
+    path.write_bytes(data)
+    house.upkeep.suspect(hit.path)
+    house.upkeep.step()
+    (saved,) = house.blocks
+    assert house.directory.catalogue.blocks() == [saved]
+    (lost,) = house.upkeep.quarantine
+    assert 0 < lost.rows < 200_000
+    assert saved.rows == hit.rows - lost.rows
+    assert (saved.created_ms, saved.first_lsn, saved.last_lsn) == (hit.created_ms, hit.first_lsn, hit.last_lsn)
+    assert set(house.directory.export()) < set(rows)
+    assert path.with_name(path.name + ".damaged").read_bytes() == data
 
 
 def test_damage_that_is_read_once_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -184,8 +184,8 @@ class BadDisk:
 
 def copied_at_once(path: Path, copy: Path) -> bool:
     """Copy a directory; False where it changed meanwhile, for then no moment looked like the copy."""
-    before = stamps(path)
     try:
+        before = stamps(path)
         shutil.copytree(path, copy)
         if before == stamps(path):
             return True

@@ -223,7 +223,9 @@ class Sealer:
             ranges = [head.range_ms() for head in self.view(current).heads]
             return min((found[0] for found in ranges if found is not None), default=None)
 
-        return Hands(lambda: self._writer.blocks, self._forget, oldest_head_ms, self._between, self._pause)
+        return Hands(
+            lambda: self._writer.blocks, self._forget, self._replace, oldest_head_ms, self._between, self._pause
+        )
 
     def _forget(self, gone: Sequence[BlockRow]) -> None:
         """The catalogue has these blocks no more; their files are still there."""
@@ -303,9 +305,11 @@ class Sealer:
             self.ladder_failures += 1
             self.ladder_error = f"{type(error).__name__}: {error}"
 
-    def _publish(self, added: Sequence[BlockRow], rows: tuple[TierRow, ...]) -> None:
-        """The catalogue has these blocks of windows, and the ladder as it stands with them."""
-        self._writer.blocks = tuple(sorted([*self._writer.blocks, *added], key=_id_of))
+    def _publish(self, added: Sequence[BlockRow], gone: Sequence[BlockRow], rows: tuple[TierRow, ...]) -> None:
+        """The catalogue has these blocks of windows and not those, and the ladder as it stands with them."""
+        dropped = {block.id for block in gone}
+        kept = [block for block in self._writer.blocks if block.id not in dropped]
+        self._writer.blocks = tuple(sorted([*kept, *added], key=_id_of))
         with self._view_lock:
             self._blocks, self._tiers = self._writer.blocks, rows
 

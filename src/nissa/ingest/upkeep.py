@@ -27,6 +27,7 @@ from nissa.store.names import BLOCKS, locate
 from nissa.store.pins import Pin, add_pin, drop_unpinned, read_pins, remove_pin
 from nissa.store.quarantine import QuarantineRow, put_aside, read_quarantine, rename_damaged
 from nissa.store.retention import Rules, blocks_over, horizons, oldest_unfolded
+from nissa.store.salvage import save_sound_rows
 from nissa.store.scrub import ScrubbedFile, next_turn, note_turn, read_back, read_turns
 
 RETAIN_INTERVAL_MS = MINUTE_MS
@@ -51,12 +52,14 @@ class Dropped(msgspec.Struct):
 class Hands(msgspec.Struct, frozen=True):
     """What the upkeep needs of the sealer.
 
-    blocks: those there are now. forget: show them no more. oldest_head_ms: time of the oldest sample in no block.
-    between: seals the head that waits; raises Unavailable to end the work. pause: waits so many seconds at most.
+    blocks: those there are now. forget: show them no more. replace: show another one for them. oldest_head_ms: time of
+    the oldest sample in no block. between: seals the head that waits; raises Unavailable to end the work. pause: waits
+    so many seconds at most.
     """
 
     blocks: Callable[[], tuple[BlockRow, ...]]
     forget: Callable[[Sequence[BlockRow]], None]
+    replace: Callable[[tuple[BlockRow, ...], BlockRow], None]
     oldest_head_ms: Callable[[], int | None]
     between: Callable[[], None]
     pause: Callable[[float], None]
@@ -216,18 +219,22 @@ class Upkeep:
         if file.path not in self._suspects:
             self._suspects += (file.path,)
             return
-        self._suspects = tuple(path for path in self._suspects if path != file.path)
         log.error("a file is damaged", path=file.path, damage=damage)
         if isinstance(file, BlockRow):
             self._put_aside(file, damage, now_ms)
         else:  # its series are in memory still, and nothing can be read without it: it stays where it is
             self.damaged_segments[file.path] = damage
             self._turns[file.path] = now_ms
+        self._suspects = tuple(path for path in self._suspects if path != file.path)
 
     def _put_aside(self, block: BlockRow, damage: str, now_ms: int) -> None:
-        row = put_aside(self._catalogue, block, damage, now_ms)
+        saved = save_sound_rows(self._directory, self._catalogue, block, self._hands.between)
+        row = put_aside(self._catalogue, block, damage, now_ms, saved)
         self.quarantine += (row,)  # before it is forgotten: readers hear of it once too often rather than never
-        self._hands.forget((block,))
+        if saved is None:
+            self._hands.forget((block,))
+        else:
+            self._hands.replace((block,), saved)
         self._turns.pop(block.path, None)
         rename_damaged(self._directory, (row,))
 

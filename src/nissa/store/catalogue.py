@@ -171,8 +171,8 @@ class Catalogue:
         """Add a seal, whole or not at all."""
         point = seal.checkpoint
         with self.transaction() as db:
-            _insert(db, "block", seal.blocks)
-            _insert(db, "series_segment", () if seal.segment is None else (seal.segment,))
+            insert_rows(db, "block", seal.blocks)
+            insert_rows(db, "series_segment", () if seal.segment is None else (seal.segment,))
             db.execute(
                 "REPLACE INTO checkpoint (one, lsn, series_count, tallies, seen_minutes) VALUES (1, ?, ?, ?, ?)",
                 (point.lsn, point.series_count, msgspec.json.encode(point.tallies).decode(), point.seen_minutes),
@@ -186,7 +186,7 @@ class Catalogue:
         """Put merged blocks in the place of others. The old files may be deleted afterwards."""
         with self.transaction() as db:
             remove_rows(db, old)
-            _insert(db, "block", new)
+            insert_rows(db, "block", new)
 
     def commit_tiers(
         self, rows: Sequence[TierRow], added: Sequence[BlockRow] = (), gone: Sequence[BlockRow] = ()
@@ -194,7 +194,7 @@ class Catalogue:
         """Put the ladder's rows in the place of those there are, and blocks of windows with them."""
         with self.transaction() as db:
             remove_rows(db, gone)
-            _insert(db, "block", added)
+            insert_rows(db, "block", added)
             db.execute("UPDATE tier SET place = NULL")
             for place, row in enumerate(rows):
                 tier = row.tier
@@ -373,7 +373,8 @@ def remove_rows(db: sqlite3.Connection, blocks: Sequence[BlockRow]) -> None:
             raise Unavailable(f"block {block.path} was replaced by somebody else")
 
 
-def _insert(db: sqlite3.Connection, table: str, rows: Sequence[msgspec.Struct]) -> None:
+def insert_rows(db: sqlite3.Connection, table: str, rows: Sequence[msgspec.Struct]) -> None:
+    """Add rows whose fields are the columns of a table."""
     for row in rows:
         names = row.__struct_fields__
         marks = ", ".join("?" * len(names))

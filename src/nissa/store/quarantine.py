@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from nissa.model.errors import Damaged
-from nissa.store.catalogue import BlockRow, Catalogue, remove_rows
+from nissa.store.catalogue import BlockRow, Catalogue, insert_rows, remove_rows
 from nissa.store.checked_file import sync_directory
 from nissa.store.names import BLOCKS, locate
 
@@ -50,12 +50,17 @@ def read_quarantine(catalogue: Catalogue) -> list[QuarantineRow]:
     return [QuarantineRow(*row) for row in rows]
 
 
-def put_aside(catalogue: Catalogue, block: BlockRow, damage: str, now_ms: int) -> QuarantineRow:
-    """Move a block's row to the quarantine. ``rename_damaged`` moves the file afterwards."""
+def put_aside(
+    catalogue: Catalogue, block: BlockRow, damage: str, now_ms: int, saved: BlockRow | None = None
+) -> QuarantineRow:
+    """Move a block's row to the quarantine. ``rename_damaged`` moves the file afterwards.
+
+    saved: what of it is sound (``salvage.py``), in its place from now on; ``rows`` are then those that are lost.
+    """
     row = QuarantineRow(
         block.path,
         block.kind,
-        block.rows,
+        block.rows - (0 if saved is None else saved.rows),
         block.min_ms,
         block.max_ms,
         block.series_min,
@@ -69,6 +74,7 @@ def put_aside(catalogue: Catalogue, block: BlockRow, damage: str, now_ms: int) -
     marks = ", ".join("?" * len(names))
     with catalogue.transaction() as db:
         remove_rows(db, (block,))
+        insert_rows(db, "block", () if saved is None else (saved,))
         values = msgspec.structs.astuple(row)
         db.execute(f"INSERT INTO quarantine ({', '.join(names)}) VALUES ({marks})", values)  # noqa: S608 -- as above
     return row

@@ -1,0 +1,49 @@
+"""Salvage: sound row groups of a damaged block come into a new one; nothing is made of what has none."""
+
+from pathlib import Path
+
+import pytest
+
+from nissa.model.errors import Unavailable
+from nissa.store.names import own_files
+from nissa.store.salvage import save_sound_rows
+from oracle.directory import Directory
+
+ROWS = [(series, at, 0) for series in range(3) for at in range(100_000)]
+
+
+def nothing() -> None:
+    """Nobody waits."""
+
+
+def test_nothing_is_made_of_what_cannot_be_opened(tmp_path: Path) -> None:
+    """A damaged footer, another size, a file that is gone, and a block all of whose rows are hit."""
+    directory = Directory(tmp_path)
+    block = directory.seal(ROWS[:10]).blocks[0]
+    path = tmp_path / block.path
+    sound = path.read_bytes()
+    for data in (sound[:-9] + b"?" + sound[-8:], sound[:-1], b"??" + sound[2:]):
+        path.write_bytes(data)
+        assert save_sound_rows(tmp_path, directory.catalogue, block, nothing) is None
+    path.unlink()
+    assert save_sound_rows(tmp_path, directory.catalogue, block, nothing) is None
+    assert own_files(tmp_path) == []
+
+
+def test_an_end_in_the_midst_leaves_no_file(tmp_path: Path) -> None:
+    """What is raised between row groups comes out; the damaged block is as it was."""
+    directory = Directory(tmp_path)
+    block = directory.seal(ROWS).blocks[0]
+    with (tmp_path / block.path).open("r+b") as file:
+        file.seek(9)
+        file.write(b"?")
+
+    def close() -> None:
+        raise Unavailable("closing")
+
+    with pytest.raises(Unavailable):
+        save_sound_rows(tmp_path, directory.catalogue, block, close)
+    assert own_files(tmp_path) == [block.path]
+    saved = save_sound_rows(tmp_path, directory.catalogue, block, nothing)
+    assert saved is not None
+    assert 100_000 < saved.rows < 300_000
