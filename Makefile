@@ -3,6 +3,7 @@
 #   make run       set up, build, start nissa-ingest on ./nissa-data
 #   make test      house rules; the suite on the release, checked and sanitize builds; sdist; the suite on the wheel
 #   make quick     house rules and the suite on the release build only
+#   make torture   kills, power cuts, failing calls, flipped bits: the full amounts of docs/reliability.md, for hours; root
 #   make bench     benchmarks against the saved baseline, then head to head with the peers
 #   make format    let ruff rewrite what it can
 #   make clean     remove everything that is generated, but no data
@@ -25,7 +26,7 @@ PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Tests start the daemon some hundred times: without its bytecode every start would compile it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test quick setup house suite checked sanitize sdist wheel peers bench format clean
+.PHONY: run test quick setup house suite checked sanitize sdist wheel peers torture bench format clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/stamp-built
@@ -93,6 +94,10 @@ wheel: sdist
 	@$(STAGE) package/installed scripts/run-suite wheel $(PARALLEL) $(PYTEST)
 
 # --- the rest -----------------------------------------------------------------------------------------------------
+
+torture: $(VENV)/stamp-dev peers
+	NISSA_TORTURE=full NISSA_TORTURE_RECORD=build/torture.txt $(BIN)/pytest tests/torture -s $(PYTEST)
+	$(BIN)/python tests/torture/mutants.py
 
 bench: $(VENV)/stamp-dev peers
 	$(BIN)/python -m pytest bench --benchmark-only

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -36,12 +36,19 @@ SERIES_PER_REQUEST = 20
 class Daemon:
     """One ``nissa-ingest`` process."""
 
-    def __init__(self, directory: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        start: Callable[..., Any] = subprocess.Popen,
+    ) -> None:
+        """start: what makes a process of the command, as ``subprocess.Popen`` does."""
         self.directory = directory
         command = [sys.executable, "-m", "nissa.cli.ingest", "--data-dir", str(directory)]
         command += ["--ingest", "127.0.0.1:0", "--api", "127.0.0.1:0", *arguments]
         self.log = (directory.parent / f"{directory.name}.log").open("ab")  # closed with the process
-        self.process = subprocess.Popen(
+        self.process = start(
             command,
             stdout=subprocess.PIPE,
             stderr=self.log,
@@ -120,9 +127,14 @@ class Daemon:
 
 
 @contextlib.contextmanager
-def running(directory: Path, *arguments: str, environment: dict[str, str] | None = None) -> Iterator[Daemon]:
+def running(
+    directory: Path,
+    *arguments: str,
+    environment: dict[str, str] | None = None,
+    start: Callable[..., Any] = subprocess.Popen,
+) -> Iterator[Daemon]:
     """A daemon that is killed at the end, whatever happens."""
-    daemon = Daemon(directory, *arguments, environment=environment)
+    daemon = Daemon(directory, *arguments, environment=environment, start=start)
     try:
         yield daemon
     finally:
@@ -186,6 +198,10 @@ class Ledger:
             self._next += 1
             self.claimed.add(self._next)
             return self._next
+
+    def claim_from(self, claim: int) -> None:
+        """Ids from ``claim`` on."""
+        self._next = claim - 1
 
     def oblige(self, claim: int) -> None:
         """The daemon acknowledged ``claim``."""
@@ -290,3 +306,43 @@ class Senders:
         self._stop.set()
         for thread in self._threads:
             thread.join()
+
+
+# Small segments and early seals and merges, so that kills meet every kind of file being written.
+BUSY = {
+    "NISSA_STORAGE__SEAL_INTERVAL_MS": "400",
+    "NISSA_STORAGE__SEGMENT_BYTES": str(1 << 20),
+    "NISSA_INGEST__BODY_BYTES_MAX": str(1 << 19),
+    "NISSA_STORAGE__COMPACTION_FAN_IN": "3",
+}
+
+
+def kill_loop(
+    directory: Path,
+    ledger: Ledger,
+    draw: random.Random,
+    loops: int,
+    longest_s: float = 1.2,
+    start: Callable[..., Any] = subprocess.Popen,
+) -> list[float]:
+    """Start, send, SIGKILL after a random while, again and again; then the ledger decides.
+
+    Returns: the seconds that each start took, until ready.
+    """
+    starts_s = []
+    for _ in range(loops):
+        began_s = time.monotonic()
+        with running(directory, environment=BUSY, start=start) as daemon:
+            starts_s.append(time.monotonic() - began_s)
+            senders = Senders(daemon, ledger)
+            time.sleep(draw.uniform(min(0.1, longest_s / 6), longest_s))
+            daemon.kill()
+            senders.stop()
+    with running(directory, environment=BUSY, start=start) as daemon:
+        ledger.check(daemon.export())
+        residue = daemon.residue()
+        if any(residue.values()):
+            raise AssertionError(f"seed {ledger.seed}: unaccounted {residue}")
+        if daemon.stop() != 0:
+            raise AssertionError(f"seed {ledger.seed}: the daemon did not stop with 0")
+    return starts_s

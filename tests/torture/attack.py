@@ -1,0 +1,155 @@
+"""One attack after the other on a directory: a sender is started, something ends it, the next one must have it all.
+
+    start ──► recovered: the export is compared with the ledger ──► claim 1, done 1, claim 2 … ──► end ──► start …
+      └──────────────── or the end comes here already, while it recovers
+
+The ledger lives here. What ends a sender is given: a kill, or a power cut of the disk under it.
+"""
+
+import fcntl
+import os
+import random
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+from journeys.rig import Ledger, parse_export
+from torture.zygote import Zygote
+
+SENDER = Path(__file__).parent / "sender.py"
+RECOVERY_TIMEOUT_S = 120.0
+PATIENCE_S = 5.0  # with a sender that says nothing
+PIPE_BYTES = 4_096  # a sender that nobody hears waits
+LINES_MAX = 120  # two and more for each request
+End = Callable[[Any], None]  # given the process; it is dead and waited for afterwards
+
+
+class Score(msgspec.Struct):
+    """What has been counted. ends: processes ended from outside, in_recovery: those of them that were not ready yet."""
+
+    ends: int = 0
+    in_recovery: int = 0
+    checks: int = 0
+    acknowledged: int = 0
+    refused: int = 0
+    files: int = 0  # blocks and series segments written
+    recovery_s: list[float] = []
+
+    def __str__(self) -> str:
+        times = sorted(self.recovery_s) or [0.0]
+        return (
+            f"ended {self.ends} times, {self.in_recovery} of them while recovering; {self.checks} exports compared; "
+            f"{self.files} blocks and series files written; "
+            f"acknowledged {self.acknowledged} requests of 20 samples; lost 0, altered 0, invented 0; recovery p50 "
+            f"{times[len(times) // 2]:.2f} s, p99 {times[len(times) * 99 // 100]:.2f} s"
+        )
+
+
+class Attack:
+    """A directory under attack, and the ledger of what it owes."""
+
+    def __init__(self, zygote: Zygote, directory: Path, outside: Path, seed: int, score: Score) -> None:
+        """directory: what is attacked. outside: a directory that is not."""
+        self.directory = directory
+        self.ledger = Ledger(seed)
+        self.score = score
+        self._outside = outside
+        self._zygote = zygote
+        self._draw = random.Random(seed)
+
+    def once(self, end: End, *, in_recovery: bool) -> None:
+        """Start a sender and end it: after some lines of its sending, or while it recovers."""
+        export_file = self._outside / "export.jsonl"
+        export_file.unlink(missing_ok=True)
+        process = self._start(export_file)
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        try:
+            self._follow(process, end, export_file, in_recovery)
+        except BaseException:  # raised again; nobody may hold the disk that is attacked
+            kill(process)
+            raise
+        finally:
+            process.stdout.close()
+
+    def _follow(self, process: Any, end: End, export_file: Path, in_recovery: bool) -> None:
+        began_s = time.monotonic()
+        lines = Lines(process.stdout)
+        recovered = self._read(lines, self._draw.uniform(0.001, 0.06) if in_recovery else RECOVERY_TIMEOUT_S, True)
+        if recovered:
+            self.score.recovery_s.append(time.monotonic() - began_s)
+            self.score.checks += 1
+            self.ledger.check(parse_export(export_file.read_bytes()))
+            self._read(lines, PATIENCE_S, False, self._draw.randrange(LINES_MAX))
+            time.sleep(self._draw.uniform(0, 0.004))
+        elif not in_recovery:
+            raise AssertionError(f"seed {self.ledger.seed}: it did not recover; see {self._outside / 'sender.log'}")
+        self.score.ends += 1
+        self.score.in_recovery += not recovered
+        end(process)
+        self._read(lines, 10.0, False)
+
+    @property
+    def sealed(self) -> int:
+        """How many blocks have been named in this directory, merged ones included."""
+        numbers = [int(path.stem.rpartition("-")[2]) for path in (self.directory / "blocks").glob("raw-*")]
+        return max(numbers, default=0)
+
+    def _start(self, export_file: Path) -> Any:
+        ledger = self.ledger
+        numbers = (ledger.seed, ledger.base_ms, max(ledger.claimed, default=0) + 1)
+        command = [sys.executable, str(SENDER), str(self.directory), str(export_file), *map(str, numbers)]
+        with (self._outside / "sender.log").open("ab") as log:
+            return self._zygote.start(command, stdout=subprocess.PIPE, stderr=log, env=os.environ)
+
+    def _read(self, lines: "Lines", seconds: float, until_recovered: bool, lines_max: int = 2**31) -> bool:
+        """Take note of what is said, for ``seconds`` at most; True once it says that it has recovered."""
+        end_s = time.monotonic() + seconds
+        for _ in range(lines_max):
+            left_s = end_s - time.monotonic()
+            line = lines.next(left_s) if left_s > 0 else None
+            if line is None:
+                return False
+            word, _, rest = line.partition(" ")
+            if word == "recovered":
+                if rest:
+                    raise AssertionError(f"seed {self.ledger.seed}: unaccounted {rest}")
+                if until_recovered:
+                    return True
+            elif word == "claim":
+                self.ledger.claimed.add(int(rest))
+            elif word == "done":
+                self.ledger.oblige(int(rest))
+                self.score.acknowledged += 1
+            else:
+                self.score.refused += 1
+        return False
+
+
+class Lines:
+    """Whole lines of a pipe, with patience."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._fd = pipe.fileno()
+        self._read = b""
+
+    def next(self, patience_s: float) -> str | None:
+        """The next line; None where none comes in time, or none any more."""
+        while b"\n" not in self._read:
+            ready, _, _ = select.select([self._fd], [], [], max(patience_s, 0.0))
+            data = os.read(self._fd, 65_536) if ready else b""
+            if not data:
+                return None
+            self._read += data
+        line, _, self._read = self._read.partition(b"\n")
+        return line.decode()
+
+
+def kill(process: Any) -> None:
+    """SIGKILL."""
+    process.kill()
+    process.wait()

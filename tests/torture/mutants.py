@@ -1,0 +1,315 @@
+"""Faults planted on purpose, one at a time, to see whether the suite notices: a score of green runs means nothing else.
+
+    python tests/torture/mutants.py [NAME …]        all of them, or those whose names begin so
+
+Each is a small change of the source in a copy of this tree. The tests named beside it run on that copy; the first one
+that fails has caught it. Printed as a table: which were caught, by what, after how many seconds. Needs compiled modules
+in ``src`` (``make setup``).
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Final, NamedTuple
+
+TOP: Final = Path(__file__).parents[2]
+TIMEOUT_S: Final = 240
+COPIED: Final = ("src", "tests", "pyproject.toml", "docs", "proto", "README.md")
+JOURNAL: Final = ("tests/store/test_journal.py",)
+RECOVERY: Final = ("tests/store/test_recovery.py", "tests/store/test_segment.py")
+CALLS: Final = ("tests/torture/test_io_calls.py",)
+CUTS: Final = ("tests/torture/test_attacks.py", "-k", "power")
+KILLS: Final = ("tests/torture/test_attacks.py", "-k", "kills")
+FLIPS: Final = ("tests/torture/test_flips.py",)
+
+
+class Mutant(NamedTuple):
+    """One fault. path: below src/nissa. old, new: text that stands there once, and what stands there instead."""
+
+    name: str
+    path: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+MUTANTS: Final = (
+    Mutant("no fdatasync before the acknowledgement", "store/journal.py", "os.fdatasync(segment.fd)", "pass", JOURNAL),
+    Mutant(
+        "the same, by power cuts at calls of the whole engine",
+        "store/journal.py",
+        "os.fdatasync(segment.fd)",
+        "pass",
+        (*CALLS, "-k", "seed"),
+    ),
+    Mutant("the same, by power cuts of a loop device", "store/journal.py", "os.fdatasync(segment.fd)", "pass", CUTS),
+    Mutant(
+        "acknowledged before it is durable",
+        "ingest/commit.py",
+        "        try:\n            self._journal.commit()",
+        "        self._settle_all(group)\n        try:\n            self._journal.commit()",
+        ("tests/ingest/test_commit.py",),
+    ),
+    Mutant(
+        "no directory sync behind a new segment",
+        "store/journal.py",
+        "            if syncs:\n                self._sync_directory()",
+        "            if syncs:\n                pass",
+        JOURNAL,
+    ),
+    Mutant(
+        "an error of fdatasync ignored",
+        "store/journal.py",
+        "            os.fdatasync(segment.fd)",
+        "            with contextlib.suppress(OSError):\n                os.fdatasync(segment.fd)",
+        JOURNAL,
+    ),
+    Mutant(
+        "a failed file written and synced again",
+        "store/journal.py",
+        "            except OSError as error:\n                self._abandon()",
+        "            except OSError as error:",
+        JOURNAL,
+    ),
+    Mutant(
+        "a short write taken for a whole one",
+        "store/block_writer.py",
+        "        offset += written\n        data = data[written:]",
+        "        return",
+        ("tests/store/test_block_writer.py", *JOURNAL),
+    ),
+    Mutant(
+        "the same, by halving every write",
+        "store/block_writer.py",
+        "        offset += written\n        data = data[written:]",
+        "        return",
+        (*CALLS, "-k", "half"),
+    ),
+    Mutant(
+        "a frame's checksum not looked at",
+        "store/segment.py",
+        "if len(body) != length or extend(value(head[:_CHECKED_BYTES]), body) != crc:",
+        "if len(body) != length:",
+        FLIPS,
+    ),
+    Mutant(
+        "a frame's checksum over its header only",
+        "store/segment.py",
+        "    crc = extend(value(checked), body)\n",
+        "    crc = value(checked)\n",
+        FLIPS,
+    ),
+    Mutant(
+        "a frame of another segment taken",
+        "store/segment.py",
+        "if uuid is not None and fields[2] != uuid:",
+        "if False:",
+        RECOVERY,
+    ),
+    Mutant(
+        "a frame in the wrong place taken",
+        "store/recovery.py",
+        "    return frame.lsn == expected and (prev_crc is None or frame.prev_crc == prev_crc)",
+        "    return frame.lsn >= expected",
+        RECOVERY,
+    ),
+    Mutant(
+        "frames written again counted twice",
+        "store/recovery.py",
+        "            if frame.lsn > position:",
+        "            if True:",
+        (*RECOVERY, *JOURNAL),
+    ),
+    Mutant(
+        "void frames of a failed segment come back",
+        "store/recovery.py",
+        "        limit_lsn, again_lsn = min(limit_lsn, segment.header.after_lsn), segment.header.first_lsn",
+        "        again_lsn = segment.header.first_lsn",
+        JOURNAL,
+    ),
+    Mutant(
+        "a torn tail taken for rot",
+        "store/recovery.py",
+        "    witnessed = not segment.newest\n",
+        "    witnessed = True\n",
+        RECOVERY,
+    ),
+    Mutant(
+        "reading ends at the first damage",
+        "store/recovery.py",
+        "    resumed = _resume(file, segment, offset, expected)",
+        "    resumed = None",
+        RECOVERY,
+    ),
+    Mutant(
+        "a number of the journal used twice",
+        "store/recovery.py",
+        "segment.seen_lsn + 1, position + 1)",
+        "position + 1)",
+        (*RECOVERY, *JOURNAL),
+    ),
+    Mutant(
+        "the journal trimmed too far",
+        "store/journal.py",
+        "                if summary.last_lsn > lsn:",
+        "                if summary.last_lsn > lsn + 5:",
+        JOURNAL,
+    ),
+    Mutant(
+        "the journal trimmed before the checkpoint is durable",
+        "ingest/sealing.py",
+        "                self._writer.write(generation)\n",
+        "                self._journal.trim(generation.lsn)\n                self._writer.write(generation)\n",
+        KILLS,
+    ),
+    Mutant(
+        "a block not synced before the catalogue names it",
+        "store/checked_file.py",
+        "        os.fsync(self._fd)\n        self._close()\n",
+        "        self._close()\n",
+        CUTS,
+    ),
+    Mutant(
+        "the catalogue not synced",
+        "store/catalogue.py",
+        'db.execute("PRAGMA synchronous = FULL")',
+        'db.execute("PRAGMA synchronous = OFF")',
+        CUTS,
+    ),
+    Mutant(
+        "old blocks deleted before the catalogue names the merged one",
+        "store/compaction.py",
+        "    catalogue.replace_blocks(blocks, (merged,))\n",
+        "    for block in blocks:\n        locate(directory, block.path).unlink(missing_ok=True)\n"
+        "    catalogue.replace_blocks(blocks, (merged,))\n",
+        KILLS,
+    ),
+    Mutant(
+        "a page's checksum not looked at",
+        "store/checked_file.py",
+        "            if crc != expected:",
+        "            if False:",
+        FLIPS,
+    ),
+    Mutant(
+        "counters not part of the checkpoint",
+        "store/catalogue.py",
+        "msgspec.json.encode(point.tallies).decode()",
+        '"{}"',
+        ("tests/ingest/test_accounting.py",),
+    ),
+    Mutant(
+        "garbage that is none deleted at the start",
+        "store/catalogue.py",
+        "if is_own_path(path) and path not in known]",
+        "if is_own_path(path)]",
+        ("tests/store/test_catalogue.py",),
+    ),
+    Mutant(
+        "two processes on one directory",
+        "store/lock.py",
+        "fcntl.LOCK_EX | fcntl.LOCK_NB",
+        "fcntl.LOCK_SH | fcntl.LOCK_NB",
+        ("tests/store/test_lock.py",),
+    ),
+    Mutant(
+        "links followed in the journal",
+        "store/recovery.py",
+        "if not entry.is_file(follow_symlinks=False):",
+        "if not entry.is_file():",
+        RECOVERY,
+    ),
+    Mutant(
+        "what was refused becomes durable later",
+        "store/journal.py",
+        "            self._pending = []\n            self._settled_bytes = self._appended_bytes\n",
+        "            self._settled_bytes = self._appended_bytes\n",
+        ("tests/ingest/test_commit.py", "tests/store/test_journal.py", "tests/ingest/test_sealing.py"),
+    ),
+    Mutant(
+        "given up in the journal, not in the head",
+        "ingest/engine.py",
+        "        self._pipeline.give_up()\n",
+        "",
+        ("tests/ingest/test_commit.py",),
+    ),
+    Mutant(
+        "the declared size of a snappy body believed",
+        "codec/decompress.py",
+        "        if declared > self._bytes_max:",
+        "        if False:",
+        ("tests/codec/test_decompress.py",),
+    ),
+    Mutant(
+        "the window of acceptance a millisecond too wide",
+        "ingest/pipeline.py",
+        "now_ms - acceptance.past_ms, now_ms",
+        "now_ms - acceptance.past_ms - 1, now_ms",
+        ("tests/ingest/test_pipeline.py",),
+    ),
+    Mutant(
+        "a wall clock that jumps is believed at once",
+        "store/clock_guard.py",
+        "        if left_ms > 0:",
+        "        if False:",
+        ("tests/store/test_clock_guard.py",),
+    ),
+)
+
+
+def planted(mutant: Mutant, place: Path) -> None:
+    """Change the copy. Raises: ValueError where the text does not stand there exactly once."""
+    path = place / "src" / "nissa" / mutant.path
+    source = path.read_text()
+    if source.count(mutant.old) != 1:
+        raise ValueError(f"{mutant.name}: its text stands {source.count(mutant.old)} times in {mutant.path}")
+    path.write_text(source.replace(mutant.old, mutant.new))
+
+
+def caught_by(mutant: Mutant, place: Path) -> tuple[str, float]:
+    """The first test that failed on the mutant, or an empty string; and the seconds until it had."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "--basetemp", str(place / "work")]
+    environment = {**os.environ, "PYTHONPATH": str(place / "src")}
+    began_s = time.monotonic()
+    try:
+        done = subprocess.run(
+            [*command, *mutant.tests], cwd=place, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired:
+        return "", time.monotonic() - began_s
+    seconds = time.monotonic() - began_s
+    failed = re.search(r"^(?:FAILED|ERROR) \S+?::(\S+)", done.stdout, re.MULTILINE)
+    if failed:
+        return failed.group(1), seconds
+    if done.returncode not in (0, 5):
+        raise RuntimeError(f"{mutant.name}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return "", seconds
+
+
+def main(names: list[str]) -> int:
+    """Plant, run, print; 1 where one was missed."""
+    chosen = [one for one in MUTANTS if not names or any(one.name.startswith(name) for name in names)]
+    caught = 0
+    print("| planted fault | in | caught by | s |\n|---|---|---|---|", flush=True)
+    for mutant in chosen:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+            place = Path(temporary)
+            for name in COPIED:
+                source = TOP / name
+                (shutil.copytree if source.is_dir() else shutil.copy)(source, place / name)
+            planted(mutant, place)
+            test, seconds = caught_by(mutant, place)
+        caught += bool(test)
+        shown = f"`{test}`" if test else "**missed**"
+        print(f"| {mutant.name} | `{mutant.path}` | {shown} | {seconds:.0f} |", flush=True)
+    print(f"\ncaught {caught} of {len(chosen)}")
+    return int(caught < len(chosen))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

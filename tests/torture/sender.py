@@ -1,0 +1,87 @@
+"""What is killed: an engine that exports all it recovered, then takes claims as fast as it can until somebody stops it.
+
+    python sender.py DATA_DIR EXPORT_FILE SEED BASE_MS FIRST_CLAIM
+
+One line each on standard output, of which nobody needs to believe more than that it was written: ``recovered`` once the
+export is whole, ``claim N`` before a body is handed in, ``done N`` behind its receipt, ``refused N`` where it got none.
+"""
+
+import contextlib
+import os
+import sys
+import threading
+from pathlib import Path
+
+import nissa
+from nissa.config.tree import Config, Ingest, Storage
+from nissa.model.errors import NissaError
+from nissa.model.frame import Codec, Encoding
+from nissa.model.units import KIB
+from nissa.query.export import export
+from nissa.query.export_form import ExportForm
+from nissa.query.selector import read_selectors
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from journeys.rig import Ledger
+
+THREADS = 3
+WHOLE = (-(2**63), 2**63 - 1)
+# Small segments and early seals and merges, so that the end meets every kind of file being written.
+CONFIG = Config(
+    storage=Storage(
+        segment_bytes=64 * KIB,
+        seal_interval_ms=40,
+        seal_samples=400,
+        compaction_fan_in=3,
+        free_bytes_min=0,
+        journal_bytes_max=256 * KIB,
+    ),
+    ingest=Ingest(body_bytes_max=16 * KIB, decompressed_bytes_max=64 * KIB),
+)
+
+
+def tell(word: str, claim: int | str = "") -> None:
+    """One line, in one piece."""
+    os.write(1, f"{word} {claim}\n".encode())
+
+
+def send(engine: nissa.Engine, ledger: Ledger) -> None:
+    """Claims without end."""
+    while True:
+        claim = ledger.claim()
+        tell("claim", claim)
+        try:
+            engine.ingest(ledger.body(claim), Codec.REMOTE_WRITE_1, Encoding.SNAPPY)
+        except NissaError as error:
+            tell("refused", f"{claim} {type(error).__name__}")
+            threading.Event().wait(0.01)
+        else:
+            tell("done", claim)
+
+
+def export_all(engine: nissa.Engine, path: str) -> None:
+    """Everything the engine has, into a file that is outside of what is attacked."""
+    with Path(path).open("wb") as file:
+        file.writelines(export(engine, read_selectors('{job="ledger"}'), WHOLE, ExportForm.JSONL))
+
+
+def main(data_dir: str, export_file: str, seed: str, base_ms: str, first_claim: str) -> None:
+    """Recover, export, send."""
+    ledger = Ledger(int(seed))
+    ledger.base_ms = int(base_ms)
+    ledger.claim_from(int(first_claim))
+    engine = nissa.Engine(data_dir, CONFIG)
+    export_all(engine, export_file)
+    residue = {source.name: tally.residue for source, tally in engine.accounting().items() if tally.residue}
+    tell("recovered", str(residue) if residue else "")
+    threads = [threading.Thread(target=send, args=(engine, ledger), daemon=True) for _ in range(THREADS)]
+    with contextlib.suppress(KeyboardInterrupt):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

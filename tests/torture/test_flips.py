@@ -1,0 +1,173 @@
+"""D0-13: single bits flipped in every kind of file. Nothing altered is ever served; what is missing is told.
+
+journal     every bit of small journals: a frame comes back as it was, or not at all and counted
+blocks      bits of raw blocks and of the series table: the file is refused as damaged
+directory   bits of all files of a directory, the catalogue included, read as a whole from outside
+"""
+
+import io
+import os
+import random
+import shutil
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from journeys.rig import Ledger, parse_export
+from journeys.workload import ledger_of
+from journeys.workload import main as work
+from torture.amount import amount, told
+
+import nissa
+from nissa.model.columns import SampleBatch
+from nissa.model.durability import FSYNC
+from nissa.model.errors import Damaged, NissaError
+from nissa.model.frame import Codec, Encoding, Frame, Source
+from nissa.store.blocks import BlockWriter, read_block
+from nissa.store.journal import Journal
+from nissa.store.recovery import RecoveryReport, read_journal
+
+pytestmark = pytest.mark.slow
+
+ALWAYS = (-(2**63), 2**63 - 1)
+FRAMES = 4
+
+
+def flips(path: Path, bits: Iterator[int]) -> Iterator[int]:
+    """Each bit in turn, flipped on disk until the next one is asked for."""
+    data = path.read_bytes()
+    fd = os.open(path, os.O_RDWR)
+    try:
+        for bit in bits:
+            at = bit // 8
+            os.pwrite(fd, bytes([data[at] ^ 1 << bit % 8]), at)
+            yield bit
+            os.pwrite(fd, data[at : at + 1], at)
+    finally:
+        os.close(fd)
+
+
+def small_journal(directory: Path, rng: random.Random) -> dict[int, Frame]:
+    """Two segments, as a kill leaves the second; the frames by LSN."""
+    frames: dict[int, Frame] = {}
+    tail = None
+    for _ in range(2):
+        journal = Journal(directory, durability=FSYNC, segment_bytes=4_096, clock=lambda: 7, tail=tail)
+        for _ in range(FRAMES):
+            body = rng.randbytes(rng.randrange(1, 60))
+            frame = Frame(Codec.REMOTE_WRITE_1, Encoding.SNAPPY, Source.HTTP, rng.randrange(1 << 40), body)
+            frames[journal.append(frame, 0)] = frame
+            journal.commit()
+        journal.close()
+        report = RecoveryReport()
+        assert len(list(read_journal(directory, 0, report))) == len(frames)
+        tail = report.tail
+    return frames
+
+
+def fate(directory: Path, frames: dict[int, Frame], intact: int) -> str:
+    """What reading makes of the damage. Raises: AssertionError where a frame is served altered, or lost untold."""
+    report = RecoveryReport()
+    try:
+        found = {entry.lsn: entry.frame for entry in read_journal(directory, 0, report)}
+    except NissaError:
+        return "refused"
+    assert found.items() <= frames.items(), "a frame was altered or invented"
+    missing = len(frames) - len(found)
+    if not missing:
+        return "header" if report.damaged_headers else "harmless"
+    assert missing == 1, f"one bit cost {missing} frames"
+    assert report.rot_frames or report.torn_bytes != intact, "a frame is gone, and nothing is told"
+    return "rot" if report.rot_frames else "torn"
+
+
+@pytest.mark.timeout(0)
+def test_flipped_bits_of_a_journal(tmp_path: Path) -> None:
+    """Each costs one frame at most, which is told; no frame is served otherwise than it was written."""
+    wanted, seed = amount("NISSA_TORTURE_JOURNAL_FLIPS", quick=3_000, full=700_000), random.randrange(1 << 30)
+    rng = random.Random(seed)
+    print(f"seed {seed}")
+    fates: Counter[str] = Counter()
+    while fates.total() < wanted:
+        directory = tmp_path / str(fates.total())
+        frames = small_journal(directory, rng)
+        report = RecoveryReport()
+        list(read_journal(directory, 0, report))
+        for path in sorted(directory.glob("*.journal")):
+            for _ in flips(path, iter(range(8 * path.stat().st_size))):
+                fates[fate(directory, frames, report.torn_bytes)] += 1
+        shutil.rmtree(directory)
+    told("D0-13 journal", f"{fates.total()} bits flipped: {dict(fates)}; served altered 0, lost untold 0")
+
+
+@pytest.mark.timeout(0)
+def test_flipped_bits_of_blocks(tmp_path: Path) -> None:
+    """Every one is told as damage of that block before a single row of it is served."""
+    wanted, rng = (
+        amount("NISSA_TORTURE_BLOCK_FLIPS", quick=1_000, full=350_000),
+        random.Random(random.randrange(1 << 30)),
+    )
+    detected = 0
+    (tmp_path / "blocks").mkdir()
+    while detected < wanted:
+        rows = rng.randrange(1, 40)
+        series, ts_ms = np.arange(rows, dtype=np.uint32), np.full(rows, rng.randrange(1 << 40), np.int64)
+        writer = BlockWriter(tmp_path, detected + 1, level=0, created_ms=0)
+        writer.write(SampleBatch(series, ts_ms, np.frombuffer(rng.randbytes(8 * rows), np.float64)))
+        block = writer.finish(1, 1)
+        path = tmp_path / block.path
+        for _ in flips(path, iter(range(8 * path.stat().st_size))):
+            with pytest.raises(Damaged):
+                list(read_block(tmp_path, block, None, *ALWAYS))
+            detected += 1
+            if detected >= wanted:
+                break
+        path.unlink()
+    told("D0-13 blocks", f"{detected} bits flipped: {detected} detected, served altered 0")
+
+
+def outcome(directory: Path, ledger: Ledger, owed: set[tuple[object, int]]) -> str:
+    """What a reader makes of the directory."""
+    sink = io.BytesIO()
+    try:
+        with warnings.catch_warnings(), nissa.open(directory) as reader:
+            warnings.simplefilter("ignore")
+            reader.export(sink, '{job="ledger"}')
+    except NissaError:
+        return "refused"
+    except Exception as error:  # refused too, but not in the words of an operator
+        return f"refused with {type(error).__name__}"
+    try:
+        found = parse_export(sink.getvalue())
+        ledger.check(found)
+    except AssertionError:
+        return "altered"
+    there = {(labels, ts_ms) for labels, series in found.items() for ts_ms in series}
+    return "harmless" if there == owed else "less"
+
+
+@pytest.mark.timeout(0)
+def test_flipped_bits_of_a_whole_directory(tmp_path: Path) -> None:
+    """Bits of any file, catalogue and settings too: read from outside, nothing is served otherwise than it was sent."""
+    wanted, rng = amount("NISSA_TORTURE_DIRECTORY_FLIPS", quick=60, full=12_000), random.Random(11)
+    directory = tmp_path / "data"
+    work(str(directory), str(tmp_path / "notes"), "3")
+    ledger = ledger_of()
+    for line in (tmp_path / "notes").read_text().splitlines():
+        ledger.claimed.add(int(line.split()[1]))
+    owed: set[tuple[object, int]] = {
+        (labels, ts_ms) for claim in ledger.claimed for labels, ts_ms, _ in ledger.samples(claim)
+    }
+    assert outcome(directory, ledger, owed) == "harmless"
+    fates: Counter[str] = Counter()
+    files = [path for path in sorted(directory.rglob("*")) if path.is_file() and path.stat().st_size]
+    for path in files:
+        share = wanted // len(files)
+        for _ in flips(path, (rng.randrange(8 * path.stat().st_size) for _ in range(share))):
+            kind = path.parent.name if path.parent != directory else path.name
+            fates[f"{kind} {outcome(directory, ledger, owed)}"] += 1
+    told("D0-13 directory", f"{fates.total()} bits flipped: {dict(sorted(fates.items()))}")
+    assert not [name for name in fates if name.endswith("altered")], fates
