@@ -209,6 +209,29 @@ def test_late_samples_are_written_again(tmp_path: Path) -> None:
         rig.engine.close()
 
 
+def test_blocks_of_late_windows_are_merged(tmp_path: Path) -> None:
+    """However often samples come late, blocks stay few; readers and what is written say the same as ever."""
+    rig = ladder_rig(tmp_path)
+    try:
+        rig.keep([("a", START_MS + minute * MINUTE_MS, bits(minute)) for minute in range(120)])
+        rig.now_ms = START_MS + 3 * HOUR_MS
+        rig.keep([("a", rig.now_ms, bits(1))])
+        flush(rig)
+        for turn in range(24):
+            rig.keep([("b", START_MS + turn * MINUTE_MS + 7, bits(turn)), ("c", START_MS + HOUR_MS + turn, bits(turn))])
+            flush(rig)
+        kinds = [block.kind for block in rig.engine.snapshot().blocks]
+        assert max(kinds.count("1m"), kinds.count("5m")) <= 3 + 8
+        wait_until(lambda: len(list((rig.path / "blocks").iterdir())) == len(rig.engine.snapshot().blocks))
+        check_tiers(rig)
+        check_written(rig)
+        assert rig.engine.status()["ladder"]["tiers"]["1m"]["late_windows"] == 24 + 24
+        rig.crash()
+        check_tiers(rig)
+    finally:
+        rig.engine.close()
+
+
 def snapshot_outside(rig: Rig) -> Snapshot:
     """The directory as somebody else reads it."""
     read = read_directory(rig.path)

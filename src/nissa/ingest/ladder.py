@@ -25,6 +25,7 @@ from nissa.model.columns import SeriesColumn, TimeColumn
 from nissa.model.errors import Damaged
 from nissa.model.ladder import Tier, WindowBatch
 from nissa.model.units import DAY_MS, HOUR_MS
+from nissa.rollup.compaction import plan_merges, write_merged
 from nissa.rollup.fold import tiers_of_samples
 from nissa.rollup.merge import merge_windows
 from nissa.rollup.read import Question, Touched, compute_windows, fold_samples, late_windows, pieces_of
@@ -39,7 +40,7 @@ ALWAYS = (NEVER_MS, 2**63 - 1)
 SPAN_WINDOWS = 24  # of a tier made of windows, in one block
 SPAN_WINDOWS_LONG = 8  # of a tier of days or more
 
-Publish = Callable[[Sequence[BlockRow], tuple[TierRow, ...]], None]
+Publish = Callable[[Sequence[BlockRow], Sequence[BlockRow], tuple[TierRow, ...]], None]
 
 log = structlog.get_logger()
 
@@ -62,7 +63,7 @@ class Ladder:
     def __init__(
         self, directory: Path, catalogue: Catalogue, settings: Settings, clock: Callable[[], int], publish: Publish
     ) -> None:
-        """publish: told of blocks that exist from now on, and of the rows in force with them."""
+        """publish: told of blocks that exist from now on, of those that do not, and of the rows in force with them."""
         known = {row.tier.name: row for row in (*catalogue.tiers(unused=True), *catalogue.tiers())}
         tiers = settings.tiers
         self.rows = tuple(
@@ -79,6 +80,7 @@ class Ladder:
         self._until_ms = NEVER_MS
         self._late = dict.fromkeys((tier.name for tier in tiers), 0)
         self._windows = dict(self._late)
+        self._unreadable: set[int] = set()  # ids of blocks that a merge met damage in, or beside
         self.damages = 0
         self.done_lsn = 0  # of the frames up to here all is written that could be
 
@@ -93,6 +95,7 @@ class Ladder:
         blocks = self._write_late(moment, between)
         for first, end in self._groups():
             blocks = self._write_spans(moment, blocks, (first, end), between)
+        self._merge(blocks, between)
         if self.rows != self._noted:
             self._commit(self.rows, ())
         self.done_lsn = moment.lsn
@@ -226,14 +229,30 @@ class Ladder:
 
     # ---- both ----
 
-    def _commit(self, rows: tuple[TierRow, ...], added: Sequence[BlockRow]) -> None:
+    def _merge(self, blocks: tuple[BlockRow, ...], between: Callable[[], None]) -> None:
+        """Put small blocks of late windows together with those of their time. What cannot be read stays as it is."""
+        for first, end in self._groups():
+            length_ms = span_ms(self.rows[end - 1].tier, of_samples=not first) if end else 0
+            for row in self.rows[first:end]:
+                own = [block for block in blocks if block.kind == row.tier.name and block.id not in self._unreadable]
+                for heap in plan_merges(own, length_ms):
+                    try:
+                        added = write_merged(self._directory, self._catalogue, row.tier, heap, self._clock(), between)
+                    except Damaged as damage:
+                        self._unreadable |= {block.id for block in heap.blocks}
+                        self._note_damage(damage)
+                        continue
+                    self._commit(self.rows, added, heap.blocks)
+                    self._delete(heap.blocks)
+
+    def _commit(self, rows: tuple[TierRow, ...], added: Sequence[BlockRow], gone: Sequence[BlockRow] = ()) -> None:
         """One transaction. Where it fails nobody knows whether it reached the disk, so the files stay; windows written
         again are the same, and the next start deletes what nobody names."""
-        self._catalogue.commit_tiers(rows, added)
+        self._catalogue.commit_tiers(rows, added, gone)
         self.rows = self._noted = rows
-        for block in added:
+        for block in () if gone else added:
             self._windows[block.kind] += block.rows
-        self._publish(added, rows)
+        self._publish(added, gone, rows)
 
     def _delete(self, blocks: Sequence[BlockRow]) -> None:
         for block in blocks:

@@ -1,0 +1,90 @@
+"""Merging blocks of windows: small blocks of late windows go back into those that hold their time.
+
+    1m  ███ 08:00 ███|███ 09:00 ███|███ 10:00 ███         ───►      ███ 08:00 ███|███ 09:00 ███|███ 10:00 ███
+           ▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪   ▪▪▪▪▪▪
+
+Blocks that overlap in time, directly or through others, are merged together, all of them: so a merged block, whose id
+is new and high, never wins over one that is right. They are cut again where blocks are cut, or into wider stretches
+where these would be many.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from nissa.model.ladder import Tier, WindowBatch
+from nissa.rollup.merge import merge_windows
+from nissa.rollup.windows import floor_ms
+from nissa.store.catalogue import BlockRow, Catalogue
+from nissa.store.names import locate
+from nissa.store.tier_blocks import read_tier_block, write_windows
+
+FAN_IN = 8  # so many blocks more than there need be
+STRETCHES_MAX = 24
+
+
+class Heap(msgspec.Struct, frozen=True):
+    """Blocks that overlap, by id, and the stretches of time they are merged into: starts, all of one length."""
+
+    blocks: tuple[BlockRow, ...]
+    starts_ms: tuple[int, ...]
+    length_ms: int
+
+
+def plan_merges(blocks: Sequence[BlockRow], span_ms: int, fan_in: int = FAN_IN) -> list[Heap]:
+    """What is worth merging of one tier's blocks. span_ms: how much time one block holds."""
+    found = []
+    for heap in _overlapping(blocks):
+        first_ms, last_ms = min(one.min_ms for one in heap), max(one.max_ms for one in heap)
+        length_ms = span_ms
+        while (last_ms - floor_ms(first_ms, length_ms)) // length_ms >= STRETCHES_MAX:
+            length_ms *= 2
+        starts = tuple(range(floor_ms(first_ms, length_ms), last_ms + 1, length_ms))
+        if len(heap) - len(starts) >= fan_in:
+            found.append(Heap(tuple(sorted(heap, key=lambda one: one.id)), starts, length_ms))
+    return found
+
+
+def write_merged(
+    directory: Path, catalogue: Catalogue, tier: Tier, heap: Heap, created_ms: int, between: Callable[[], None]
+) -> list[BlockRow]:
+    """New blocks for those of a heap, synced; they exist once the catalogue has them in the others' place.
+
+    between: called all along; what it raises ends the work. Nothing stays of it where this raises.
+    """
+    last_lsn = max(block.last_lsn for block in heap.blocks)
+    added: list[BlockRow] = []
+    try:
+        for start_ms in heap.starts_ms:
+            windows = _windows(directory, heap.blocks, start_ms, start_ms + heap.length_ms, between)
+            block = write_windows(directory, catalogue.new_id(), tier, windows, last_lsn, created_ms)
+            added += [block] if block else []
+    except BaseException:  # raised again; the files must not stay
+        for block in added:
+            locate(directory, block.path).unlink(missing_ok=True)
+        raise
+    return added
+
+
+def _overlapping(blocks: Sequence[BlockRow]) -> Iterator[list[BlockRow]]:
+    """Blocks in groups that have no moment in common with one another."""
+    heap: list[BlockRow] = []
+    end_ms = 0
+    for block in sorted(blocks, key=lambda one: one.min_ms):
+        if heap and block.min_ms > end_ms:
+            yield heap
+            heap = []
+        end_ms = max(end_ms, block.max_ms) if heap else block.max_ms
+        heap.append(block)
+    if heap:
+        yield heap
+
+
+def _windows(
+    directory: Path, blocks: Sequence[BlockRow], start_ms: int, end_ms: int, between: Callable[[], None]
+) -> Iterator[WindowBatch]:
+    inside = [block for block in blocks if block.min_ms < end_ms and block.max_ms >= start_ms]
+    for windows in merge_windows([read_tier_block(directory, block, None, start_ms, end_ms) for block in inside]):
+        between()
+        yield windows
