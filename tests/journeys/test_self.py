@@ -9,8 +9,8 @@ from journeys.rig import Daemon, Ledger, connect, post, running
 from nissa.selfmetrics.catalogue import CATALOGUE
 
 WAIT_S = 3.0
-# Nothing is worth telling before it happened: no connection was too slow, no request refused.
-ONLY_AFTER_AN_EVENT = {"nissa_http_timeouts_total", "nissa_ingest_refused_total"}
+# Nothing is worth telling before it happened: no connection was too slow, no request refused, no text redacted.
+ONLY_AFTER_AN_EVENT = {"nissa_http_timeouts_total", "nissa_ingest_refused_total", "nissa_events_redacted_total"}
 
 
 def names_in(daemon: Daemon, accept: str) -> set[str]:
