@@ -37,7 +37,7 @@ def test_what_replays_depend_on_is_taken_over(tmp_path: Path) -> None:
     assert mixed.ingest.queue_bytes_max == config.ingest.queue_bytes_max
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"series": 5}', b"\xff\xfe"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"series": 5}', b"\xff\xfe", b'{"a\xff": 1}'])
 def test_damaged_settings_are_told(rig: Rig, content: bytes) -> None:
     """What cannot be read is Damaged and names the file: guessing would replay frames under other rules."""
     rig.engine.close()

@@ -223,6 +223,20 @@ def test_short_and_interrupted_writes_are_continued(
     assert bodies(tmp_path) == expected
 
 
+def test_what_was_given_up_before_a_commit_is_never_written(tmp_path: Path) -> None:
+    """Frames appended and discarded are in no file, though later ones are; their LSNs are not used again."""
+    journal = opened(tmp_path)
+    kept = {journal.append(frame(1), 0): frame(1).body}
+    journal.commit()
+    given_up = journal.append(frame(2), 0)
+    assert journal.discard_pending() == given_up
+    assert journal.pending_bytes == 0
+    kept[journal.append(frame(3), 0)] = frame(3).body
+    journal.commit()
+    assert given_up not in kept
+    assert bodies(tmp_path) == kept
+
+
 def test_a_commit_of_more_buffers_than_one_call_takes(tmp_path: Path) -> None:
     """A group of thousands of small frames is written whole."""
     journal = opened(tmp_path)

@@ -50,7 +50,7 @@ def read_settings(directory: Path) -> Settings | None:
         return msgspec.json.decode(path.read_bytes(), type=Settings)
     except FileNotFoundError:
         return None
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Damaged(str(path), str(error)) from error
 
 
