@@ -16,6 +16,7 @@ from nissa.store.lock import LOCK_NAME
 from oracle.engine import NOW_MS, ONE, BadDisk, Rig, config_of
 from oracle.power_cut import PowerCut, PowerCutDisk
 
+GOLDENS = Path(__file__).parents[1] / "goldens"
 NARROW = {"acceptance": {"past_ms": HOUR_MS}, "series": {"active_max": 3}, "ingest": {"frame_series_max": 2}}
 
 
@@ -25,6 +26,29 @@ def test_written_settings_are_read(tmp_path: Path) -> None:
     for config in (Config(), config_of(**NARROW)):
         write_settings(tmp_path, settings_of(config))
         assert read_settings(tmp_path) == settings_of(config)
+
+
+def test_no_bit_of_the_settings_is_flipped_unseen(tmp_path: Path) -> None:
+    """Any flipped bit is Damaged and names the file."""
+    write_settings(tmp_path, settings_of(config_of(**NARROW)))
+    sound = (tmp_path / SETTINGS).read_bytes()
+    for bit in range(0, 8 * len(sound), 17):
+        data = bytearray(sound)
+        data[bit // 8] ^= 1 << bit % 8
+        (tmp_path / SETTINGS).write_bytes(data)
+        with pytest.raises(Damaged, match=SETTINGS):
+            read_settings(tmp_path)
+
+
+def test_settings_of_older_directories_are_read(tmp_path: Path) -> None:
+    """Those without a checksum are taken as they are; the next ones have it."""
+    shutil.copy(GOLDENS / "directory-2" / SETTINGS, tmp_path)
+    settings = read_settings(tmp_path)
+    assert settings == settings_of(config_of())
+    assert settings is not None
+    write_settings(tmp_path, settings)
+    assert read_settings(tmp_path) == settings
+    assert b'"crc":' in (tmp_path / SETTINGS).read_bytes()
 
 
 def test_what_replays_depend_on_is_taken_over(tmp_path: Path) -> None:

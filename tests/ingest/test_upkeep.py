@@ -1,7 +1,9 @@
 """Upkeep: what is over is dropped while the clock is believed, what is damaged is put aside, all else stays."""
 
 import errno
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -41,7 +43,7 @@ class House:
         for age in ages:
             newest = NOW_MS - age * HOUR_MS
             sealed = self.directory.seal([(1, newest - MINUTE_MS, 0), (1, newest, 0)])
-            with self.directory.catalogue.transaction() as db:
+            with self.directory.catalogue.transaction("block") as db:
                 db.execute("UPDATE block SET created_ms = ? WHERE id = ?", (newest, sealed.blocks[0].id))
         write_sighting(self.directory.catalogue, Sighting(NOW_MS, "boot", 7))
         self.config = config or config_of()
@@ -297,10 +299,21 @@ def test_a_damaged_series_segment_is_told_and_stays(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"x")
     for _ in range(5):
         house.upkeep.step()
-    assert list(house.upkeep.facts()["scrub"]["damaged_segments"]) == [sealed.segment.path]
+    assert list(house.upkeep.facts()["scrub"]["damaged_files"]) == [sealed.segment.path]
     assert house.upkeep.facts()["scrub"]["files"] == 2
     assert path.exists()
     assert catalogue.series_segments() == [sealed.segment]
+
+
+def test_a_damaged_catalogue_is_told(tmp_path: Path) -> None:
+    """It is compared with its digests when its turn comes, and told as long as it differs."""
+    house = House(tmp_path, [3], config_of(scrub_interval_ms=DAY_MS))
+    with closing(sqlite3.connect(tmp_path / "catalogue.sqlite", isolation_level=None)) as db:
+        (lsn,) = db.execute("SELECT lsn FROM checkpoint").fetchone()
+        for value, told in ((lsn + 1, ["catalogue.sqlite"]), (lsn, [])):
+            db.execute("UPDATE checkpoint SET lsn = ?", (value,))
+            house.pass_time(DAY_MS)
+            assert list(house.upkeep.facts()["scrub"]["damaged_files"]) == told
 
 
 def test_low_space_is_noted_before_ingestion_closes(tmp_path: Path) -> None:

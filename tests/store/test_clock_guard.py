@@ -99,7 +99,7 @@ def test_the_trusted_moment_is_kept(tmp_path: Path) -> None:
     assert read_sighting(catalogue) == Sighting(3, "", 0)
     write_sighting(catalogue, START)
     assert read_sighting(catalogue) == START
-    with catalogue.transaction() as db:
+    with catalogue.transaction("meta") as db:
         db.execute("UPDATE meta SET value = 'x' WHERE key = 'sighting'")
     assert read_sighting(catalogue) == Sighting(3, "", 0)
     catalogue.close()

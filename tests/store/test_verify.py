@@ -16,12 +16,13 @@ from nissa.model.tally import Tally
 from nissa.store.blocks import BlockWriter
 from nissa.store.catalogue import Catalogue, Checkpoint, Seal
 from nissa.store.event_blocks import read_events
+from nissa.store.pins import read_pins
 from nissa.store.quarantine import put_aside, rename_damaged
 from nissa.store.seal import SealInput, write_seal
 from nissa.store.verify import Report, verify_directory
 from oracle.directory import Directory, batch_of
 
-GOLDEN = Path(__file__).parents[1] / "goldens" / "directory-1"
+GOLDENS = Path(__file__).parents[1] / "goldens"
 
 
 def filled(path: Path) -> Directory:
@@ -125,7 +126,7 @@ def test_a_directory_without_catalogue(tmp_path: Path) -> None:
 
 def test_a_directory_of_format_1_is_read_as_it_was_written(tmp_path: Path) -> None:
     """The frozen directory verifies, and gives every sample, event, series, tally and cursor back."""
-    shutil.copytree(GOLDEN, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(GOLDENS / "directory-1", tmp_path, dirs_exist_ok=True)
     report = verify_directory(tmp_path)
     assert report.sound
     assert [(file.kind, file.rows) for file in report.files] == [("raw", 4), ("raw", 2), ("events", 2), ("series", 5)]
@@ -144,4 +145,32 @@ def test_a_directory_of_format_1_is_read_as_it_was_written(tmp_path: Path) -> No
     tally = Tally(frames=9, received=9, stored=5, duplicate=2, conflicts=1, refused={"too_old": 2})
     assert directory.catalogue.checkpoint() == Checkpoint(9, 5, {"http/remote_write_1": tally})
     assert directory.catalogue.metadata() == [Metadata("up", "gauge", "Is it up?", "")]
+    assert directory.catalogue.cursors() == {"forwarder": 4}
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_directory_with_a_ladder_is_read_as_it_was_written(tmp_path: Path, number: int) -> None:
+    """Formats 2 and 3, frozen: blocks of all kinds, tiers, a pin, a block in quarantine; opened, they are format 3."""
+    shutil.copytree(GOLDENS / f"directory-{number}", tmp_path, dirs_exist_ok=True)
+    report = verify_directory(tmp_path)
+    assert [file.damage for file in report.files if file.damage] == []
+    assert [(file.kind, file.rows) for file in report.files] == [
+        *(("raw", 15), ("events", 2), ("raw", 2), ("1m", 10), ("5m", 2)),
+        *(("series", 2), ("series", 1)),
+    ]
+    assert (report.catalogue, report.orphans) == ((), ())
+    assert [(row.path[-14:], row.rows, row.damage) for row in report.quarantine] == [("000008.parquet", 1, "hit")]
+    directory = Directory(tmp_path)
+    assert directory.catalogue.format == 3
+    assert directory.catalogue.check() == []
+    assert len(directory.export()) == 17
+    start_ms = directory.catalogue.blocks("events")[0].min_ms
+    (pin,) = read_pins(directory.catalogue)
+    assert (pin.name, pin.start_ms, pin.end_ms) == ("outage", start_ms, start_ms + 60_000)
+    assert [(row.tier.name, row.lsn) for row in directory.catalogue.tiers()] == [
+        (name, 9) for name in ("1m", "5m", "1h", "1d")
+    ]
+    checkpoint = directory.catalogue.checkpoint()
+    assert (checkpoint.lsn, checkpoint.series_count) == (9, 3)
+    assert checkpoint.tallies["http/nissa_event"] == Tally(frames=2, received=2, stored=2)
     assert directory.catalogue.cursors() == {"forwarder": 4}

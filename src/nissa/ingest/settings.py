@@ -2,11 +2,16 @@
 
 ``settings.json`` says under which settings the frames behind the checkpoint were taken. It changes only while no frame
 waits to be replayed (``recover.py``), so a frame is always replayed under the settings it was taken under.
+
+    {"settings":{"series":{…},"acceptance":{…},…},"crc":2774319801}          CRC-32C of the bytes between the two names
+
+Before format 3 the file was the settings alone, without a checksum.
 """
 
 import os
 from pathlib import Path
 
+import google_crc32c
 import msgspec
 
 from nissa.config.redaction import Redaction, rules_in_force
@@ -15,6 +20,13 @@ from nissa.model.errors import Damaged
 from nissa.store.checked_file import sync_directory
 
 SETTINGS = "settings.json"
+
+
+class Noted(msgspec.Struct, frozen=True):
+    """What stands in the file. settings: as bytes, for they are under the checksum."""
+
+    settings: msgspec.Raw
+    crc: int
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -47,7 +59,14 @@ def read_settings(directory: Path) -> Settings | None:
     """The settings in force in ``directory``; None where none were ever noted. Raises: Damaged."""
     path = directory / SETTINGS
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Settings)
+        text = path.read_bytes()
+        if msgspec.json.decode(text, type=dict[str, msgspec.Raw]).keys().isdisjoint(Noted.__struct_fields__):
+            return msgspec.json.decode(text, type=Settings)
+        noted = msgspec.json.decode(text, type=Noted)
+        crc = google_crc32c.value(bytes(noted.settings))
+        if crc != noted.crc:
+            raise Damaged(str(path), f"its settings have CRC-32C {crc}, expected {noted.crc}")
+        return msgspec.json.decode(noted.settings, type=Settings)
     except FileNotFoundError:
         return None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -81,8 +100,9 @@ def write_settings(directory: Path, settings: Settings) -> None:
     """
     path = directory / SETTINGS
     fresh = path.with_suffix(".new")
+    text = msgspec.json.encode(settings)
     with fresh.open("wb") as file:
-        file.write(msgspec.json.encode(settings))
+        file.write(msgspec.json.encode(Noted(msgspec.Raw(text), google_crc32c.value(text))))
         file.flush()
         os.fsync(file.fileno())
     fresh.rename(path)

@@ -23,7 +23,7 @@ from nissa.model.units import MINUTE_MS, SECOND_MS
 from nissa.store.catalogue import BlockRow, Catalogue, TierRow
 from nissa.store.checked_file import sync_directory
 from nissa.store.clock_guard import ClockGuard, Doubt, Sighting, read_sighting, write_sighting
-from nissa.store.names import BLOCKS, locate
+from nissa.store.names import BLOCKS, CATALOGUE, locate
 from nissa.store.pins import Pin, add_pin, drop_unpinned, read_pins, remove_pin
 from nissa.store.quarantine import QuarantineRow, put_aside, read_quarantine, rename_damaged
 from nissa.store.retention import Rules, blocks_over, horizons, oldest_unfolded
@@ -95,7 +95,8 @@ class Upkeep:
         self.dropped = Dropped()
         self.quarantine = tuple(read_quarantine(catalogue))
         rename_damaged(directory, self.quarantine)
-        self.damaged_segments: dict[str, str] = {}
+        self.damaged_files: dict[str, str] = {}  # that stay where they are: without them nothing could be read
+        self._compared_ms = clock()  # when the catalogue was, last; it has just been opened
         self.scrubbed_files = self.scrubbed_bytes = 0
         self.oldest_reading_ms = 0  # how long ago the file was read whose turn it is
         self.is_low = False
@@ -188,6 +189,7 @@ class Upkeep:
     def _scrub(self) -> None:
         """Read one file back where its turn has come."""
         now_ms = self._clock()
+        self._compare_catalogue(now_ms)
         files: list[ScrubbedFile] = [*self._hands.blocks(), *self._catalogue.series_segments()]
         suspects = [file for file in files if file.path in self._suspects]
         turn = next_turn(suspects or files, self._turns, now_ms)
@@ -203,6 +205,16 @@ class Upkeep:
         elif any(block.id == file.id for block in self._hands.blocks()) or not isinstance(file, BlockRow):
             self._note_damage(file, damage, now_ms)  # else it was merged away while it was read
 
+    def _compare_catalogue(self, now_ms: int) -> None:
+        """Look whether the catalogue still says what was written, where that was not done for long."""
+        if abs(now_ms - self._compared_ms) < self._config.storage.scrub_interval_ms:
+            return
+        self._compared_ms = now_ms
+        self.damaged_files.pop(CATALOGUE, None)
+        if faults := self._catalogue.check():
+            self.damaged_files[CATALOGUE] = "; ".join(faults)
+            log.error("the catalogue is damaged", faults=faults)
+
     def _between_pieces(self, size: int) -> None:
         self.scrubbed_bytes += size
         self._hands.pause(size / self._config.storage.scrub_bytes_per_second_max)
@@ -210,7 +222,7 @@ class Upkeep:
 
     def _note_sound(self, file: ScrubbedFile, now_ms: int) -> None:
         self._suspects = tuple(path for path in self._suspects if path != file.path)
-        self.damaged_segments.pop(file.path, None)
+        self.damaged_files.pop(file.path, None)
         note_turn(self._catalogue, file.path, now_ms)
         self._turns[file.path] = now_ms
 
@@ -222,8 +234,8 @@ class Upkeep:
         log.error("a file is damaged", path=file.path, damage=damage)
         if isinstance(file, BlockRow):
             self._put_aside(file, damage, now_ms)
-        else:  # its series are in memory still, and nothing can be read without it: it stays where it is
-            self.damaged_segments[file.path] = damage
+        else:  # its series are in memory still
+            self.damaged_files[file.path] = damage
             self._turns[file.path] = now_ms
         self._suspects = tuple(path for path in self._suspects if path != file.path)
 
@@ -288,7 +300,7 @@ class Upkeep:
                 "files": self.scrubbed_files,
                 "bytes": self.scrubbed_bytes,
                 "oldest_reading_ms": self.oldest_reading_ms,
-                "damaged_segments": self.damaged_segments,
+                "damaged_files": self.damaged_files,
             },
             "quarantine": quarantine_facts(self.quarantine),
         }

@@ -8,14 +8,14 @@
 A file exists for Nissa when its row is committed; a file without a row is garbage (``collect_garbage``). SQLite in
 WAL mode with synchronous=FULL: a commit that returned is on disk. One process writes; any number read meanwhile, also
 from other processes. ``PRAGMA user_version`` is the format; an unknown newer one is refused before anything is
-touched.
+touched. Every table is under a checksum (``digests.py``), compared when the catalogue is opened and before a change.
 """
 
 import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
@@ -27,16 +27,28 @@ from nissa.model.errors import ConfigInvalid, Damaged, NissaError, Unavailable, 
 from nissa.model.ladder import Tier
 from nissa.model.tally import Tallies
 from nissa.store.checked_file import FileSeal, sync_directory
+from nissa.store.digests import KEYS, digest_faults, has_digests, write_digests
 from nissa.store.names import BLOCKS, CATALOGUE, SERIES, is_own_path, own_files
-from nissa.store.schema import FORMAT, MIGRATIONS
+from nissa.store.schema import DIGESTS_SINCE, FORMAT, MIGRATIONS
 
 Crcs = bytes  # ``bytes`` means a size inside the rows below
 
 BUSY_TIMEOUT_S = 10.0
 NEVER_MS = -(2**63)
 SECRET_BYTES = 32
-_MAGIC = b"SQLite format 3\0"
-_USER_VERSION_OFFSET = 60  # of the database header, big endian (SQLite file format 1.3.14)
+_FOR_NOW = {  # results of SQLite that say nothing about the bytes on disk; all others are damage, for the SQL is ours
+    sqlite3.SQLITE_ABORT,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_READONLY,
+}
 
 
 class BlockRow(msgspec.Struct, frozen=True):
@@ -139,13 +151,14 @@ class Catalogue:
         path = directory / CATALOGUE
         if readonly and not path.exists():
             raise ConfigInvalid("storage.data_dir", f"{directory} is not a data directory: it has no {CATALOGUE}")
-        _refuse_newer(path)
         with _told_apart(path):
+            _refuse_newer(path)
             write = None if readonly else _open_for_writing(directory)
             try:
                 read = _connect(path, "ro")
                 if readonly:
                     _refuse_version(path, read.execute("PRAGMA user_version").fetchone()[0])
+                    _refuse_damage(path, read)
                 return cls(directory, write, read)
             except BaseException:  # raised again; the connection must not stay open
                 if write is not None:
@@ -170,7 +183,8 @@ class Catalogue:
     def commit_seal(self, seal: Seal) -> None:
         """Add a seal, whole or not at all."""
         point = seal.checkpoint
-        with self.transaction() as db:
+        tables = ("block", "checkpoint", *(("series_segment",) if seal.segment else ()))
+        with self.transaction(*tables, *(("metadata",) if seal.metadata else ())) as db:
             insert_rows(db, "block", seal.blocks)
             insert_rows(db, "series_segment", () if seal.segment is None else (seal.segment,))
             db.execute(
@@ -184,7 +198,7 @@ class Catalogue:
 
     def replace_blocks(self, old: Sequence[BlockRow], new: Sequence[BlockRow]) -> None:
         """Put merged blocks in the place of others. The old files may be deleted afterwards."""
-        with self.transaction() as db:
+        with self.transaction("block") as db:
             remove_rows(db, old)
             insert_rows(db, "block", new)
 
@@ -192,7 +206,7 @@ class Catalogue:
         self, rows: Sequence[TierRow], added: Sequence[BlockRow] = (), gone: Sequence[BlockRow] = ()
     ) -> None:
         """Put the ladder's rows in the place of those there are, and blocks of windows with them."""
-        with self.transaction() as db:
+        with self.transaction("block", "tier") as db:
             remove_rows(db, gone)
             insert_rows(db, "block", added)
             db.execute("UPDATE tier SET place = NULL")
@@ -214,7 +228,7 @@ class Catalogue:
 
     def set_cursor(self, name: str, lsn: int) -> None:
         """Remember how far a reader of the journal has come."""
-        with self.transaction() as db:
+        with self.transaction("cursor") as db:
             db.execute("REPLACE INTO cursor (name, lsn) VALUES (?, ?)", (name, lsn))
 
     # ---- reading ----
@@ -232,8 +246,8 @@ class Catalogue:
     def series_segments(self) -> list[SeriesSegment]:
         """All files of the series table, in order of series."""
         names = ", ".join(SeriesSegment.__struct_fields__)
-        rows = self.select(f"SELECT {names} FROM series_segment ORDER BY first_series")  # noqa: S608 -- names of our own
-        return [SeriesSegment(*row) for row in rows]
+        rows = self.select(f"SELECT {names} FROM series_segment ORDER BY id")  # noqa: S608 -- names of our own
+        return sorted((SeriesSegment(*row) for row in rows), key=lambda one: one.first_series)
 
     def checkpoint(self) -> Checkpoint:
         """The last checkpoint; that of an empty directory where there is none."""
@@ -251,13 +265,13 @@ class Catalogue:
         if self.format < 2:
             return []  # open for reading only
         rows = self.select(
-            "SELECT interval_ms, retention_ms, aggregates, written_until_ms, lsn FROM tier"
-            " WHERE (place IS NULL) = ? ORDER BY place, name",
-            (unused,),
+            "SELECT interval_ms, retention_ms, aggregates, written_until_ms, lsn, place FROM tier ORDER BY name"
         )
         return [
             TierRow(Tier(interval_ms, retention_ms, tuple(aggregates.split())), written_until_ms, lsn)
-            for interval_ms, retention_ms, aggregates, written_until_ms, lsn in rows
+            for interval_ms, retention_ms, aggregates, written_until_ms, lsn, place in sorted(
+                (row for row in rows if (row[5] is None) == unused), key=lambda row: row[5] or 0
+            )
         ]
 
     def metadata(self) -> list[Metadata]:
@@ -274,8 +288,15 @@ class Catalogue:
         return int(self.select("PRAGMA user_version")[0][0])
 
     def check(self) -> list[str]:
-        """What SQLite finds wrong with its own file; empty where nothing is."""
-        return [row[0] for row in self.select("PRAGMA integrity_check") if row[0] != "ok"]
+        """What is wrong with the file, read anew; empty where nothing is. Raises: Unavailable."""
+        path = self.directory / CATALOGUE
+        try:
+            with _told_apart(path), closing(_connect(path, "ro")) as db:
+                db.execute("BEGIN")
+                faults = [row[0] for row in db.execute("PRAGMA integrity_check") if row[0] != "ok"]
+                return faults + (list(digest_faults(db)) if has_digests(db) else [])
+        except Damaged as damage:
+            return [str(damage)]
 
     def _meta(self, key: str) -> str:
         rows = self.select("SELECT value FROM meta WHERE key = ?", (key,))
@@ -292,14 +313,19 @@ class Catalogue:
             return self._read.execute(sql, values).fetchall()
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, whole or not at all, for the files of this room that own a table."""
+    def transaction(self, *tables: str) -> Iterator[sqlite3.Connection]:
+        """One transaction that changes these tables and no others, whole or not at all.
+
+        For the files of this room that own a table. Raises: Damaged, nothing changed, where one of them is damaged.
+        """
         if self._write is None:
             raise Unavailable("the catalogue is open for reading only")
         with self._write_lock, _told_apart(self.directory / CATALOGUE):
             self._write.execute("BEGIN IMMEDIATE")
             try:
+                _refuse_damage(self.directory / CATALOGUE, self._write, tables)
                 yield self._write
+                write_digests(self._write, tables)
                 self._write.execute("COMMIT")
             except BaseException:  # raised again; the transaction must not stay open
                 if self._write.in_transaction:
@@ -328,14 +354,9 @@ def _open_for_writing(directory: Path) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous = FULL")
         version = db.execute("PRAGMA user_version").fetchone()[0]
         _refuse_version(path, version)
-        for number in range(version, FORMAT):
-            db.execute("BEGIN IMMEDIATE")
-            for statement in MIGRATIONS[number]:
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version = {number + 1}")
-            db.execute("COMMIT")
-        db.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (os.urandom(SECRET_BYTES).hex(),))
-        db.execute("INSERT OR IGNORE INTO meta VALUES ('instance', ?)", (os.urandom(8).hex(),))
+        _refuse_damage(path, db)
+        if version < FORMAT or not db.execute("SELECT count(*) FROM digest").fetchone()[0]:
+            _bring_up(db, version)
         if fresh:
             path.chmod(0o640)
             sync_directory(directory)
@@ -345,25 +366,54 @@ def _open_for_writing(directory: Path) -> sqlite3.Connection:
     return db
 
 
+def _bring_up(db: sqlite3.Connection, version: int) -> None:
+    """Make this format out of an older one, or of nothing, in one transaction; what there is has digests then."""
+    db.execute("BEGIN IMMEDIATE")
+    for step in MIGRATIONS[version:]:
+        for statement in step:
+            db.execute(statement)
+    db.execute(f"PRAGMA user_version = {FORMAT}")
+    db.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (os.urandom(SECRET_BYTES).hex(),))
+    db.execute("INSERT OR IGNORE INTO meta VALUES ('instance', ?)", (os.urandom(8).hex(),))
+    write_digests(db)
+    db.execute("COMMIT")
+
+
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    """mode: of SQLite's URI, and what else of it is to follow."""
     uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
     return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
 
 
 def _refuse_newer(path: Path) -> None:
-    """Look at the format without SQLite, which would already write beside the file."""
-    try:
-        with path.open("rb") as file:
-            header = file.read(100)
-    except FileNotFoundError:
-        return
-    if header.startswith(_MAGIC) and len(header) == 100:
-        _refuse_version(path, int.from_bytes(header[_USER_VERSION_OFFSET : _USER_VERSION_OFFSET + 4], "big"))
+    """Look at the format without anything being written beside the file.
+
+    By SQLite all the same: were the file closed by anybody else, the locks of this process on it would be gone.
+    """
+    if path.exists():
+        with closing(_connect(path, "ro&immutable=1")) as db:
+            _refuse_version(path, db.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _refuse_version(path: Path, version: int) -> None:
     if not 0 <= version <= FORMAT:
         raise UnknownFormat(f"{path}: format {version}, this version reads up to {FORMAT}; nothing was changed")
+
+
+def _refuse_damage(path: Path, db: sqlite3.Connection, tables: Sequence[str] = tuple(KEYS)) -> None:
+    """Compare tables with their digests: within a transaction, or in one of their own. Raises: Damaged."""
+    if not has_digests(db):
+        if db.execute("PRAGMA user_version").fetchone()[0] >= DIGESTS_SINCE:
+            raise Damaged(str(path), "it has no digests")
+        return
+    own = not db.in_transaction
+    if own:
+        db.execute("BEGIN")
+    faults = list(digest_faults(db, tables))
+    if own:
+        db.execute("COMMIT")
+    if faults:
+        raise Damaged(str(path), "; ".join(faults))
 
 
 def remove_rows(db: sqlite3.Connection, blocks: Sequence[BlockRow]) -> None:
@@ -389,7 +439,9 @@ def _told_apart(path: Path) -> Iterator[None]:
         yield
     except NissaError:
         raise
-    except sqlite3.OperationalError as error:
-        raise Unavailable(f"{path}: {error}") from error
     except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _FOR_NOW:
+            raise Unavailable(f"{path}: {error}") from error
+        raise Damaged(str(path), str(error)) from error
+    except UnicodeDecodeError as error:  # in a message of SQLite's about names it cannot read
         raise Damaged(str(path), str(error)) from error

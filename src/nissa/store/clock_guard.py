@@ -102,5 +102,5 @@ def read_sighting(catalogue: Catalogue) -> Sighting | None:
 def write_sighting(catalogue: Catalogue, sighting: Sighting) -> None:
     """Remember a moment at which the clocks were trusted."""
     text = msgspec.json.encode(sighting).decode()
-    with catalogue.transaction() as db:
+    with catalogue.transaction("meta") as db:
         db.execute("REPLACE INTO meta (key, value) VALUES (?, ?)", (KEY, text))

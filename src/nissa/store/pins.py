@@ -31,7 +31,7 @@ class Pin(msgspec.Struct, frozen=True):
 
 def drop_unpinned(catalogue: Catalogue, blocks: Sequence[BlockRow], pins: Sequence[Pin]) -> bool:
     """Forget blocks that none of ``pins`` holds; False, nothing changed, where there are other pins by now."""
-    with catalogue.transaction() as db:
+    with catalogue.transaction("block") as db:
         if [Pin(*row) for row in db.execute(_ALL)] != list(pins):
             return False
         remove_rows(db, blocks)
@@ -51,7 +51,7 @@ def add_pin(catalogue: Catalogue, name: str, start_ms: int, end_ms: int, now_ms:
         raise BadQuery(f"a pin must begin before it ends, got {start_ms} to {end_ms} ms")
     if len(name.encode()) > NAME_BYTES_MAX:
         raise BadQuery(f"the name of a pin is over the limit of {NAME_BYTES_MAX} bytes")
-    with catalogue.transaction() as db:
+    with catalogue.transaction("pin") as db:
         if db.execute("SELECT count(*) FROM pin").fetchone()[0] >= PINS_MAX:
             raise BadQuery(f"there are {PINS_MAX} pins already; remove some")
         values = (name, start_ms, end_ms, now_ms)
@@ -61,5 +61,5 @@ def add_pin(catalogue: Catalogue, name: str, start_ms: int, end_ms: int, now_ms:
 
 def remove_pin(catalogue: Catalogue, number: int) -> bool:
     """Remove a pin; False where there is none of this number."""
-    with catalogue.transaction() as db:
+    with catalogue.transaction("pin") as db:
         return db.execute("DELETE FROM pin WHERE id = ?", (number,)).rowcount == 1

@@ -72,7 +72,7 @@ def put_aside(
     )
     names = QuarantineRow.__struct_fields__
     marks = ", ".join("?" * len(names))
-    with catalogue.transaction() as db:
+    with catalogue.transaction("block", "quarantine") as db:
         remove_rows(db, (block,))
         insert_rows(db, "block", () if saved is None else (saved,))
         values = msgspec.structs.astuple(row)

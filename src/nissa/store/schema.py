@@ -37,5 +37,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             damage TEXT NOT NULL) WITHOUT ROWID""",
         "CREATE TABLE scrub (path TEXT PRIMARY KEY, checked_ms INTEGER NOT NULL) WITHOUT ROWID",
     ),
+    ("CREATE TABLE digest (name TEXT PRIMARY KEY, rows INTEGER NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID",),
 )
 FORMAT = len(MIGRATIONS)
+DIGESTS_SINCE = 3

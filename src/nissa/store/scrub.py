@@ -24,7 +24,7 @@ ScrubbedFile = BlockRow | SeriesSegment
 
 def read_turns(catalogue: Catalogue) -> dict[str, int]:
     """When each file was last read back: path -> wall clock. Files that are gone are forgotten."""
-    with catalogue.transaction() as db:
+    with catalogue.transaction("scrub") as db:
         db.execute(
             "DELETE FROM scrub WHERE path NOT IN (SELECT path FROM block UNION ALL SELECT path FROM series_segment)"
         )
@@ -33,7 +33,7 @@ def read_turns(catalogue: Catalogue) -> dict[str, int]:
 
 def note_turn(catalogue: Catalogue, path: str, now_ms: int) -> None:
     """Remember that a file was read back and found sound."""
-    with catalogue.transaction() as db:
+    with catalogue.transaction("scrub") as db:
         db.execute("REPLACE INTO scrub (path, checked_ms) VALUES (?, ?)", (path, now_ms))
 
 
