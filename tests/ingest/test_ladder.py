@@ -169,7 +169,7 @@ def test_spans_are_written_when_they_are_over(tmp_path: Path) -> None:
         flush(rig)
         tiers = rig.engine.status()["ladder"]["tiers"]
         assert [tiers[name]["written_until_ms"] for name in ("1m", "5m")] == [START_MS + HOUR_MS] * 2
-        assert [tiers[name]["windows"] for name in ("1m", "5m", "10m")] == [1, 1, 0]
+        assert [tiers[name]["windows"] for name in ("1m", "5m", "10m", "1h")] == [1, 1, 1, 0]
         rig.now_ms = START_MS + DAY_MS + HOUR_MS + MINUTE_MS
         rig.keep([("a", START_MS + DAY_MS + HOUR_MS, bits(3))])
         flush(rig)
@@ -177,7 +177,7 @@ def test_spans_are_written_when_they_are_over(tmp_path: Path) -> None:
         assert [tier["written_until_ms"] for tier in tiers.values()] == [
             START_MS + 25 * HOUR_MS,
             START_MS + 25 * HOUR_MS,
-            START_MS + 24 * HOUR_MS,
+            START_MS + 25 * HOUR_MS,
             START_MS + 24 * HOUR_MS,
         ]
         assert tiers["1m"]["lag_ms"] < HOUR_MS
@@ -300,6 +300,6 @@ def test_tiers_come_and_go(tmp_path: Path) -> None:
 def test_spans_of_a_block() -> None:
     """As the decision has them."""
     assert span_ms(DEFAULT_TIERS[1], of_samples=True) == HOUR_MS
-    assert span_ms(DEFAULT_TIERS[2], of_samples=False) == DAY_MS
+    assert span_ms(DEFAULT_TIERS[2], of_samples=False) == 6 * HOUR_MS
     assert span_ms(DEFAULT_TIERS[3], of_samples=False) == 8 * DAY_MS
     assert span_ms(Tier(7 * MINUTE_MS, DAY_MS), of_samples=True) == 63 * MINUTE_MS

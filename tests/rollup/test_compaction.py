@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from nissa.model.ladder import DEFAULT_TIERS, WindowBatch
-from nissa.model.units import HOUR_MS, MINUTE_MS
-from nissa.rollup.compaction import plan_merges, write_merged
+from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS
+from nissa.rollup.compaction import plan_merges, plan_neighbours, wide_ms, write_merged
 from nissa.rollup.merge import merge_windows
 from nissa.store.catalogue import BlockRow, Catalogue, TierRow
 from nissa.store.tier_blocks import read_tier_block, write_windows
@@ -77,6 +77,33 @@ def test_few_are_left_alone_and_long_ones_are_cut_wider(tmp_path: Path) -> None:
     (heap,) = plan_merges([block for block in year * 40 if block], HOUR_MS)
     assert len(heap.starts_ms) <= 24
     assert heap.length_ms % HOUR_MS == 0
+
+
+def test_neighbours_are_merged_once_their_stretch_is_written(tmp_path: Path) -> None:
+    """One block for each four hours behind which all is written; later ones, and those merged before, stay."""
+    catalogue = Catalogue.open(tmp_path)
+    rows = [[(series, hour * HOUR_MS) for series in (1, 2)] for hour in range(11)]
+    made = [
+        write_windows(tmp_path, catalogue.new_id(), TIER, [windows_of(one, at)], 1, 1) for at, one in enumerate(rows)
+    ]
+    blocks = [block for block in made if block]
+    before = read(tmp_path, blocks)
+    heaps = plan_neighbours(blocks, HOUR_MS, 4 * HOUR_MS, 11 * HOUR_MS)
+    assert [(heap.starts_ms, len(heap.blocks)) for heap in heaps] == [((0,), 4), ((4 * HOUR_MS,), 4)]
+    for heap in heaps:
+        added = write_merged(tmp_path, catalogue, TIER, heap, 1, lambda: None)
+        assert len(added) == 1
+        blocks = [block for block in blocks if block not in heap.blocks] + added
+    assert read(tmp_path, blocks) == before
+    assert plan_neighbours(blocks, HOUR_MS, 4 * HOUR_MS, 11 * HOUR_MS) == []
+
+
+def test_merged_blocks_stay_short_beside_their_retention() -> None:
+    """A block goes when its last window is over: none spans more than an eighth of the retention."""
+    hourly, daily = DEFAULT_TIERS[2:]
+    assert wide_ms(hourly, 6 * HOUR_MS) == 2 * DAY_MS
+    assert wide_ms(daily, 8 * DAY_MS) == 32 * DAY_MS
+    assert wide_ms(daily, 100 * DAY_MS) == 100 * DAY_MS
 
 
 def test_an_end_in_the_middle_leaves_nothing(tmp_path: Path) -> None:

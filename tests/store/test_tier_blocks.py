@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from nissa.model.columns import SampleBatch
@@ -79,6 +80,17 @@ def test_only_what_is_asked_for_is_read(tmp_path: Path) -> None:
     }
     assert list(read_tier_block(tmp_path, block, choose_series(np.empty(0, np.uint32)), *span)) == []
     assert list(read_tier_block(tmp_path, block, choice, 10**12, 10**13)) == []
+
+
+def test_row_groups_grow_with_their_block(tmp_path: Path) -> None:
+    """A small block is read in small pieces, a large one has few of them; none is tiny."""
+    windows = some_windows(2_000, 600)[0]
+    block = written(tmp_path, NARROW, windows)
+    metadata = pq.read_metadata(tmp_path / block.path)
+    rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    assert rows[:17] == [4_096] * 16 + [8_192]
+    assert sum(rows) == len(windows) == block.rows
+    assert 4_096 <= rows[-1] < 4 * 4_096
 
 
 def test_a_tier_keeps_the_columns_its_aggregates_need(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Writing the ladder, on the sealer thread after each seal: late windows again, and each span of time that is over.
 
     raw blocks   ▪▪▪▪▪▪▪▪▪▪▪▪|▪▪▪▪▪▪▪▪▪▪▪▪|▪▪▪▪▪          blocks of windows hold a span of time each:
-    1m, 5m       ██ 1 hour ██|██ 1 hour ██|                  24 hours of 5m make one block of 1h, 8 days one of 1d
+    1m, 5m       ██ 1 hour ██|██ 1 hour ██|                  6 hours of 5m make one block of 1h, 8 days one of 1d
                         ▪ a block with samples of before: their windows are written again, in a small block that wins
 
 Everything written is a function of the samples (``rollup/read.py``): a step is prepared in files and exists with one
@@ -25,7 +25,7 @@ from nissa.model.columns import SeriesColumn, TimeColumn
 from nissa.model.errors import Damaged
 from nissa.model.ladder import Tier, WindowBatch
 from nissa.model.units import DAY_MS, HOUR_MS
-from nissa.rollup.compaction import plan_merges, write_merged
+from nissa.rollup.compaction import plan_merges, plan_neighbours, wide_ms, write_merged
 from nissa.rollup.fold import tiers_of_samples
 from nissa.rollup.merge import merge_windows
 from nissa.rollup.read import Question, Touched, compute_windows, fold_samples, late_windows, pieces_of
@@ -37,7 +37,7 @@ from nissa.store.read import Snapshot
 from nissa.store.tier_blocks import TierWriter, write_windows
 
 ALWAYS = (NEVER_MS, 2**63 - 1)
-SPAN_WINDOWS = 24  # of a tier made of windows, in one block
+SPAN_WINDOWS = 6  # of a tier made of windows, in one block: what is not written yet is folded for every question
 SPAN_WINDOWS_LONG = 8  # of a tier of days or more
 
 Publish = Callable[[Sequence[BlockRow], Sequence[BlockRow], tuple[TierRow, ...]], None]
@@ -235,7 +235,10 @@ class Ladder:
             length_ms = span_ms(self.rows[end - 1].tier, of_samples=not first) if end else 0
             for row in self.rows[first:end]:
                 own = [block for block in blocks if block.kind == row.tier.name and block.id not in self._unreadable]
-                for heap in plan_merges(own, length_ms):
+                heaps = plan_merges(own, length_ms)
+                if first and not heaps:
+                    heaps = plan_neighbours(own, length_ms, wide_ms(row.tier, length_ms), row.written_until_ms)
+                for heap in heaps:
                     try:
                         added = write_merged(self._directory, self._catalogue, row.tier, heap, self._clock(), between)
                     except Damaged as damage:

@@ -6,6 +6,11 @@
 Blocks that overlap in time, directly or through others, are merged together, all of them: so a merged block, whose id
 is new and high, never wins over one that is right. They are cut again where blocks are cut, or into wider stretches
 where these would be many.
+
+    1d   ██ 8 days ██|██ 8 days ██|██ 8 days ██|██ 8 days ██      ───►      ██████████████ 32 days ██████████████
+
+Blocks of tiers made of windows, few rows each, are also merged with their neighbours once a wider stretch of time is
+written: a question about a year opens a dozen files instead of fifty.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +27,7 @@ from nissa.store.tier_blocks import read_tier_block, write_windows
 
 FAN_IN = 8  # so many blocks more than there need be
 STRETCHES_MAX = 24
+RETENTION_SHARE = 8  # a block stays until its last window is over: the first one waits no longer than this part of it
 
 
 class Heap(msgspec.Struct, frozen=True):
@@ -43,6 +49,31 @@ def plan_merges(blocks: Sequence[BlockRow], span_ms: int, fan_in: int = FAN_IN) 
         starts = tuple(range(floor_ms(first_ms, length_ms), last_ms + 1, length_ms))
         if len(heap) - len(starts) >= fan_in:
             found.append(Heap(tuple(sorted(heap, key=lambda one: one.id)), starts, length_ms))
+    return found
+
+
+def wide_ms(tier: Tier, span_ms: int) -> int:
+    """How much time blocks of a tier hold once neighbours are merged. span_ms: as they are written."""
+    length_ms = span_ms
+    while 2 * length_ms <= tier.retention_ms // RETENTION_SHARE:
+        length_ms *= 2
+    return length_ms
+
+
+def plan_neighbours(blocks: Sequence[BlockRow], span_ms: int, length_ms: int, until_ms: int) -> list[Heap]:
+    """Stretches of ``length_ms`` behind which all is written, in which no blocks have been merged yet.
+
+    until_ms: how far the tier is written.
+    """
+    found = []
+    for start_ms in sorted({floor_ms(block.min_ms, length_ms) for block in blocks}):
+        end_ms = start_ms + length_ms
+        inside = [block for block in blocks if block.max_ms >= start_ms and block.min_ms < end_ms]
+        narrow = all(
+            start_ms <= block.min_ms and block.max_ms < min(end_ms, block.min_ms + span_ms) for block in inside
+        )
+        if end_ms <= until_ms and len(inside) > 1 and narrow:
+            found.append(Heap(tuple(sorted(inside, key=lambda one: one.id)), (start_ms,), length_ms))
     return found
 
 

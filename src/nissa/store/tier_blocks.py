@@ -11,8 +11,9 @@ What the columns mean is decided in ``docs/decisions/0006-the-ladder.md``; sketc
 them with NaN. Where two blocks of a tier hold the same series and start, the one with the higher id is right: it was
 computed again after late samples.
 
-Encodings: what repeats (starts, counts, the edges of slow series) is a dictionary; sums and squares are split into
-their bytes; all under zstd.
+Encodings: numbers are split into their bytes, of which neighbours share the high ones; series and starts are deltas,
+counts a dictionary; all under zstd. Row groups grow with their block: of a small one a question about one series reads
+little, and the footer of a large one stays small.
 """
 
 from collections.abc import Iterable, Iterator
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+GROUP_ROWS_MIN = 4 * 1024  # of the first GROWTH_GROUPS groups, twice as many in the next ones, and so on
 GROUP_ROWS = 32 * 1024
+GROWTH_GROUPS = 16
 FOOTERS_MAX = 512  # parsed footers kept: about 10 KB each
 ZSTD_LEVEL = 1  # 3 takes a third more time for 2 % of the size
 KEYS = ("series", "start_ms", "count", "nans")
@@ -75,9 +78,8 @@ class TierWriter:
         self.path = block_path(tier.name, number)
         self._file = CheckedWriter(locate(directory, self.path))
         self._schema = _schema(self._names)
-        split = {"sum", "m2", "increase"}
-        encodings = {"series": "DELTA_BINARY_PACKED", SKETCH: "PLAIN"}
-        encodings |= dict.fromkeys(split, "BYTE_STREAM_SPLIT")
+        encodings = {"series": "DELTA_BINARY_PACKED", "start_ms": "DELTA_BINARY_PACKED", SKETCH: "PLAIN"}
+        encodings |= dict.fromkeys(NUMBERS, "BYTE_STREAM_SPLIT")
         self._writer = pq.ParquetWriter(
             self._file,
             self._schema,
@@ -89,7 +91,7 @@ class TierWriter:
             write_page_checksum=True,
             store_schema=False,
         )
-        self.rows = 0
+        self.rows = self._groups = 0
         self._pending: list[pa.RecordBatch] = []  # less than a row group; small ones would cost more than their rows
         self._series_min = self._series_max = 0
         self._min_ms = self._max_ms = 0
@@ -112,11 +114,11 @@ class TierWriter:
         ]
         self._pending.append(pa.record_batch(columns, schema=self._schema))
         if sum(len(batch) for batch in self._pending) >= GROUP_ROWS:
-            self._write_pending()
+            self._write_pending(last=False)
 
     def finish(self, last_lsn: int) -> BlockRow:
         """Write the footer, sync file and directory. The block exists once its row is in the catalogue."""
-        self._write_pending()
+        self._write_pending(last=True)
         self._writer.close()
         seal = self._file.finish()
         return BlockRow(
@@ -142,14 +144,22 @@ class TierWriter:
         self._writer.is_open = False  # its footer would only be written to a file that goes
         self._file.discard()
 
-    def _write_pending(self) -> None:
+    def _write_pending(self, *, last: bool) -> None:
+        """Write full row groups; last: and what is left."""
         import pyarrow as pa
 
-        if self._pending:
-            table = pa.Table.from_batches(self._pending)
-            rows_max = len(table) if len(table) < 2 * GROUP_ROWS else GROUP_ROWS
-            self._writer.write_table(table, row_group_size=rows_max)
-            self._pending.clear()
+        if not self._pending:
+            return
+        table, at = pa.Table.from_batches(self._pending).combine_chunks(), 0
+        while left := len(table) - at:
+            rows = min(GROUP_ROWS_MIN << self._groups // GROWTH_GROUPS, GROUP_ROWS)
+            if left < 2 * rows and not last:
+                break  # what comes behind it must not be less than a group
+            count = left if left < 2 * rows else rows
+            self._writer.write_table(table.slice(at, count), row_group_size=count)
+            self._groups += 1
+            at += count
+        self._pending = table.slice(at).to_batches()
 
     def _type(self, name: str) -> "pa.DataType":
         return self._schema.field(name).type
@@ -213,7 +223,12 @@ class OpenTierBlock:
             if choice is not None and len(choice.mask):
                 inside = np.minimum(series, len(choice.mask) - 1)
                 wanted &= (choice.mask[inside] != 0) & (series == inside)
-            if not wanted.all():
+            rows = np.flatnonzero(wanted)
+            if not len(rows):
+                table = table.slice(0, 0)
+            elif rows[-1] - rows[0] < len(rows):  # one series, or a stretch of them: nothing is copied
+                table = table.slice(rows[0], len(rows))
+            else:
                 table = table.filter(_arrow_flags(wanted))
             return _windows(table)
         except Exception as error:  # whatever Arrow makes of bytes it cannot read
