@@ -109,6 +109,16 @@ def ack_p99_ms() -> float:
         return send_to(server, shape, rate=OFFERED, connections=5).latency_ms(0.99)
 
 
+def events_per_s() -> float:
+    """Millions of events a second, acknowledged after fsync while blocks of them are written: wall time."""
+    shape = Shape(kind="events", hosts=3_000, packets_per_request=1_000)
+    with running("nissa", settings={"storage.seal_samples": "1000000"}) as server:
+        server.settled()
+        sent = send_to(server, shape)
+        assert answer_of(f"{server.api_url}/api/status")["seal"]["count"] > 0
+        return sent.samples / sent.wall_s / 1e6
+
+
 def recovery_mb_per_s() -> float:
     """Megabytes of journal per second of CPU that a start replays, after a kill."""
     shape = Shape(hosts=1_000, rounds=400)
@@ -142,7 +152,7 @@ def send_to(server: Server, shape: Shape, *, rate: float = 0.0, connections: int
     """Send a load; every body must be acknowledged."""
     sent = send(
         encoded_bodies(shape),
-        url=server.write_url,
+        url=server.write_url if shape.kind.startswith("remote_write") else server.telemetry_url,
         kind=shape.kind,
         samples=samples_of(shape),
         pid=server.process.pid,
@@ -176,6 +186,10 @@ LIMITS = {
         "remote write 2.0, 10 K known series", 6, "M/s", True, rate_of(lambda: workloads.remote_write_known("small", 2))
     ),
     "leyline": Limit("Leyline TelemetryPacket, 64 metrics", 8, "M/s", True, rate_of(workloads.leyline_known)),
+    "events": Limit(
+        "events, Leyline about 250 B, delimited, redacted", 1.5, "M/s", True, rate_of(workloads.events_filtered)
+    ),
+    "events-durable": Limit("the same end to end, durable", 0.5, "M/s", True, events_per_s),
     "columns": Limit(
         "nissa.v2 columns, known, 10 rounds", 15, "M/s", True, rate_of(lambda: workloads.columns_known("small", 10))
     ),

@@ -7,6 +7,7 @@
                                      walk in 0..100, rounds step_ms apart, the last one at end_ms; snappy
     leyline                          runs of TelemetryPackets of 64 metrics of one subsystem, without attributes
     packets                          the same as nissa.v2 TelemetryPackets
+    events                           runs of TelemetryPackets of one event each, about 250 bytes
     columns                          nissa.v2 SampleColumns: the same series as remote write, a grid of rounds in each
 
 A remote-write body is encoded once per part of a round; later rounds write values and timestamps into the bytes, so the
@@ -31,7 +32,7 @@ MODES = ["user", "system", "idle", "nice", "iowait", "irq", "softirq", "steal", 
 METRICS = [f"cpu_usage_{mode}" for mode in MODES]
 REGIONS = ["us-east-1", "us-west-2", "eu-west-1", "ap-southeast-2", "sa-east-1"]
 SUBSYSTEMS = ["tolaria", "kasmina", "tamiyo", "simic", "oona", "urza", "tezzeret", "weatherlight"]
-KINDS = ("remote_write_1", "remote_write_2", "leyline", "packets", "columns")
+KINDS = ("remote_write_1", "remote_write_2", "leyline", "packets", "events", "columns")
 HELP = "CPU time as a share of one hundred, by mode."
 SAMPLE_VALUE_AT = 1  # in a Sample: tag, 8 bytes of value, tag, varint of milliseconds
 SAMPLE_TIME_AT = 10
@@ -227,6 +228,27 @@ def packet_bodies(shape: Shape) -> Iterator[bytes]:
         yield bytes(out)
 
 
+def event_bodies(shape: Shape) -> Iterator[bytes]:
+    """Runs of TelemetryPackets of one event each; what an event says repeats, its ids and numbers do not."""
+    chance = random.Random(shape.seed)
+    first_ms = shape.last_ms - shape.hosts * 10
+    for request in range(shape.hosts):
+        out = bytearray()
+        for number in range(shape.packets_per_request):
+            source = SUBSYSTEMS[number % len(SUBSYSTEMS)]
+            packet = leyline_pb2.TelemetryPacket(packet_id=f"{source}-{request}-{number}", source_subsystem=source)
+            packet.timestamp.FromMilliseconds(first_ms + request * 10)
+            event = packet.events.add(event_id=f"{chance.getrandbits(64):016x}", level=1 + number % 2)
+            event.description = f"{source} finished step {request} of the epoch and handed on its gradients to the next"
+            event.attributes["blueprint"] = f"bp-{chance.randrange(400)}"
+            event.attributes["seed_state"] = "germinated"
+            event.attributes["tenant"] = "training"
+            event.attributes["duration_ms"] = f"{chance.random() * 20:.3f}"
+            body = packet.SerializeToString(deterministic=True)
+            out += varint(len(body)) + body
+        yield bytes(out)
+
+
 def column_bodies(shape: Shape) -> Iterator[bytes]:
     """SampleColumns messages: series_per_request series by rounds_per_request rounds each."""
     every = list(series_labels(shape))
@@ -261,6 +283,8 @@ def plain_bodies(shape: Shape) -> Iterator[bytes]:
         return leyline_bodies(shape)
     if shape.kind == "packets":
         return packet_bodies(shape)
+    if shape.kind == "events":
+        return event_bodies(shape)
     return column_bodies(shape) if shape.kind == "columns" else remote_write_bodies(shape)
 
 
@@ -272,7 +296,9 @@ def encoded_bodies(shape: Shape) -> list[bytes]:
 
 
 def samples_of(shape: Shape) -> int:
-    """Samples in all bodies together."""
+    """Samples, or events, in all bodies together."""
+    if shape.kind == "events":
+        return shape.hosts * shape.packets_per_request
     if shape.kind in ("leyline", "packets"):
         return shape.hosts * shape.packets_per_request * shape.packet_metrics
     return shape.samples

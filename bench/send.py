@@ -33,6 +33,7 @@ TYPES = {
         "X-Prometheus-Remote-Write-Version: 2.0.0\r\n"
     ),
     "leyline": "Content-Type: application/x-protobuf; proto=esper.leyline.v1.TelemetryPacket; encoding=delimited\r\n",
+    "events": "Content-Type: application/x-protobuf; proto=esper.leyline.v1.TelemetryPacket; encoding=delimited\r\n",
     "packets": "Content-Type: application/x-protobuf; proto=nissa.v2.TelemetryPacket; encoding=delimited\r\n",
     "columns": "Content-Type: application/x-protobuf; proto=nissa.v2.SampleColumns\r\n",
 }

@@ -26,7 +26,9 @@ from nissa._fast.columns import sort_resolve
 from nissa._fast.selection import select_rows
 from nissa._fast.series import SeriesIndex
 from nissa.codec import leyline, packets, remote_write
+from nissa.config.tree import Config
 from nissa.ingest.head import Head
+from nissa.ingest.pipeline import Pipeline
 from nissa.model.decoded import Window
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.model.units import MINUTE_MS
@@ -45,8 +47,10 @@ CODECS = {
     "remote_write_2": Codec.REMOTE_WRITE_2,
     "leyline": Codec.LEYLINE_PACKET,
     "packets": Codec.NISSA_PACKET,
+    "events": Codec.LEYLINE_PACKET,
     "columns": Codec.NISSA_COLUMNS,
 }
+DELIMITED = ("leyline", "packets", "events")
 PUBLIC_BODY = "remote-write-1.0-10k-series.bin"
 
 
@@ -80,7 +84,7 @@ def frames_of(shape: Shape) -> list[Frame]:
     """The load as decompressed frames."""
     codec = CODECS[shape.kind]
     return [
-        Frame(codec, Encoding.IDENTITY, Source.HTTP, MINUTE * MINUTE_MS, body, shape.kind in ("leyline", "packets"))
+        Frame(codec, Encoding.IDENTITY, Source.HTTP, MINUTE * MINUTE_MS, body, shape.kind in DELIMITED)
         for body in plain_bodies(shape)
     ]
 
@@ -151,6 +155,23 @@ def leyline_known(packets_per_request: int = 32) -> Workload:
     """Leyline packets of 64 metrics: 512 series."""
     shape = Shape(kind="leyline", hosts=50, packets_per_request=packets_per_request)
     return known(shape, f"leyline_known_{packets_per_request}_packets")
+
+
+def events_filtered() -> Workload:
+    """Leyline packets of one event each, about 250 bytes: decoded, redacted by the default rules, in the head."""
+    shape = Shape(kind="events", hosts=50, packets_per_request=1_000)
+    config = Config()
+    frames, count = frames_of(shape), samples_of(shape)
+
+    def run() -> int:
+        pipeline = Pipeline(config, new_index(), {}, SECRET)
+        for number, frame in enumerate(frames):
+            pipeline.take(frame, lambda _, __, lsn=number + 1: lsn)  # type: ignore[misc]
+        events = sum(len(batch) for _, batch in pipeline.head.events)
+        assert events == count, (events, count)
+        return events
+
+    return Workload("events_filtered", count, run)
 
 
 def packets_known(packets_per_request: int = 32) -> Workload:
