@@ -1,7 +1,7 @@
 # Two commands matter: `make run` and `make test`. Both set up everything they need in .venv and build/.
 #
 #   make run       set up, build, start nissa-ingest on ./nissa-data
-#   make test      house rules; the suite on the release, checked and sanitize builds; sdist; the suite on the wheel
+#   make test      house rules; the suite on the release, checked and sanitize builds; sdist; the wheel, installed and tested
 #   make quick     house rules and the suite on the release build only
 #   make torture   kills, power cuts, failing calls, flipped bits: the full amounts of docs/reliability.md, for hours; root
 #   make bench     benchmarks against the saved baseline, then head to head with the peers
