@@ -15,7 +15,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
@@ -388,10 +388,11 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 def _refuse_newer(path: Path) -> None:
     """Look at the format without anything being written beside the file.
 
-    By SQLite all the same: were the file closed by anybody else, the locks of this process on it would be gone.
+    By SQLite all the same: were the file closed by anybody else, the locks of this process on it would be gone. Without
+    its log, a file that was being written when its process was killed may look damaged here.
     """
     if path.exists():
-        with closing(_connect(path, "ro&immutable=1")) as db:
+        with suppress(sqlite3.DatabaseError), closing(_connect(path, "ro&immutable=1")) as db:
             _refuse_version(path, db.execute("PRAGMA user_version").fetchone()[0])
 
 
