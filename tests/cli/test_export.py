@@ -41,6 +41,15 @@ def test_a_file_appears_under_its_name_when_whole(directory: Path, tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["out.parquet"]
 
 
+def test_windows_have_the_same_forms(directory: Path, tmp_path: Path) -> None:
+    """--resolution with --format parquet writes rows of windows; quantiles say whether they are exact."""
+    output = tmp_path / "windows.parquet"
+    arguments = ["--resolution", "5m", "--quantiles", "0.5", "--format", "parquet", "--output", str(output)]
+    assert RUNNER.invoke(app, ["export", str(directory), *arguments]).exit_code == 0
+    rows = [row for row in parquet.read_table(output).to_pylist() if row["name"] == "temperature" and row["count"] == 2]
+    assert [(row["resolution"], row["p50"], row["exact"]) for row in rows] == [("5m", 22.0, True)]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -49,6 +58,8 @@ def test_a_file_appears_under_its_name_when_whole(directory: Path, tmp_path: Pat
         (["--format", "xml"], "none of"),
         (["--start", "yesterday"], "RFC 3339"),
         (["--start", "2", "--end", "1"], "before start"),
+        (["--resolution", "5m", "--quantiles", "1.01"], "'quantiles'"),
+        (["--resolution", "7m"], "'resolution'"),
     ],
 )
 def test_bad_questions_are_the_operators(directory: Path, tmp_path: Path, arguments: list[str], words: str) -> None:

@@ -1,8 +1,13 @@
 """Questions for series, labels and metadata over HTTP."""
 
+import csv
+import io
+
 import httpx
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from nissa.config.tree import Api
 from nissa.mission.query_routes import unescaped
@@ -181,3 +186,22 @@ def test_an_export_of_windows(client):
     line = by_get.json()
     assert (line["resolution"], line["timestamps"], line["count"]) == ("5m", [1_732_189_800_000], [10])
     assert "p90" in line
+
+
+@pytest.mark.parametrize(("form", "media_type"), [("csv", "text/csv"), ("parquet", "parquet"), ("arrow", "arrow")])
+def test_an_export_of_windows_as_a_table(client, form, media_type):
+    """The forms that samples have, windows have."""
+    query = {"match[]": 'up{job="api"}', "resolution": "5m", "quantiles": "0.9", "format": form}
+    answer = client.get("/api/v1/export", params=query)
+    assert answer.status_code == 200
+    assert media_type in answer.headers["content-type"]
+    assert f"nissa-export.{form}" in answer.headers["content-disposition"]
+    if form == "csv":
+        header, row = answer.text.splitlines()
+        assert dict(zip(header.split(","), next(csv.reader([row])), strict=True))["count"] == "10"
+        return
+    content = io.BytesIO(answer.content)
+    table = parquet.read_table(content) if form == "parquet" else pa.ipc.open_stream(content).read_all()
+    assert table.select(["resolution", "count", "exact"]).to_pylist() == [
+        {"resolution": "5m", "count": 10, "exact": True}
+    ]

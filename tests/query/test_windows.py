@@ -13,10 +13,11 @@ import pytest
 import nissa
 from nissa.model.errors import BadQuery
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+from nissa.query import windows
 from nissa.query.export_form import ExportForm
 from nissa.query.resolution import Wanted, read_wanted
 from nissa.query.selector import read_selectors
-from nissa.query.windows import export_windows
+from nissa.query.window_tables import export_windows
 from oracle.engine import NOW_MS, Rig, config_of
 from oracle.ladder import wider, windows_of
 
@@ -69,7 +70,7 @@ def test_lines_say_what_windows_hold(rig: Rig, resolution: str, interval_ms: int
     assert set(found) == {"total", "level"}
     for name, line in found.items():
         rows = expected(rig, name, interval_ms)
-        keys = ["metric", "resolution", *NAMES, *(["p50", "p95", "p99"] if resolution != "1m" else [])]
+        keys = ["metric", "resolution", *NAMES, *(["p50", "p95", "p99", "exact"] if resolution != "1m" else [])]
         assert [key for key in line if key != "nans"] == keys
         assert line["resolution"] == resolution
         assert line["timestamps"] == [start_ms for start_ms, _ in rows]
@@ -97,10 +98,22 @@ def test_increases_of_a_counter_add_up(rig: Rig) -> None:
     assert part["timestamps"] == whole["timestamps"][60:70]
 
 
-def test_quantiles_are_close(rig: Rig) -> None:
-    """Within 1.1 % of the number of that rank; those that were asked for."""
+def test_quantiles_are_those_of_the_samples(rig: Rig) -> None:
+    """While all samples are there, and the answer says so; those that were asked for."""
     (line,) = lines(rig, read_wanted("1h", "", "0,0.25,0.999"), "total")
     assert [key for key in line if key.startswith("p")] == ["p0", "p25", "p99.9"]
+    assert line["exact"] == [True] * len(line["timestamps"])
+    for start_ms, p25 in zip(line["timestamps"], line["p25"], strict=True):
+        inside = [v for (name, ts_ms), v in rig.rows.items() if name == "total" and 0 <= ts_ms - start_ms < HOUR_MS]
+        numbers = np.array(inside, np.uint64).view(np.float64)
+        assert p25 == pytest.approx(np.quantile(numbers, 0.25), rel=1e-15)
+
+
+def test_quantiles_over_the_budget_are_close(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within 1.1 % of the number of that rank, and the answer says which are estimates."""
+    monkeypatch.setattr(windows, "EXACT_SAMPLES_MAX", 400)
+    (line,) = lines(rig, read_wanted("1h", "", "0.25"), "total")
+    assert line["exact"] == [True] + [False] * (len(line["timestamps"]) - 1)
     for start_ms, p25 in zip(line["timestamps"], line["p25"], strict=True):
         inside = [v for (name, ts_ms), v in rig.rows.items() if name == "total" and 0 <= ts_ms - start_ms < HOUR_MS]
         numbers = np.array(inside, np.uint64).view(np.float64)
@@ -124,17 +137,10 @@ def test_a_directory_says_the_same(rig: Rig, tmp_path: Path) -> None:
         assert [json.loads(line) for line in sink.getvalue().splitlines()] == lines(rig, read_wanted("5m"))
         table = reader.samples("total", resolution="5m", quantiles=[0.9], label_columns=["job"])
         (line,) = lines(rig, read_wanted("5m", "", "0.9"), "total")
-        assert table.column_names == ["name", "labels", "job", "timestamp", "resolution", *NAMES[1:], "p90"]
-        for name in (*NAMES[1:], "p90"):
+        columns = ["name", "labels", "job", "timestamp", "resolution", "count", "nans", *NAMES[2:], "p90", "exact"]
+        assert table.column_names == columns
+        for name in (*NAMES[1:], "p90", "exact"):
             assert table[name].to_pylist() == line[name]
         assert reader.samples("nothing", resolution="5m").num_rows == 0
-        both = reader.samples('{__name__=~".+"}', resolution="5m")
-        assert both["nans"].null_count in (0, len(line["timestamps"]))
         with pytest.raises(BadQuery, match="'resolution'"):
             reader.samples("total", resolution="3m")
-
-
-def test_only_lines_have_windows(rig: Rig) -> None:
-    """Other forms are refused by the parameter's name."""
-    with pytest.raises(BadQuery, match="invalid parameter 'format'"):
-        export_windows(rig.engine, read_selectors("total"), EVER, ExportForm.CSV, Wanted("5m"))

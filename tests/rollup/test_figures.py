@@ -53,6 +53,8 @@ def test_windows_without_numbers_have_no_figures() -> None:
     assert np.isnan(mean_of(windows)).tolist() == [False, True, False]
     assert np.isnan(stddev_of(windows)).tolist() == [False, True, False]
     assert str(increase_of(windows, MINUTE_MS).tolist()) == "[0.0, nan, 3.0]"
+    for told in (mean_of(windows), stddev_of(windows), increase_of(windows, MINUTE_MS)):
+        assert int(told.view(np.uint64)[1]) == 0x7FF8000000000000  # of either sign it would be told as another one
 
 
 def test_another_series_begins_at_its_own_first_row() -> None:

@@ -30,7 +30,7 @@ from nissa.query.export import OnDamage, export
 from nissa.query.export_form import ExportForm, read_form
 from nissa.query.limits import Deadline
 from nissa.query.resolution import read_wanted
-from nissa.query.windows import export_windows
+from nissa.query.window_tables import export_windows
 from nissa.store.quarantine import Quarantined
 
 MISSING_MAX = 20  # blocks named in the header

@@ -24,7 +24,7 @@ TRUNCATED = "results truncated due to limit"
 @router.get("/api/v1/export", openapi_extra=documented(*EXPORT))
 @router.post("/api/v1/export", openapi_extra=documented(*EXPORT))
 async def export_samples(request: Request) -> Response:
-    """Samples of the selected series as JSON lines, CSV, Parquet or an Arrow stream; windows of them as JSON lines."""
+    """Samples of the selected series as JSON lines, CSV, Parquet or an Arrow stream, or windows of them."""
     return ExportStream(mission_of(request), request)
 
 

@@ -30,7 +30,8 @@ from nissa.query.selector import read_selectors
 from nissa.query.series_answers import SeriesQuestion, label_names, label_sets, label_values
 from nissa.query.tables import record_batch, table_schema
 from nissa.query.times import read_range
-from nissa.query.windows import Part, check_form, stream_parts, window_table, write_window_lines
+from nissa.query.window_tables import window_table, write_windows
+from nissa.query.windows import Part, stream_parts
 from nissa.store.checked_file import FileGone
 from nissa.store.event_runs import EventSnapshot
 from nissa.store.read import Snapshot
@@ -73,7 +74,7 @@ class Reader:
 
         matchers: one selector or several, whose series are united. start, end: RFC 3339 text, Unix seconds or an aware
         datetime; both are inside the range. label_columns: labels to give as columns of their own, null where missing.
-        resolution: ``raw``; a tier such as ``5m`` gives windows with the columns of ``query/windows.py`` instead;
+        resolution: ``raw``; a tier such as ``5m`` gives windows with the columns of ``query/window_tables.py``;
         ``auto`` the coarsest tier that serves ``step``, a duration such as ``5m``. quantiles: 0.5, 0.95 and 0.99 where
         none are given.
         on_damage: told of each damaged file, the rest being read; without it the first is raised.
@@ -86,7 +87,8 @@ class Reader:
             raise BadQuery(f"label_columns: {', '.join(sorted(taken))} would be there twice")
         wanted = read_wanted(resolution, step, ",".join(map(str, quantiles)))
         if not wanted.is_raw:
-            return window_table(self.index, self._parts(matchers, (start, end), wanted, on_damage), label_columns)
+            windows = self._parts(matchers, (start, end), wanted, on_damage)
+            return window_table(self.index, windows, wanted, label_columns)
         batches = self.batches(matchers, start, end, on_damage=on_damage)
         parts = [record_batch(self.index, batch, label_columns) for batch in batches]
         return pa.Table.from_batches(parts, table_schema(label_columns)).unify_dictionaries()
@@ -148,14 +150,13 @@ class Reader:
     ) -> int:
         """Write samples to ``sink`` as jsonl, csv, parquet or arrow, in bounded memory; returns how many bytes.
 
-        wanted: windows instead (``query.resolution.read_wanted``), as jsonl.
+        wanted: windows instead (``query.resolution.read_wanted``).
         """
         chosen = read_form(form)
         if wanted.is_raw:
             chunks = write_form(chosen, self.index, self.batches(matchers, start, end, on_damage=on_damage))
         else:
-            check_form(chosen)
-            chunks = write_window_lines(self.index, self._parts(matchers, (start, end), wanted, on_damage))
+            chunks = write_windows(chosen, self.index, self._parts(matchers, (start, end), wanted, on_damage), wanted)
         return sum(sink.write(chunk) or len(chunk) for chunk in chunks)
 
     def batches(

@@ -73,64 +73,88 @@ def _text_column(texts: Sequence[str | None], codes: Any) -> "pa.DictionaryArray
 
 def write_arrow(index: SeriesView, batches: Iterable[SampleBatch]) -> Generator[bytes, None, None]:
     """An Arrow IPC stream, dictionaries replaced from batch to batch."""
-    import pyarrow as pa
-
-    sink: Any = ChunkSink()
-    with pa.ipc.new_stream(sink, table_schema()) as writer:
-        for batch in batches:
-            writer.write_batch(record_batch(index, batch))
-            yield sink.take()
-    yield sink.take()
+    return arrow_chunks(table_schema(), (record_batch(index, batch) for batch in batches))
 
 
 def write_parquet(index: SeriesView, batches: Iterable[SampleBatch]) -> Generator[bytes, None, None]:
     """A Parquet file, zstd; its row groups leave as they are made, only the footer waits for the end."""
+    return parquet_chunks(table_schema(), (record_batch(index, batch) for batch in batches), ("name", "labels"))
+
+
+def write_csv(index: SeriesView, batches: Iterable[SampleBatch]) -> Generator[bytes, None, None]:
+    """CSV with a header line. Values that are no finite number have the words of ``json_lines``, and NaN is ``NaN``."""
+    return csv_chunks(table_schema(), (record_batch(index, batch) for batch in batches))
+
+
+def arrow_chunks(schema: "pa.Schema", batches: Iterable["pa.RecordBatch"]) -> Generator[bytes, None, None]:
+    """Batches as an Arrow IPC stream."""
+    import pyarrow as pa
+
+    sink: Any = ChunkSink()
+    with pa.ipc.new_stream(sink, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+            yield sink.take()
+    yield sink.take()
+
+
+def parquet_chunks(
+    schema: "pa.Schema", batches: Iterable["pa.RecordBatch"], repeating: Sequence[str]
+) -> Generator[bytes, None, None]:
+    """Batches as a Parquet file. repeating: columns of few distinct texts."""
     from pyarrow import parquet
 
     sink: Any = ChunkSink()
     options: dict[str, Any] = {
         "compression": "zstd",
-        "use_dictionary": ["name", "labels"],  # a dictionary of floats would take NaNs of different bits for one
+        "use_dictionary": list(repeating),  # a dictionary of floats would take NaNs of different bits for one
         "column_encoding": {"timestamp": "DELTA_BINARY_PACKED"},
         "write_page_checksum": True,
     }
-    with parquet.ParquetWriter(sink, table_schema(), **options) as writer:
+    with parquet.ParquetWriter(sink, schema, **options) as writer:
         for batch in batches:
-            writer.write_batch(record_batch(index, batch), row_group_size=ROW_GROUP_ROWS)
+            writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
             yield sink.take()
     yield sink.take()
 
 
-def write_csv(index: SeriesView, batches: Iterable[SampleBatch]) -> Generator[bytes, None, None]:
-    """CSV with a header line. Values that are no finite number have the words of ``json_lines``, and NaN is ``NaN``."""
-    yield b"name,labels,timestamp_ms,value\n"
+def csv_chunks(schema: "pa.Schema", batches: Iterable["pa.RecordBatch"]) -> Generator[bytes, None, None]:
+    """Batches as CSV: ``timestamp`` is ``timestamp_ms``, a number; what is null is empty."""
+    names = ["timestamp_ms" if name == "timestamp" else name for name in schema.names]
+    yield (",".join(names) + "\n").encode()
     for batch in batches:
-        yield _csv_rows(index, batch)
+        yield _csv_rows(names, batch)
 
 
-def _csv_rows(index: SeriesView, batch: SampleBatch) -> bytes:
+def _csv_rows(names: Sequence[str], batch: "pa.RecordBatch") -> bytes:
     import pyarrow as pa
     from pyarrow import csv
 
-    batch_texts: Any = record_batch(index, batch)
-    value: Any = pa.array(batch.value, from_pandas=False)
-    special = np.flatnonzero(~np.isfinite(batch.value))
-    if len(special):
-        texts = value.cast(pa.string()).to_pylist()
-        bits = batch.value.view(np.uint64)
-        for at in special.tolist():
-            texts[at] = word_of(int(bits[at])) or "NaN"
-        value = pa.array(texts, pa.string())
-    columns = [
-        batch_texts["name"].dictionary_decode(),
-        batch_texts["labels"].dictionary_decode(),
-        pa.array(batch.ts_ms),
-        value,
-    ]
-    rows = pa.table(columns, names=["name", "labels", "timestamp_ms", "value"])
+    rows = pa.table([_csv_column(column) for column in batch.columns], names=list(names))
     sink = pa.BufferOutputStream()
     csv.write_csv(rows, sink, csv.WriteOptions(include_header=False, quoting_style="needed"))
     return bytes(sink.getvalue())
+
+
+def _csv_column(column: Any) -> "pa.Array":
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return column.dictionary_decode()
+    if pa.types.is_timestamp(kind):
+        return column.cast(pa.int64())
+    if not pa.types.is_float64(kind) or column.null_count == len(column):
+        return column
+    numbers = column.fill_null(0.0).to_numpy() if column.null_count else column.to_numpy()
+    special = np.flatnonzero(~np.isfinite(numbers))
+    if not len(special):
+        return column
+    texts = column.cast(pa.string()).to_pylist()
+    bits = numbers.view(np.uint64)
+    for at in special.tolist():
+        texts[at] = word_of(int(bits[at])) or "NaN"
+    return pa.array(texts, pa.string())
 
 
 class ChunkSink(IOBase):

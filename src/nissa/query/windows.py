@@ -1,15 +1,18 @@
-"""Windows as answers: JSON lines, one per series and stretch of time, and an Arrow table of the same columns.
+"""Windows as answers: figures of them by column, and JSON lines, one per series and stretch of time.
 
     {"metric":{"__name__":"up"},"resolution":"5m","timestamps":[window starts],"count":[…],"sum":[…],"min":[…],
-     "max":[…],"mean":[…],"stddev":[…],"first":[…],"last":[…],"increase":[…],"p50":[…],"p95":[…],"p99":[…]}
+     "max":[…],"mean":[…],"stddev":[…],"first":[…],"last":[…],"increase":[…],"p50":[…],"p95":[…],"p99":[…],
+     "exact":[…]}
 
 What a tier does not keep is not there. ``increase`` has the step from the window before, so that those of a counter add
-up. NaN of a window without numbers is null; ``nans`` is there where some of the samples were NaN. Where an answer is
-stitched, lines of the coarser windows come first, and samples are lines with ``values``.
+up. Quantiles are computed from the samples of a window while these are all there (``rollup/exact.py``), else from its
+sketch; ``exact`` tells which. NaN of a window without numbers is null; ``nans`` is there where some of the samples were
+NaN. Where an answer is stitched, lines of the coarser windows come first, and samples are lines with ``values``.
+Tables of the same columns are made in ``window_tables.py``.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,15 +20,13 @@ import numpy.typing as npt
 import orjson
 
 from nissa.model.columns import SampleBatch, SeriesColumn
-from nissa.model.errors import BadQuery
-from nissa.model.ladder import RAW, Aggregate, Tier, WindowBatch
+from nissa.model.ladder import Aggregate, Tier, WindowBatch
 from nissa.model.matcher import Selector
 from nissa.query.backend import Backend
 from nissa.query.export import ATTEMPTS_MAX, BATCH_ROWS_MAX, OnDamage
-from nissa.query.export_form import ExportForm
 from nissa.query.json_lines import CHUNK_BYTES_MIN, spelled, write_json_lines
 from nissa.query.resolution import Piece, Wanted, plan_pieces
-from nissa.query.tables import record_batch, table_schema
+from nissa.rollup.exact import Exact, exact_quantiles
 from nissa.rollup.figures import SILENT_WINDOWS_MAX, increase_of, mean_of, quantiles_in, stddev_of
 from nissa.rollup.read import Question, read_windows
 from nissa.rollup.windows import ceil_ms, floor_ms, take_windows
@@ -33,10 +34,9 @@ from nissa.series.select import SeriesView, no_check, select_any
 from nissa.store.checked_file import FileGone
 from nissa.store.read import Snapshot, stream_samples
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 LINE_WINDOWS_MAX = 5_000
+EXACT = "exact"
+EXACT_SAMPLES_MAX = 10_000_000  # read for one answer's exact quantiles: a few seconds; what comes behind is estimated
 TIME_MS_LIMIT = 2**62  # beyond any window; leaves room to count on
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 
@@ -71,8 +71,9 @@ def stream_parts(
         begun = False
         try:
             snapshot = backend.snapshot()
+            budget = _Budget()
             for piece in plan_pieces(snapshot, wanted, interval_ms):
-                for part in _piece_parts(snapshot, series, piece, wanted, on_damage):
+                for part in _piece_parts(snapshot, series, piece, wanted, budget, on_damage):
                     begun = True
                     check()
                     yield part
@@ -81,26 +82,6 @@ def stream_parts(
                 raise
         else:
             return
-
-
-def export_windows(
-    backend: Backend,
-    selectors: Sequence[Selector],
-    interval_ms: tuple[int, int],
-    form: ExportForm,
-    wanted: Wanted,
-    check: Callable[[], None] = no_check,
-    on_damage: OnDamage | None = None,
-) -> Generator[bytes, None, None]:
-    """The export in chunks. Raises: BadQuery for a form that has no windows."""
-    check_form(form)
-    return write_window_lines(backend.index, stream_parts(backend, selectors, interval_ms, wanted, check, on_damage))
-
-
-def check_form(form: ExportForm) -> None:
-    """Raise BadQuery where windows are not given in ``form``."""
-    if form is not ExportForm.JSONL:
-        raise BadQuery(f"invalid parameter 'format': windows are given as {ExportForm.JSONL.value}, not {form.value}")
 
 
 def write_window_lines(index: SeriesView, parts: Iterable[Part]) -> Generator[bytes, None, None]:
@@ -120,32 +101,20 @@ def write_window_lines(index: SeriesView, parts: Iterable[Part]) -> Generator[by
         yield b"".join(lines)
 
 
-def window_table(index: SeriesView, parts: Iterable[Part], label_columns: Sequence[str] = ()) -> "pa.Table":
-    """Columns name, labels, label_columns, timestamp, resolution, and those of the answer; null where a part lacks one.
+class _Budget:
+    """How many samples an answer may still read for exact quantiles."""
 
-    Of samples, ``last`` is the value.
-    """
-    import pyarrow as pa  # heavy: nobody who only receives needs it
-
-    tables = []
-    for part in parts:
-        if isinstance(part, SampleBatch):
-            part = Figures(RAW, part.series, {"timestamps": part.ts_ms, "last": part.value})
-        starts = part.columns["timestamps"]
-        samples = SampleBatch(part.series, starts, np.zeros(len(starts)))
-        table = pa.Table.from_batches([record_batch(index, samples, label_columns)]).drop_columns(["value"])
-        table = table.append_column("resolution", pa.array([part.resolution] * len(starts), pa.string()))
-        for name, column in part.columns.items():
-            if name != "timestamps":
-                table = table.append_column(name, pa.array(column, from_pandas=False))
-        tables.append(table)
-    if not tables:
-        return table_schema(label_columns).remove(2 + len(label_columns) + 1).empty_table()
-    return pa.concat_tables(tables, promote_options="default").unify_dictionaries()
+    def __init__(self) -> None:
+        self.left = EXACT_SAMPLES_MAX
 
 
 def _piece_parts(
-    snapshot: Snapshot, series: SeriesColumn, piece: Piece, wanted: Wanted, on_damage: OnDamage | None
+    snapshot: Snapshot,
+    series: SeriesColumn,
+    piece: Piece,
+    wanted: Wanted,
+    budget: _Budget,
+    on_damage: OnDamage | None,
 ) -> Iterator[Part]:
     if piece.place is None:
         yield from stream_samples(snapshot, series, piece.start_ms, piece.end_ms, BATCH_ROWS_MAX, on_damage)
@@ -157,8 +126,23 @@ def _piece_parts(
     sketches = tier.has_sketch and bool(wanted.probabilities)
     for windows in read_windows(snapshot, piece.place, Question(series, before_ms, end_ms, sketches, on_damage)):
         figures = figures_of(windows, tier, wanted, start_ms)
-        if len(figures.series):
-            yield figures
+        if not len(figures.series):
+            continue
+        if sketches:
+            inside = take_windows(windows, np.flatnonzero(windows.start_ms >= start_ms))
+            asked = list(wanted.probabilities.values())
+            found = exact_quantiles(snapshot, inside, tier.interval_ms, asked, budget.left)
+            budget.left -= found.spent
+            figures = with_exact(figures, wanted, found)
+        yield figures
+
+
+def with_exact(figures: Figures, wanted: Wanted, found: Exact) -> Figures:
+    """Exact quantiles in the place of estimated ones, and which they are."""
+    columns = dict(figures.columns)
+    for at, name in enumerate(wanted.probabilities):
+        columns[name] = np.where(found.exact, found.values[:, at], columns[name])
+    return msgspec.structs.replace(figures, columns=columns | {EXACT: found.exact})
 
 
 def figures_of(windows: WindowBatch, tier: Tier, wanted: Wanted, start_ms: int) -> Figures:

@@ -19,13 +19,13 @@ SILENT_WINDOWS_MAX = 12  # a series silent for more windows than this begins ane
 def mean_of(windows: WindowBatch) -> ValueColumn:
     """The mean of each window; NaN where it has no numbers."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return windows.sum / windows.count
+        return one_nan(windows.sum / windows.count)
 
 
 def stddev_of(windows: WindowBatch) -> ValueColumn:
     """The standard deviation of each window; NaN where it has no numbers, or infinite ones."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.sqrt(windows.m2 / windows.count)
+        return one_nan(np.sqrt(windows.m2 / windows.count))
 
 
 def increase_of(windows: WindowBatch, interval_ms: int) -> ValueColumn:
@@ -43,7 +43,13 @@ def increase_of(windows: WindowBatch, interval_ms: int) -> ValueColumn:
     last, first = windows.last[before], windows.first[after]
     with np.errstate(invalid="ignore"):  # between two infinities there is no step
         out[after] += first - np.where(first >= last, last, 0.0)
-    return out
+    return one_nan(out)
+
+
+def one_nan(values: ValueColumn) -> ValueColumn:
+    """The same values, in place, every NaN that of stored rows: processors make NaN of either sign."""
+    values[np.isnan(values)] = np.nan
+    return values
 
 
 def quantiles_in(windows: WindowBatch, probabilities: Sequence[float]) -> ValueColumn:
