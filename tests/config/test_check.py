@@ -1,5 +1,7 @@
 """Every number has bounds, and the defaults lie within them."""
 
+import json
+
 import pytest
 
 from nissa.config.check import AT_MOST, BOUNDS, check_config, leaves
@@ -27,6 +29,22 @@ def test_one_past_each_bound_is_refused(path: str) -> None:
         with pytest.raises(ConfigInvalid) as caught:
             load_config(overrides={path: str(value)})
         assert caught.value.path == path
+
+
+@pytest.mark.parametrize("match", ["{", "{}", 'up{job=~"("}', "rate(up[5m])"])
+def test_a_policy_for_no_selector_is_refused(match: str) -> None:
+    """With the path of its matcher; the rest of policies is checked in the model."""
+    text = json.dumps([{"match": "up"}, {"match": match, "retention_ms": {"1m": "86400000"}}])
+    with pytest.raises(ConfigInvalid) as refusal:
+        load_config(overrides={"ladder.policies": text})
+    assert refusal.value.path == "ladder.policies[1].match"
+
+
+def test_a_policy_is_read_from_the_command_line() -> None:
+    """As a list on one line, numbers as text."""
+    text = '[{"match": "{job=\\"x\\"}", "retention_ms": {"1m": "86400000"}}]'
+    (policy,) = load_config(overrides={"ladder.policies": text}).ladder.policies
+    assert (policy.match, policy.retention_ms) == ('{job="x"}', {"1m": 86_400_000})
 
 
 def test_defaults_pass() -> None:

@@ -11,9 +11,9 @@ from journeys.rig import parse_export
 from journeys.workload import CONFIG, ledger_of
 
 import nissa
+from nissa.model.selector import read_selectors
 from nissa.query.export import export
 from nissa.query.export_form import ExportForm
-from nissa.query.selector import read_selectors
 
 CALLS = ("pwritev", "pwrite64", "fdatasync", "fsync", "rename", "unlink", "ftruncate", "fallocate", "write")
 STRIDE = int(os.environ.get("NISSA_SWEEP_STRIDE", "4"))

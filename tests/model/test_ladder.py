@@ -3,7 +3,18 @@
 import pytest
 
 from nissa.model.errors import ConfigInvalid
-from nissa.model.ladder import DEFAULT_TIERS, SCALARS, TIERS_MAX, Tier, check_tiers, interval_name
+from nissa.model.ladder import (
+    DEFAULT_TIERS,
+    POLICIES_MAX,
+    SCALARS,
+    TIERS_MAX,
+    Policy,
+    Tier,
+    check_policies,
+    check_tiers,
+    interval_name,
+    interval_of,
+)
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS
 
 
@@ -18,6 +29,7 @@ def test_an_interval_is_called_by_its_largest_whole_unit() -> None:
     """What ``resolution=`` takes."""
     named = {1: "1ms", 1500: "1500ms", 90_000: "90s", MINUTE_MS: "1m", 90 * MINUTE_MS: "90m", DAY_MS: "1d"}
     assert {interval_ms: interval_name(interval_ms) for interval_ms in named} == named
+    assert {interval_of(name): name for name in named.values()} == named
 
 
 MINUTES = Tier(MINUTE_MS, DAY_MS)
@@ -51,3 +63,29 @@ def test_no_tier_and_one_tier_are_ladders_too() -> None:
     """Raw alone, or one resolution with quantiles."""
     check_tiers((), 6 * HOUR_MS)
     check_tiers((MINUTES,), 6 * HOUR_MS)
+
+
+IMPOSSIBLE = {
+    "ladder.policies[1].retention_ms": {"2m": DAY_MS},
+    "ladder.policies[1].retention_ms ": {"1m": DAY_MS, "1h": DAY_MS},
+    "ladder.policies[1].retention_ms.5m": {"1m": DAY_MS, "5m": MINUTE_MS},
+    "ladder.policies[1].retention_ms.1m": {"1m": 0},
+    "ladder.policies[1].retention_ms.5m ": {"1m": DAY_MS, "5m": HOUR_MS // 2, "1h": DAY_MS},
+    "ladder.policies[1].retention_ms.1m ": {"1m": 2**62},
+}
+
+
+@pytest.mark.parametrize(("path", "kept"), IMPOSSIBLE.items(), ids=list(IMPOSSIBLE))
+def test_policies_that_cannot_be_are_refused_with_their_path(path: str, kept: dict[str, int]) -> None:
+    """Tiers there are not, gaps between them, and times too short for the next one."""
+    with pytest.raises(ConfigInvalid) as refusal:
+        check_policies((Policy("a"), Policy("b", kept)), DEFAULT_TIERS)
+    assert refusal.value.path == path.strip()
+
+
+def test_policies_that_can_be() -> None:
+    """Off, a part of the way, and all of it; not any number of them."""
+    whole = {tier.name: tier.retention_ms for tier in DEFAULT_TIERS}
+    check_policies((Policy("a"), Policy("b", {"1m": HOUR_MS}), Policy("c", whole)), DEFAULT_TIERS)
+    with pytest.raises(ConfigInvalid, match="at most"):
+        check_policies((Policy("a"),) * (POLICIES_MAX + 1), DEFAULT_TIERS)

@@ -11,10 +11,10 @@ from nissa._proto.remote_write_v1_pb2 import WriteRequest
 from nissa.model.columns import SampleBatch
 from nissa.model.errors import Damaged
 from nissa.model.frame import Codec
+from nissa.model.selector import read_selectors
 from nissa.query.export import BATCH_ROWS_MAX, export, read_batches
 from nissa.query.export_form import ExportForm
 from nissa.query.json_lines import read_json_lines
-from nissa.query.selector import read_selectors
 from nissa.query.times import read_range
 from nissa.service.clock import wall_ms
 from nissa.store.checked_file import FileGone

@@ -3,7 +3,7 @@
 import numpy as np
 
 from nissa.model.columns import SampleBatch
-from nissa.query.selector import read_selectors
+from nissa.model.selector import read_selectors
 from nissa.query.series_answers import SeriesQuestion, label_names, label_sets, label_values, series_meant
 from nissa.query.times import TIME_MS_MAX, TIME_MS_MIN
 from oracle.backend_twin import BackendTwin, regular

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from nissa.model.selector import read_selectors
 from nissa.model.units import DAY_MS, MINUTE_MS
 from nissa.query.export_form import ExportForm
 from nissa.query.resolution import Wanted, read_wanted
-from nissa.query.selector import read_selectors
 from nissa.query.window_tables import export_windows, window_schema
 from oracle.engine import NOW_MS, Rig, config_of
 

@@ -12,11 +12,11 @@ import pytest
 
 import nissa
 from nissa.model.errors import BadQuery
+from nissa.model.selector import read_selectors
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from nissa.query import windows
 from nissa.query.export_form import ExportForm
 from nissa.query.resolution import Wanted, read_wanted
-from nissa.query.selector import read_selectors
 from nissa.query.window_tables import export_windows
 from oracle.engine import NOW_MS, Rig, config_of
 from oracle.ladder import wider, windows_of

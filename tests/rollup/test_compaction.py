@@ -101,9 +101,9 @@ def test_neighbours_are_merged_once_their_stretch_is_written(tmp_path: Path) -> 
 def test_merged_blocks_stay_short_beside_their_retention() -> None:
     """A block goes when its last window is over: none spans more than an eighth of the retention."""
     hourly, daily = DEFAULT_TIERS[2:]
-    assert wide_ms(hourly, 6 * HOUR_MS) == 2 * DAY_MS
-    assert wide_ms(daily, 8 * DAY_MS) == 32 * DAY_MS
-    assert wide_ms(daily, 100 * DAY_MS) == 100 * DAY_MS
+    assert wide_ms(hourly.retention_ms, 6 * HOUR_MS) == 2 * DAY_MS
+    assert wide_ms(daily.retention_ms, 8 * DAY_MS) == 32 * DAY_MS
+    assert wide_ms(daily.retention_ms, 100 * DAY_MS) == 100 * DAY_MS
 
 
 def test_an_end_in_the_middle_leaves_nothing(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from nissa.model.errors import BadQuery
 from nissa.model.matcher import Matcher, MatchOp
-from nissa.series.select import is_selective, select, select_any, takes
+from nissa.model.predicate import is_selective, takes
+from nissa.series.select import select, select_any
 from oracle.series_twin import SeriesTwin, index_of, judged_one_by_one
 
 SERIES = [

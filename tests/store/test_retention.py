@@ -40,6 +40,8 @@ def over(
         ("5m", 7 * DAY_MS + 5 * MINUTE_MS),
         ("1h", 30 * DAY_MS + HOUR_MS),
         ("1d", 366 * DAY_MS),
+        ("5m~30d", 30 * DAY_MS + 5 * MINUTE_MS),  # as a policy says, longer or shorter than the tier
+        ("1h~1d", DAY_MS + HOUR_MS),
     ],
 )
 def test_each_kind_goes_after_its_own_time(kind: str, kept_ms: int) -> None:

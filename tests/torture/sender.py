@@ -16,10 +16,10 @@ import nissa
 from nissa.config.tree import Config, Ingest, Storage
 from nissa.model.errors import NissaError
 from nissa.model.frame import Codec, Encoding
+from nissa.model.selector import read_selectors
 from nissa.model.units import KIB
 from nissa.query.export import export
 from nissa.query.export_form import ExportForm
-from nissa.query.selector import read_selectors
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

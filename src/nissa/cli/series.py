@@ -35,7 +35,7 @@ def _series(directory: Path, match: list[str], count: bool, top: int, limit: int
     import orjson
 
     import nissa
-    from nissa.query.selector import read_selectors
+    from nissa.model.selector import read_selectors
     from nissa.query.series_answers import SeriesQuestion, series_meant
     from nissa.query.tsdb_status import tsdb_status
 

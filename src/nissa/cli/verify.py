@@ -9,6 +9,7 @@ import typer
 from nissa.cli.fault import OUTSIDE, existing, run_command
 
 if TYPE_CHECKING:
+    from nissa.model.ladder import Keeping
     from nissa.store.recovery import RecoveryReport
 
 
@@ -68,12 +69,25 @@ def _tier_findings(directory: Path) -> list[str]:
     from nissa.rollup.verify import verify_tiers
 
     findings: list[str] = []
-    for report in verify_tiers(directory):
+    for report in verify_tiers(directory, keeping=_keeping_of(directory)):
         print(f"{report.name}: {report.windows} windows computed again, {report.count} differences")
         findings += report.differences
         if report.count > len(report.differences):
             findings.append(f"{report.name}: and {report.count - len(report.differences)} more")
     return findings
+
+
+def _keeping_of(directory: Path) -> "Keeping | None":
+    """The policies the windows were written under; the series are only read where there are any."""
+    from nissa.ingest.recover import read_directory
+    from nissa.series.keeping import SeriesKeeping
+    from nissa.store.catalogue import Catalogue
+    from nissa.store.policies import read_epochs
+
+    catalogue = Catalogue.open(directory, readonly=True)
+    epochs = read_epochs(catalogue)
+    catalogue.close()
+    return SeriesKeeping(read_directory(directory).pipeline.index, epochs) if epochs else None
 
 
 def _journal_findings(journal: "RecoveryReport") -> list[str]:

@@ -12,8 +12,8 @@ from nissa.config.listen import parse_listen
 from nissa.config.redaction import check_redaction
 from nissa.config.tree import Config
 from nissa.model.durability import parse_durability
-from nissa.model.errors import ConfigInvalid
-from nissa.model.ladder import check_tiers
+from nissa.model.errors import BadQuery, ConfigInvalid
+from nissa.model.ladder import check_policies, check_tiers
 from nissa.model.level import LEVELS
 from nissa.model.units import DAY_MS, GIB, HOUR_MS, KIB, MIB, SECOND_MS
 
@@ -85,6 +85,8 @@ def check_config(config: Config) -> None:
     if not config.storage.data_dir.strip() or "\0" in config.storage.data_dir:
         raise ConfigInvalid("storage.data_dir", f"expected a directory, got {config.storage.data_dir!r}")
     check_tiers(config.ladder.tiers, config.ladder.raw_retention_ms)
+    check_policies(config.ladder.policies, config.ladder.tiers)
+    _check_selectors(config)
     _check_addresses(config)
     _check_relations(values)
 
@@ -104,6 +106,16 @@ def leaves(config: msgspec.Struct) -> dict[str, Any]:
 def written(value: object) -> str:
     """A setting as it is written in YAML and on the reference page: lists as JSON, which YAML reads."""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _check_selectors(config: Config) -> None:
+    for number, policy in enumerate(config.ladder.policies):
+        from nissa.model.selector import read_selector  # here, as reading settings is part of every command
+
+        try:
+            read_selector(policy.match)
+        except BadQuery as error:
+            raise ConfigInvalid(f"ladder.policies[{number}].match", str(error)) from None
 
 
 def _check_addresses(config: Config) -> None:

@@ -8,7 +8,7 @@ this file.
 import msgspec
 
 from nissa.config.redaction import Redaction
-from nissa.model.ladder import DEFAULT_TIERS, Tier
+from nissa.model.ladder import DEFAULT_TIERS, Policy, Tier
 from nissa.model.units import DAY_MS, GIB, HOUR_MS, KIB, MIB, MINUTE_MS, SECOND_MS
 
 
@@ -76,11 +76,15 @@ class Acceptance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Ladder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Resolutions. tiers: each made of the one before it, the first of samples; none at all turns the ladder off."""
+    """Resolutions. tiers: each made of the one before it, the first of samples; none at all turns the ladder off.
+
+    policies: which series go how far; the first that matches decides.
+    """
 
     tiers: tuple[Tier, ...] = DEFAULT_TIERS
     raw_retention_ms: int = 6 * HOUR_MS
     grace_ms: int = 10 * SECOND_MS
+    policies: tuple[Policy, ...] = ()
 
 
 class Events(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

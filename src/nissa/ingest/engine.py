@@ -36,6 +36,7 @@ from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.model.intake import Outcome, Settle
 from nissa.model.receipt import Receipt
 from nissa.model.tally import Tallies, copy_tallies
+from nissa.series.keeping import SeriesKeeping
 from nissa.store.checked_file import FileGone
 from nissa.store.event_runs import EventSnapshot
 from nissa.store.journal import Journal
@@ -74,7 +75,8 @@ class Engine:
             self._pipeline: Pipeline = opened.pipeline
             self._journal: Journal = opened.journal
             self._committer = Committer(self._journal, data_dir, config.storage, self._ask_to_give_up)
-            self._sealer = Sealer(opened.writer, opened.catalogue, self._journal, config, clock, self._call)
+            keeping = SeriesKeeping(self._pipeline.index, opened.epochs) if opened.epochs else None
+            self._sealer = Sealer(opened.writer, opened.catalogue, self._journal, config, clock, self._call, keeping)
             hands = self._sealer.hands(lambda: self._pipeline.head)
             self.upkeep = Upkeep(data_dir, opened.catalogue, config, clock, steady, hands)
             undo.pop_all()

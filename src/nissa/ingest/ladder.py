@@ -23,18 +23,18 @@ import structlog
 from nissa.config.tree import Ladder as Settings
 from nissa.model.columns import SeriesColumn, TimeColumn
 from nissa.model.errors import Damaged
-from nissa.model.ladder import Tier, WindowBatch
+from nissa.model.ladder import Keeping, Tier, WindowBatch, interval_of
 from nissa.model.units import DAY_MS, HOUR_MS
-from nissa.rollup.compaction import plan_merges, plan_neighbours, wide_ms, write_merged
+from nissa.rollup.compaction import Heap, plan_merges, plan_neighbours, wide_ms, write_merged
 from nissa.rollup.fold import tiers_of_samples
+from nissa.rollup.kept import KeptWriter
 from nissa.rollup.merge import merge_windows
 from nissa.rollup.read import Question, Touched, compute_windows, fold_samples, late_windows, pieces_of
 from nissa.rollup.windows import ceil_ms, floor_ms, take_windows
 from nissa.store.catalogue import NEVER_MS, BlockRow, Catalogue, TierRow
-from nissa.store.names import RAW_KIND, locate
+from nissa.store.names import RAW_KIND, kept_of, locate, tier_of
 from nissa.store.quarantine import QuarantineRow
 from nissa.store.read import Snapshot
-from nissa.store.tier_blocks import TierWriter, write_windows
 
 ALWAYS = (NEVER_MS, 2**63 - 1)
 SPAN_WINDOWS = 6  # of a tier made of windows, in one block: what is not written yet is folded for every question
@@ -61,9 +61,18 @@ class Ladder:
     """How far the tiers are written, and the work of it. For the sealer thread, but for ``facts``."""
 
     def __init__(
-        self, directory: Path, catalogue: Catalogue, settings: Settings, clock: Callable[[], int], publish: Publish
+        self,
+        directory: Path,
+        catalogue: Catalogue,
+        settings: Settings,
+        clock: Callable[[], int],
+        publish: Publish,
+        keeping: Keeping | None = None,
     ) -> None:
-        """publish: told of blocks that exist from now on, of those that do not, and of the rows in force with them."""
+        """publish: told of blocks that exist from now on, of those that do not, and of the rows in force with them.
+
+        keeping: policies, where there are any.
+        """
         known = {row.tier.name: row for row in (*catalogue.tiers(unused=True), *catalogue.tiers())}
         tiers = settings.tiers
         self.rows = tuple(
@@ -73,6 +82,7 @@ class Ladder:
         self._directory = directory
         self._catalogue = catalogue
         self._grace_ms = settings.grace_ms
+        self.keeping = keeping
         self._clock = clock
         self._publish = publish
         self._made = tiers_of_samples(tiers)
@@ -120,15 +130,15 @@ class Ladder:
 
     def _write_late(self, moment: Moment, between: Callable[[], None]) -> tuple[BlockRow, ...]:
         """Windows again whose samples came after they were written; returns the blocks there are then."""
-        snapshot = Snapshot(self._directory, moment.blocks, (), self.rows, moment.missing)
+        snapshot = Snapshot(self._directory, moment.blocks, (), self.rows, moment.missing, self.keeping)
         added: list[BlockRow] = []
         counts: dict[str, int] = {}
         try:
             for place, row in enumerate(self.rows):
                 touched = late_windows(snapshot, row, Question(None, *ALWAYS, on_damage=self._note_damage))
-                if len(touched[0]) and (block := self._rewrite(snapshot, place, touched, moment.lsn, between)):
-                    added.append(block)
-                    counts[row.tier.name] = block.rows
+                if len(touched[0]) and (blocks := self._rewrite(snapshot, place, touched, moment.lsn, between)):
+                    added += blocks
+                    counts[row.tier.name] = sum(block.rows for block in blocks)
         except BaseException:  # raised again; the files must not stay
             self._delete(added)
             raise
@@ -142,8 +152,8 @@ class Ladder:
 
     def _rewrite(
         self, snapshot: Snapshot, place: int, touched: Touched, lsn: int, between: Callable[[], None]
-    ) -> BlockRow | None:
-        """The touched windows in a block; None where damage is met: what stands there knows more than what is left."""
+    ) -> list[BlockRow]:
+        """The touched windows in blocks; none where damage is met: what stands there knows more than what is left."""
         tier = snapshot.tiers[place].tier
         damages: list[Damaged] = []
         pieces = pieces_of(touched, tier.interval_ms)
@@ -151,13 +161,18 @@ class Ladder:
             compute_windows(snapshot, place, Question(one.series, one.start_ms, one.end_ms, on_damage=damages.append))
             for one in pieces
         ]
-        wanted = _only(merge_windows(runs), touched, tier.interval_ms, between)
-        block = write_windows(self._directory, self._catalogue.new_id(), tier, wanted, lsn, self._clock())
-        if not damages:
-            return block
+        writer = self._writer(tier)
+        try:
+            for windows in _only(merge_windows(runs), touched, tier.interval_ms, between):
+                writer.write(windows)
+            if not damages:
+                return writer.finish(lsn)
+        except BaseException:  # raised again; the files must not stay
+            writer.discard()
+            raise
         self._note_damage(damages[0])
-        self._delete([block] if block else [])
-        return None
+        writer.discard()
+        return []
 
     # ---- spans that are over ----
 
@@ -171,7 +186,7 @@ class Ladder:
         first, end = group
         below = self.rows[first - 1] if first else None
         kind = below.tier.name if below else RAW_KIND
-        there = [block for block in blocks if block.kind == kind]
+        there = [block for block in blocks if tier_of(block.kind) == kind]
         if not there:
             return blocks
         tier = self.rows[end - 1].tier
@@ -187,7 +202,7 @@ class Ladder:
             if start_ms >= limit_ms:
                 added: list[BlockRow] = []
             else:
-                snapshot = Snapshot(self._directory, blocks, (), self.rows)
+                snapshot = Snapshot(self._directory, blocks, (), self.rows, (), self.keeping)
                 asked = Question(None, start_ms, end_ms, on_damage=self._note_damage)
                 added = self._write_span(snapshot, group, asked, moment.lsn, between)
             rows = list(self.rows)
@@ -206,7 +221,7 @@ class Ladder:
     ) -> list[BlockRow]:
         """Blocks of one span, synced; empty where it has no windows."""
         first, end = group
-        writers: list[TierWriter] = []
+        writers = [self._writer(row.tier) for row in self.rows[first:end]]
         steps: Iterator[list[WindowBatch]]
         if first:
             steps = ([windows] for windows in compute_windows(snapshot, first, asked))
@@ -214,14 +229,10 @@ class Ladder:
             steps = fold_samples(snapshot, asked, end)
         try:
             for batches in steps:
-                if not writers and any(len(windows) for windows in batches):
-                    tiers = [row.tier for row in self.rows[first:end]]
-                    now_ms = self._clock()
-                    writers = [TierWriter(self._directory, self._catalogue.new_id(), one, now_ms) for one in tiers]
                 for writer, windows in zip(writers, batches, strict=False):
                     writer.write(windows)
                 between()
-            return [writer.finish(lsn) for writer in writers]
+            return [block for writer in writers for block in writer.finish(lsn)]
         except BaseException:  # raised again; the files must not stay
             for writer in writers:
                 writer.discard()
@@ -234,11 +245,8 @@ class Ladder:
         for first, end in self._groups():
             length_ms = span_ms(self.rows[end - 1].tier, of_samples=not first) if end else 0
             for row in self.rows[first:end]:
-                own = [block for block in blocks if block.kind == row.tier.name and block.id not in self._unreadable]
-                heaps = plan_merges(own, length_ms)
-                if first and not heaps:
-                    heaps = plan_neighbours(own, length_ms, wide_ms(row.tier, length_ms), row.written_until_ms)
-                for heap in heaps:
+                sound = [one for one in blocks if tier_of(one.kind) == row.tier.name and one.id not in self._unreadable]
+                for heap in _heaps(sound, row, length_ms, neighbours=first > 0):
                     try:
                         added = write_merged(self._directory, self._catalogue, row.tier, heap, self._clock(), between)
                     except Damaged as damage:
@@ -248,13 +256,16 @@ class Ladder:
                     self._commit(self.rows, added, heap.blocks)
                     self._delete(heap.blocks)
 
+    def _writer(self, tier: Tier) -> KeptWriter:
+        return KeptWriter(self._directory, self._catalogue, tier, self._clock(), self.keeping)
+
     def _commit(self, rows: tuple[TierRow, ...], added: Sequence[BlockRow], gone: Sequence[BlockRow] = ()) -> None:
         """One transaction. Where it fails nobody knows whether it reached the disk, so the files stay; windows written
         again are the same, and the next start deletes what nobody names."""
         self._catalogue.commit_tiers(rows, added, gone)
         self.rows = self._noted = rows
         for block in () if gone else added:
-            self._windows[block.kind] += block.rows
+            self._windows[tier_of(block.kind)] += block.rows
         self._publish(added, gone, rows)
 
     def _delete(self, blocks: Sequence[BlockRow]) -> None:
@@ -271,6 +282,19 @@ def span_ms(tier: Tier, *, of_samples: bool) -> int:
     if of_samples:
         return ceil_ms(HOUR_MS, tier.interval_ms)
     return tier.interval_ms * (SPAN_WINDOWS if tier.interval_ms < DAY_MS else SPAN_WINDOWS_LONG)
+
+
+def _heaps(blocks: Sequence[BlockRow], row: TierRow, span_ms: int, *, neighbours: bool) -> list[Heap]:
+    """What is worth merging of one tier's blocks: only those of one kind are kept alike."""
+    found = []
+    for kind in sorted({block.kind for block in blocks}):
+        own = [block for block in blocks if block.kind == kind]
+        heaps = plan_merges(own, span_ms)
+        if neighbours and not heaps:
+            kept_ms = interval_of(kept_of(kind)) if kept_of(kind) else row.tier.retention_ms
+            heaps = plan_neighbours(own, span_ms, wide_ms(kept_ms, span_ms), row.written_until_ms)
+        found += heaps
+    return found
 
 
 def _only(

@@ -30,11 +30,12 @@ from nissa.ingest.pipeline import ADMIT_ALL, Pipeline
 from nissa.ingest.settings import read_settings, settings_of, under_settings, write_settings
 from nissa.model.durability import parse_durability
 from nissa.model.errors import NissaError, Unavailable
-from nissa.model.ladder import DEFAULT_TIERS
+from nissa.model.ladder import DEFAULT_TIERS, PolicyEpoch
 from nissa.store.catalogue import BlockRow, Catalogue, Checkpoint, TierRow, collect_garbage
 from nissa.store.journal import Journal, JournalTail, RecoveryReport, read_journal
 from nissa.store.lock import DirectoryLock
 from nissa.store.names import JOURNAL
+from nissa.store.policies import note_policies, read_epochs
 from nissa.store.quarantine import QuarantineRow, read_quarantine
 from nissa.store.series_table import read_series
 
@@ -53,6 +54,7 @@ class Opened(msgspec.Struct):
     pipeline: Pipeline
     journal: Journal
     recovery: dict[str, Any]
+    epochs: tuple[PolicyEpoch, ...] = ()
 
     def close(self) -> None:
         """Commit what is pending, then give everything back. Raises: JournalFailed, with everything given back."""
@@ -94,8 +96,11 @@ def open_directory(directory: Path, config: Config, clock: Callable[[], int]) ->
             clock=clock,
             tail=tail,
         )
+        undo.callback(journal.close)
+        ladder = config.ladder
+        epochs = note_policies(catalogue, ladder.policies, ladder.tiers, catalogue.tiers())
         undo.pop_all()
-    return Opened(lock, catalogue, writer, pipeline, journal, facts)
+    return Opened(lock, catalogue, writer, pipeline, journal, facts, epochs)
 
 
 def _change_settings(
@@ -118,6 +123,7 @@ class ReadDirectory(msgspec.Struct):
     tiers: tuple[TierRow, ...]
     recovery: dict[str, Any]
     quarantine: tuple[QuarantineRow, ...] = ()
+    epochs: tuple[PolicyEpoch, ...] = ()
 
 
 def read_directory(directory: Path) -> ReadDirectory:
@@ -137,7 +143,8 @@ def read_directory(directory: Path) -> ReadDirectory:
             if catalogue.checkpoint() == before:  # else a part of this is older than another
                 ladder = tuple(tiers or map(TierRow, DEFAULT_TIERS))
                 quarantine = tuple(read_quarantine(catalogue))
-                return ReadDirectory(pipeline, blocks, ladder, _facts(report, pipeline), quarantine)
+                facts, epochs = _facts(report, pipeline), read_epochs(catalogue)
+                return ReadDirectory(pipeline, blocks, ladder, facts, quarantine, epochs)
         except FileNotFoundError:
             if attempt == READ_ATTEMPTS_MAX - 1:
                 raise

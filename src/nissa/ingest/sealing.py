@@ -29,6 +29,7 @@ from nissa.ingest.ladder import Ladder, Moment
 from nissa.ingest.pipeline import Pipeline
 from nissa.ingest.upkeep import Hands, Upkeep
 from nissa.model.errors import Damaged, JournalFailed, Unavailable
+from nissa.model.ladder import Keeping
 from nissa.model.tally import Tallies
 from nissa.store.catalogue import BlockRow, Catalogue, TierRow
 from nissa.store.compaction import merge_blocks, plan_compaction
@@ -69,8 +70,9 @@ class Sealer:
         config: Config,
         clock: Callable[[], int],
         call: Callable[[Callable[[], None]], None],
+        keeping: Keeping | None = None,
     ) -> None:
-        """call: runs something on the engine thread."""
+        """call: runs something on the engine thread. keeping: policies of the ladder, where there are any."""
         self.directory = writer.directory
         self._writer = writer
         self._catalogue = catalogue
@@ -81,7 +83,7 @@ class Sealer:
         self._call = call
         self._view_lock = threading.Lock()  # blocks, generation and head change together, or rows were seen twice
         self._blocks = writer.blocks
-        self._ladder = Ladder(writer.directory, catalogue, config.ladder, clock, self._publish)
+        self._ladder = Ladder(writer.directory, catalogue, config.ladder, clock, self._publish, keeping)
         self._tiers = self._ladder.rows
         self._begun_ms = 0  # when the latest head that is in blocks was frozen
         self._generation: Generation | None = None
@@ -172,7 +174,7 @@ class Sealer:
         # The newest head first: what is published meanwhile is then missing at the end only, never in the middle.
         newest_first = [head.snapshot() for head in reversed(view.heads)]
         heads = tuple(batch for part in reversed(newest_first) for batch in part)
-        return Snapshot(self.directory, view.blocks, heads, view.tiers, view.missing)
+        return Snapshot(self.directory, view.blocks, heads, view.tiers, view.missing, self._ladder.keeping)
 
     def event_snapshot(self, current: Callable[[], Head]) -> EventSnapshot:
         """Every durable event at one moment."""

@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from nissa.model.errors import BadQuery
 from nissa.model.matcher import Selector
-from nissa.query.selector import read_selectors
+from nissa.model.selector import read_selectors
 from nissa.query.times import read_range
 
 FORM_BYTES_MAX = 1024 * 1024

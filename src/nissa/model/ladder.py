@@ -8,7 +8,7 @@ mean is decided in ``docs/decisions/0006-the-ladder.md``.
 
 from enum import Enum
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -16,6 +16,8 @@ from nissa.model.errors import ConfigInvalid
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
 if TYPE_CHECKING:  # settings name tiers, and a command that only shows its help loads no numpy
+    from collections.abc import Sequence
+
     import numpy as np
     import numpy.typing as npt
 
@@ -23,8 +25,11 @@ if TYPE_CHECKING:  # settings name tiers, and a command that only shows its help
 
 RAW = "raw"
 AUTO = "auto"
+RETENTION_MS_MAX = 100 * 365 * DAY_MS
 INTERVAL_MS_MAX = 31 * DAY_MS  # 2.7e9 ms, so a window's count of samples, one per ms at most, fits 32 bits
 TIERS_MAX = 8
+POLICIES_MAX = 32
+AS_THE_TIER = -1
 _UNITS = ((DAY_MS, "d"), (HOUR_MS, "h"), (MINUTE_MS, "m"), (SECOND_MS, "s"), (1, "ms"))
 
 
@@ -71,6 +76,33 @@ DEFAULT_TIERS = (
 )
 
 
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How far up the ladder some series go, and how long what they have there is kept.
+
+    match: a selector. retention_ms: by tier, of the first tiers without a gap; none at all means samples only.
+    """
+
+    match: str
+    retention_ms: dict[str, int] = {}
+
+
+class PolicyEpoch(msgspec.Struct, frozen=True):
+    """Policies in force for windows that start at from_ms or later, until the next epoch begins."""
+
+    from_ms: int
+    policies: tuple[Policy, ...] = ()
+
+
+class Keeping(Protocol):
+    """How long windows are kept where policies differ from the tiers."""
+
+    def kept_ms(self, tier: Tier, series: "SeriesColumn", start_ms: "TimeColumn") -> "TimeColumn":
+        """For each window: AS_THE_TIER, 0 where it is not kept at all, else how long."""
+
+    def groups(self, series: "SeriesColumn") -> "Sequence[tuple[Policy | None, SeriesColumn]]":
+        """Series by the policy that is in force for them now; None where the tiers decide."""
+
+
 class SketchColumn(msgspec.Struct, frozen=True):
     """n sketches as Arrow lays bytes out: ``data[offsets[i]:offsets[i + 1]]`` is sketch i.
 
@@ -114,6 +146,12 @@ def interval_name(interval_ms: int) -> str:
     return f"{interval_ms // unit_ms}{unit}"
 
 
+def interval_of(name: str) -> int:
+    """The interval that ``interval_name`` gave this word."""
+    unit = name.lstrip("0123456789")
+    return int(name.removesuffix(unit)) * next(unit_ms for unit_ms, word in _UNITS if word == unit)
+
+
 def check_tiers(tiers: tuple[Tier, ...], raw_retention_ms: int, path: str = "ladder") -> None:
     """Refuse tiers that cannot be computed from one another. Raises: ConfigInvalid with the path.
 
@@ -133,6 +171,33 @@ def check_tiers(tiers: tuple[Tier, ...], raw_retention_ms: int, path: str = "lad
         if lower.retention_ms < upper.interval_ms:
             what = f"{interval_name(lower.retention_ms)} is shorter than the next tier's window of {upper.name}"
             raise ConfigInvalid(f"{path}.tiers[{number}].retention_ms", what)
+
+
+def check_policies(policies: tuple[Policy, ...], tiers: tuple[Tier, ...], path: str = "ladder.policies") -> None:
+    """Refuse policies that the tiers cannot follow; selectors are not read. Raises: ConfigInvalid with the path."""
+    if len(policies) > POLICIES_MAX:
+        raise ConfigInvalid(path, f"{len(policies)} policies, at most {POLICIES_MAX}")
+    for number, policy in enumerate(policies):
+        here = f"{path}[{number}].retention_ms"
+        names = [tier.name for tier in tiers]
+        for name in policy.retention_ms:
+            if name not in names:
+                raise ConfigInvalid(here, f"{name[:40]!r} is none of the tiers {', '.join(names)}")
+        reached = tiers[: len(policy.retention_ms)]
+        for tier in reached:
+            if tier.name not in policy.retention_ms:
+                raise ConfigInvalid(here, f"{tier.name} is missing, which the tiers above it are made of")
+        for lower, upper in pairwise((*reached, None)):
+            if lower is not None:
+                _check_kept(policy.retention_ms[lower.name], lower, upper, f"{here}.{lower.name}")
+
+
+def _check_kept(kept_ms: int, tier: Tier, upper: Tier | None, path: str) -> None:
+    if not tier.interval_ms <= kept_ms <= RETENTION_MS_MAX:
+        raise ConfigInvalid(path, f"expected {tier.interval_ms} to {RETENTION_MS_MAX}, got {kept_ms}")
+    if upper is not None and kept_ms < upper.interval_ms:
+        what = f"{interval_name(kept_ms)} is shorter than the next tier's window of {upper.name}"
+        raise ConfigInvalid(path, what)
 
 
 def _check_tier(tier: Tier, path: str) -> None:

@@ -20,13 +20,13 @@ from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 from nissa.model.columns import Metadata, SampleBatch
 from nissa.model.errors import BadQuery
 from nissa.model.ladder import RAW
+from nissa.model.selector import read_selectors
 from nissa.model.tally import Tally
 from nissa.query.backend import Backend, IndexView
 from nissa.query.events import EventPage, EventQuestion, read_levels, read_page, read_table
 from nissa.query.export import ATTEMPTS_MAX, OnDamage, read_batches
 from nissa.query.export_form import read_form, write_form
 from nissa.query.resolution import Wanted, read_wanted
-from nissa.query.selector import read_selectors
 from nissa.query.series_answers import SeriesQuestion, label_names, label_sets, label_values
 from nissa.query.tables import record_batch, table_schema
 from nissa.query.times import read_range

@@ -16,10 +16,10 @@ from decimal import Decimal, InvalidOperation
 import msgspec
 
 from nissa.model.errors import BadQuery
-from nissa.model.ladder import AUTO, RAW, interval_name
+from nissa.model.ladder import AUTO, RAW, Policy, interval_name
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from nissa.rollup.windows import ceil_ms
-from nissa.store.names import RAW_KIND
+from nissa.store.names import RAW_KIND, tier_kind, tier_of
 from nissa.store.read import Snapshot
 
 QUANTILES = ("0.5", "0.95", "0.99")
@@ -69,8 +69,10 @@ def read_wanted(resolution: str, step: str = "", quantiles: str = "") -> Wanted:
     return wanted
 
 
-def plan_pieces(snapshot: Snapshot, wanted: Wanted, interval_ms: tuple[int, int]) -> list[Piece]:
-    """The stretches of an answer, in order of time. Raises: BadQuery."""
+def plan_pieces(
+    snapshot: Snapshot, wanted: Wanted, interval_ms: tuple[int, int], policy: Policy | None = None
+) -> list[Piece]:
+    """The stretches of an answer, in order of time. policy: that of its series, if any. Raises: BadQuery."""
     names = [RAW, *(row.tier.name for row in snapshot.tiers)]
     if wanted.resolution not in (*names, AUTO):
         known = ", ".join((*names, AUTO))
@@ -80,11 +82,11 @@ def plan_pieces(snapshot: Snapshot, wanted: Wanted, interval_ms: tuple[int, int]
         if wanted.quantiles and not snapshot.tiers[chosen - 1].tier.has_sketch:
             raise BadQuery(f"invalid parameter 'quantiles': the resolution {wanted.resolution} keeps none")
         return [Piece(chosen - 1 if chosen else None, *interval_ms)]
-    kept = _kept_from(snapshot)
+    kept = _kept_from(snapshot, policy)
     start_ms = max(interval_ms[0], min(kept))
     end_ms = min(interval_ms[1], _latest_ms(snapshot) + 1)
     step_ms = wanted.step_ms or max(end_ms - start_ms, 0) // POINTS
-    return _stitch(snapshot, kept, _serving(snapshot, step_ms), (start_ms, end_ms))
+    return _stitch(snapshot, kept, min(_serving(snapshot, step_ms), len(kept) - 1), (start_ms, end_ms))
 
 
 def _serving(snapshot: Snapshot, step_ms: int) -> int:
@@ -110,12 +112,16 @@ def _stitch(snapshot: Snapshot, kept: Sequence[int], rung: int, interval_ms: tup
     return pieces[::-1]
 
 
-def _kept_from(snapshot: Snapshot) -> list[int]:
-    """From when on each rung has data; a tier also has what can be folded from below."""
+def _kept_from(snapshot: Snapshot, policy: Policy | None) -> list[int]:
+    """From when on each rung that is reached has data; a tier also has what can be folded from below."""
     heads = [int(head.ts_ms.min()) for head in snapshot.heads if len(head)]
     kept = [min((*heads, *(block.min_ms for block in snapshot.blocks if block.kind == RAW_KIND)), default=NEVER_MS)]
     for row in snapshot.tiers:
-        own = (block.min_ms for block in snapshot.blocks if block.kind == row.tier.name)
+        name, kept_ms = row.tier.name, 0 if policy is None else policy.retention_ms.get(row.tier.name, 0)
+        if policy is not None and not kept_ms:
+            break
+        kind = tier_kind(name, "" if policy is None else interval_name(kept_ms))
+        own = (block.min_ms for block in snapshot.blocks if block.kind == kind)
         kept.append(min((kept[-1], *own)))
     return kept
 
@@ -123,7 +129,8 @@ def _kept_from(snapshot: Snapshot) -> list[int]:
 def _latest_ms(snapshot: Snapshot) -> int:
     heads = [int(head.ts_ms.max()) for head in snapshot.heads if len(head)]
     lengths = {row.tier.name: row.tier.interval_ms for row in snapshot.tiers}
-    return max((*heads, *(block.max_ms + lengths.get(block.kind, 0) for block in snapshot.blocks)), default=-NEVER_MS)
+    ends = (block.max_ms + lengths.get(tier_of(block.kind), 0) for block in snapshot.blocks)
+    return max((*heads, *ends), default=-NEVER_MS)
 
 
 def _step_ms(text: str) -> int:

@@ -11,7 +11,7 @@ NaN. Where an answer is stitched, lines of the coarser windows come first, and s
 Tables of the same columns are made in ``window_tables.py``.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ import numpy.typing as npt
 import orjson
 
 from nissa.model.columns import SampleBatch, SeriesColumn
-from nissa.model.ladder import Aggregate, Tier, WindowBatch
+from nissa.model.ladder import Aggregate, Policy, Tier, WindowBatch
 from nissa.model.matcher import Selector
 from nissa.query.backend import Backend
 from nissa.query.export import ATTEMPTS_MAX, BATCH_ROWS_MAX, OnDamage
@@ -72,11 +72,12 @@ def stream_parts(
         try:
             snapshot = backend.snapshot()
             budget = _Budget()
-            for piece in plan_pieces(snapshot, wanted, interval_ms):
-                for part in _piece_parts(snapshot, series, piece, wanted, budget, on_damage):
-                    begun = True
-                    check()
-                    yield part
+            for policy, own in _groups(snapshot, series):
+                for piece in plan_pieces(snapshot, wanted, interval_ms, policy):
+                    for part in _piece_parts(snapshot, own, piece, wanted, budget, on_damage):
+                        begun = True
+                        check()
+                        yield part
         except FileGone:
             if begun or attempt == ATTEMPTS_MAX:
                 raise
@@ -99,6 +100,11 @@ def write_window_lines(index: SeriesView, parts: Iterable[Part]) -> Generator[by
                 size = 0
     if lines:
         yield b"".join(lines)
+
+
+def _groups(snapshot: Snapshot, series: SeriesColumn) -> Sequence[tuple[Policy | None, SeriesColumn]]:
+    """Series that are kept alike are stitched alike."""
+    return [(None, series)] if snapshot.keeping is None else snapshot.keeping.groups(series)
 
 
 class _Budget:

@@ -39,7 +39,7 @@ class Heap(msgspec.Struct, frozen=True):
 
 
 def plan_merges(blocks: Sequence[BlockRow], span_ms: int, fan_in: int = FAN_IN) -> list[Heap]:
-    """What is worth merging of one tier's blocks. span_ms: how much time one block holds."""
+    """What is worth merging of blocks of one kind. span_ms: how much time one block holds."""
     found = []
     for heap in _overlapping(blocks):
         first_ms, last_ms = min(one.min_ms for one in heap), max(one.max_ms for one in heap)
@@ -52,10 +52,10 @@ def plan_merges(blocks: Sequence[BlockRow], span_ms: int, fan_in: int = FAN_IN) 
     return found
 
 
-def wide_ms(tier: Tier, span_ms: int) -> int:
-    """How much time blocks of a tier hold once neighbours are merged. span_ms: as they are written."""
+def wide_ms(retention_ms: int, span_ms: int) -> int:
+    """How much time blocks that are kept so long hold once neighbours are merged. span_ms: as they are written."""
     length_ms = span_ms
-    while 2 * length_ms <= tier.retention_ms // RETENTION_SHARE:
+    while 2 * length_ms <= retention_ms // RETENTION_SHARE:
         length_ms *= 2
     return length_ms
 
@@ -89,7 +89,8 @@ def write_merged(
     try:
         for start_ms in heap.starts_ms:
             windows = _windows(directory, heap.blocks, start_ms, start_ms + heap.length_ms, between)
-            block = write_windows(directory, catalogue.new_id(), tier, windows, last_lsn, created_ms)
+            kind = heap.blocks[0].kind
+            block = write_windows(directory, catalogue.new_id(), tier, windows, last_lsn, created_ms, kind)
             added += [block] if block else []
     except BaseException:  # raised again; the files must not stay
         for block in added:

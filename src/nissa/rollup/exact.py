@@ -25,7 +25,7 @@ from nissa.model.ladder import WindowBatch
 from nissa.rollup.figures import one_nan
 from nissa.rollup.windows import floor_ms
 from nissa.store.checked_file import FileGone
-from nissa.store.names import RAW_KIND
+from nissa.store.names import RAW_KIND, tier_of
 from nissa.store.read import Snapshot, stream_samples
 
 WINDOW_SAMPLES_MAX = 1_000_000  # 16 MB while it is sorted
@@ -75,7 +75,7 @@ def _whole_from_ms(snapshot: Snapshot) -> int:
     oldest_ms = min(times, default=2**63 - 1)
     lengths = {row.tier.name: row.tier.interval_ms for row in snapshot.tiers}
     for block in snapshot.blocks:
-        if block.kind in lengths and block.min_ms < floor_ms(oldest_ms, lengths[block.kind]):
+        if block.min_ms < floor_ms(oldest_ms, lengths.get(tier_of(block.kind), 2**63 - 1)):
             return oldest_ms
     return -(2**63)
 

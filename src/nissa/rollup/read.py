@@ -22,11 +22,12 @@ from nissa.model.errors import Damaged
 from nissa.model.ladder import WindowBatch
 from nissa.model.units import HOUR_MS
 from nissa.rollup.fold import fold_raw, fold_tier, tiers_of_samples
+from nissa.rollup.kept import only_kept
 from nissa.rollup.merge import merge_windows
 from nissa.rollup.windows import floor_ms, windows_touched
 from nissa.store.blocks import SeriesChoice, choose_series, read_block
 from nissa.store.catalogue import BlockRow, TierRow
-from nissa.store.names import RAW_KIND
+from nissa.store.names import RAW_KIND, tier_of
 from nissa.store.quarantine import missing_from
 from nissa.store.read import Snapshot, stream_parts
 from nissa.store.tier_blocks import OpenTierBlock
@@ -82,11 +83,12 @@ def compute_windows(snapshot: Snapshot, place: int, asked: Question) -> Iterator
     made = tiers_of_samples([row.tier for row in snapshot.tiers])
     if place < made:
         for tiers in fold_samples(snapshot, asked, place + 1):
-            yield tiers[place] if asked.sketches else _bare(tiers[place])
+            windows = only_kept(snapshot.keeping, tier, tiers[place])
+            yield windows if asked.sketches else _bare(windows)
         return
     below = msgspec.structs.replace(asked, sketches=asked.sketches and tier.has_sketch)
     for windows in read_windows(snapshot, place - 1, below):
-        yield fold_tier(windows, tier)
+        yield only_kept(snapshot.keeping, tier, fold_tier(windows, tier))
 
 
 def fold_samples(snapshot: Snapshot, asked: Question, made: int) -> Iterator[list[WindowBatch]]:
@@ -142,7 +144,7 @@ def _block_runs(snapshot: Snapshot, row: TierRow, asked: Question) -> list[Itera
     for missing in missing_from(snapshot.missing, snapshot.directory, row.tier.name, asked.start_ms, asked.end_ms):
         _tell(asked, missing)
     for block in sorted(snapshot.blocks, key=lambda one: one.id):
-        if block.kind != row.tier.name or block.max_ms < asked.start_ms or block.min_ms >= asked.end_ms:
+        if tier_of(block.kind) != row.tier.name or block.max_ms < asked.start_ms or block.min_ms >= asked.end_ms:
             continue
         if choice is not None:
             first = np.searchsorted(choice.ids, np.uint32(block.series_min), "left")

@@ -11,18 +11,21 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from nissa.model.ladder import WindowBatch
+from nissa.model.ladder import Keeping, WindowBatch
 from nissa.model.units import DAY_MS, HOUR_MS
 from nissa.rollup.fold import tiers_of_samples
+from nissa.rollup.kept import kind_for
 from nissa.rollup.merge import merge_windows
 from nissa.rollup.read import Question, compute_windows, late_windows, read_windows
 from nissa.rollup.windows import ceil_ms, floor_ms, join_windows
 from nissa.store.catalogue import NEVER_MS, BlockRow, Catalogue
-from nissa.store.names import RAW_KIND
+from nissa.store.names import RAW_KIND, tier_of
 from nissa.store.read import Snapshot
 from nissa.store.tier_blocks import SKETCH, columns_kept
 
 Key = tuple[int, int]  # series, start
+Flags = npt.NDArray[np.bool_]
+NEVER_ENDS_MS = 2**63 - 1
 
 
 class TierReport(msgspec.Struct, frozen=True):
@@ -34,12 +37,15 @@ class TierReport(msgspec.Struct, frozen=True):
     differences: tuple[str, ...]
 
 
-def verify_tiers(directory: Path, differences_max: int = 20) -> Iterator[TierReport]:
-    """Compare every tier of a data directory with the one below. Raises: Damaged, FileGone, UnknownFormat."""
+def verify_tiers(directory: Path, differences_max: int = 20, keeping: Keeping | None = None) -> Iterator[TierReport]:
+    """Compare every tier of a data directory with the one below. Raises: Damaged, FileGone, UnknownFormat.
+
+    keeping: its policies, where it has any.
+    """
     catalogue = Catalogue.open(directory, readonly=True)
     try:
         rows = tuple(catalogue.tiers())  # before the blocks: what is written meanwhile is left out
-        snapshot = Snapshot(directory, tuple(catalogue.blocks()), (), rows)
+        snapshot = Snapshot(directory, tuple(catalogue.blocks()), (), rows, (), keeping)
     finally:
         catalogue.close()
     for place in range(len(rows)):
@@ -50,7 +56,6 @@ def _verify_tier(snapshot: Snapshot, place: int, differences_max: int) -> TierRe
     row = snapshot.tiers[place]
     windows, count = 0, 0
     told: list[str] = []
-    whole_from_ms = _whole_from_ms(snapshot, place)
     series, starts = late_windows(snapshot, row, Question(None, NEVER_MS, row.written_until_ms))
     late = set(zip(series.tolist(), starts.tolist(), strict=True))
     for start_ms, end_ms in _slices(snapshot, place):
@@ -58,7 +63,8 @@ def _verify_tier(snapshot: Snapshot, place: int, differences_max: int) -> TierRe
         written = _joined(read_windows(snapshot, place, asked))
         computed = _joined(merge_windows([compute_windows(snapshot, place, asked)]))
         windows += 0 if written is None else len(written)
-        for key, what in _differences(written, computed, columns_kept(row.tier), whole_from_ms):
+        whole = _whole_below(snapshot, place, written)
+        for key, what in _differences(written, computed, columns_kept(row.tier), whole):
             if key not in late:
                 count += 1
                 told += [f"{row.tier.name}: series {key[0]}, window {key[1]}: {what}"][: differences_max - len(told)]
@@ -68,19 +74,33 @@ def _verify_tier(snapshot: Snapshot, place: int, differences_max: int) -> TierRe
 def _below(snapshot: Snapshot, place: int) -> list[BlockRow]:
     made = tiers_of_samples([row.tier for row in snapshot.tiers])
     kind = RAW_KIND if place < made else snapshot.tiers[place - 1].tier.name
-    return [block for block in snapshot.blocks if block.kind == kind]
+    return [block for block in snapshot.blocks if tier_of(block.kind) == kind]
 
 
-def _whole_from_ms(snapshot: Snapshot, place: int) -> int:
-    """Nothing below a tier has expired from then on: blocks go by their last row, the oldest first."""
-    return min((block.max_ms + 1 for block in _below(snapshot, place)), default=2**63 - 1)
+def _whole_below(snapshot: Snapshot, place: int, windows: WindowBatch | None) -> Flags:
+    """Under which windows nothing has expired: blocks of one kind go by their last row, the oldest first."""
+    if windows is None:
+        return np.empty(0, np.bool_)
+    from_ms: dict[str, int] = {}
+    for block in _below(snapshot, place):
+        from_ms[block.kind] = min(block.max_ms + 1, from_ms.get(block.kind, NEVER_ENDS_MS))
+    if RAW_KIND in from_ms or snapshot.keeping is None:
+        return windows.start_ms >= min(from_ms.values(), default=NEVER_ENDS_MS)
+    tier = snapshot.tiers[place - 1].tier
+    whole = np.zeros(len(windows), np.bool_)
+    kept = snapshot.keeping.kept_ms(tier, windows.series, windows.start_ms)
+    for one in np.unique(kept).tolist():
+        rows = kept == one
+        begins_ms = from_ms.get(kind_for(tier, one), NEVER_ENDS_MS) if one else NEVER_ENDS_MS
+        whole[rows] = windows.start_ms[rows] >= begins_ms
+    return whole
 
 
 def _slices(snapshot: Snapshot, place: int) -> Iterator[tuple[int, int]]:
     """Stretches of time, none of them long, that hold what is written or ought to be."""
     row = snapshot.tiers[place]
     interval_ms, until_ms = row.tier.interval_ms, row.written_until_ms
-    own = [block for block in snapshot.blocks if block.kind == row.tier.name]
+    own = [block for block in snapshot.blocks if tier_of(block.kind) == row.tier.name]
     length_ms = ceil_ms(HOUR_MS if interval_ms < HOUR_MS else 8 * DAY_MS, interval_ms)
     first_ms = min((floor_ms(block.min_ms, length_ms) for block in own), default=until_ms)
     blocks = [*own, *_below(snapshot, place)]
@@ -96,12 +116,12 @@ def _joined(batches: Iterator[WindowBatch]) -> WindowBatch | None:
 
 
 def _differences(
-    written: WindowBatch | None, computed: WindowBatch | None, names: tuple[str, ...], whole_from_ms: int
+    written: WindowBatch | None, computed: WindowBatch | None, names: tuple[str, ...], whole: Flags
 ) -> Iterator[tuple[Key, str]]:
     left, right = _rows_of(written), _rows_of(computed)
     both = sorted(left.keys() & right.keys())
     for key in sorted(left.keys() - right.keys()):
-        if key[1] >= whole_from_ms:
+        if whole[left[key]]:
             yield key, "is written, and nothing below makes it"
     for key in sorted(right.keys() - left.keys()):
         yield key, "is not written"
@@ -112,7 +132,7 @@ def _differences(
         windows.count[rows].astype(np.int64) + windows.nans[rows]
         for windows, rows in ((written, at), (computed, other))
     ]
-    telling = (np.array([key[1] for key in both]) >= whole_from_ms) | (samples[1] >= samples[0])
+    telling = whole[at] | (samples[1] >= samples[0])
     for name in names[2:]:
         if name == SKETCH:
             apart = _sketches_apart(written, computed, at, other)

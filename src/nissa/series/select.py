@@ -11,32 +11,25 @@ values. A matcher is therefore judged once per distinct value, not per series, a
 The index then walks its series once with all these arrays. Symbols that appear after an array was made are outside of
 it and not accepted: they belong to series that arrived after the question.
 
-Patterns run in RE2: time linear in the value whatever the pattern, and a bound on the memory of a compiled one.
 This file does not know where samples are, nor how a selector is written.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import re2
 
 from nissa.model.columns import SeriesColumn
-from nissa.model.errors import BadQuery
-from nissa.model.matcher import Matcher, MatchOp, Selector
+from nissa.model.matcher import Matcher, Selector
+from nissa.model.predicate import Predicate, predicate, takes, texts_of
 
 SymbolColumn = npt.NDArray[np.uint32]
 AcceptColumn = npt.NDArray[np.uint8]
-Predicate = Callable[[str], bool]
 Condition = tuple[int, AcceptColumn, bool]  # name symbol, accepted value symbols, whether a missing label is accepted
 
-PATTERN_BYTES_MAX = 64 * 1024
-PATTERN_MEMORY_BYTES_MAX = 16 * 1024 * 1024
 VALUES_PER_CHECK = 8_192  # distinct values judged between two looks at the deadline
-_META = frozenset(r"\.+*?()[]{}^$")
 
 
 class SeriesView(Protocol):
@@ -90,13 +83,6 @@ def select_any(index: SeriesView, selectors: Iterable[Selector], check: Callable
     return found[0] if len(found) == 1 else np.unique(np.concatenate([np.empty(0, np.uint32), *found]))
 
 
-def takes(matcher: Matcher, value: str) -> bool:
-    """Whether ``matcher`` holds for a label of this value; the empty value stands for a missing label."""
-    if not matcher.op.by_pattern:
-        return (value == matcher.value) is not matcher.op.negated
-    return predicate(matcher.value)(value) is not matcher.op.negated
-
-
 def accepted_values(index: SeriesView, name: int, matcher: Matcher, check: Callable[[], None]) -> AcceptColumn:
     """The array over symbols for one matcher: 1 where the value is accepted."""
     wanted = texts_of(matcher)
@@ -122,51 +108,3 @@ def _fitting(
         check()
         fitting.extend(symbol for symbol in chunk if symbol < count and fits(text(symbol)))
     return fitting
-
-
-def texts_of(matcher: Matcher) -> Sequence[str] | None:
-    """The finite list of texts a matcher names (``a``, ``a|b|c``), or None where only judging each value will do."""
-    if not matcher.op.by_pattern:
-        return (matcher.value,)
-    predicate(matcher.value)  # a pattern that RE2 refuses is refused whichever way it would be judged
-    return None if _META.intersection(matcher.value) else matcher.value.split("|")
-
-
-@lru_cache(maxsize=256)
-def predicate(pattern: str) -> Predicate:
-    """The anchored judgement of ``pattern`` on one value. Raises BadQuery where RE2 does not take it."""
-    if len(pattern) > PATTERN_BYTES_MAX:
-        raise BadQuery(f"pattern of {len(pattern)} characters is over the limit of {PATTERN_BYTES_MAX}")
-    fullmatch = _compiled(pattern).fullmatch
-    if pattern == ".*":
-        return lambda _: True
-    if pattern == ".+":
-        return bool
-    if pattern.endswith(".*") and not _META.union("|").intersection(pattern[:-2]):
-        prefix = pattern[:-2]
-        return lambda value: value.startswith(prefix)
-    return lambda value: fullmatch(value) is not None
-
-
-def _compiled(pattern: str) -> Any:
-    options = re2.Options()
-    options.dot_nl = True
-    options.log_errors = False
-    options.never_capture = True
-    options.max_mem = PATTERN_MEMORY_BYTES_MAX
-    try:
-        return re2.compile(pattern, options)
-    except re2.error as error:
-        reason = error.args[0] if error.args else error
-        text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-        raise BadQuery(f"pattern {pattern[:200]!r} cannot be read: {text}") from None
-
-
-def is_selective(selector: Selector) -> bool:
-    """Whether at least one matcher refuses the empty value: otherwise the selector means every series there is."""
-    return any(not takes(matcher, "") for matcher in selector)
-
-
-def equals(name: str, value: str) -> Matcher:
-    """The matcher ``name="value"``."""
-    return Matcher(name, MatchOp.EQUAL, value)

@@ -20,6 +20,7 @@ from nissa.ingest.recover import read_directory
 from nissa.model.columns import Metadata
 from nissa.model.tally import Tallies
 from nissa.query.reader import Reader
+from nissa.series.keeping import SeriesKeeping
 from nissa.service.clock import steady, wall_ms
 from nissa.store.event_runs import EventSnapshot
 from nissa.store.read import Snapshot
@@ -72,12 +73,14 @@ class DirectoryView:
         self._blocks = read.blocks
         self._tiers = read.tiers
         self._quarantine = read.quarantine
+        self._keeping = SeriesKeeping(self.index, read.epochs) if read.epochs else None
         self._pipeline = read.pipeline
         self._recovery = read.recovery
 
     def snapshot(self) -> Snapshot:
         """Blocks, and what the journal holds behind them."""
-        return Snapshot(self._directory, self._blocks, self._pipeline.head.snapshot(), self._tiers, self._quarantine)
+        heads = self._pipeline.head.snapshot()
+        return Snapshot(self._directory, self._blocks, heads, self._tiers, self._quarantine, self._keeping)
 
     def event_snapshot(self) -> EventSnapshot:
         """The same of events."""

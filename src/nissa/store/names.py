@@ -4,6 +4,7 @@
     blocks/raw-00000000000000000007.parquet   samples (``blocks.py``)
     blocks/events-00000000000000000008.parquet
     blocks/5m-00000000000000000009.parquet    windows of a tier (``tier_blocks.py``)
+    blocks/5m~30d-00000000000000000010.parquet  windows of series that a policy keeps for 30 days there
     series/series-00000000000000000001.parquet
 
 Names are made of a kind and a number that is never used twice in one directory. A path that comes out of the
@@ -23,7 +24,8 @@ SERIES = "series"
 RAW_KIND = "raw"
 EVENTS_KIND = "events"
 
-_TIER = r"[1-9][0-9]{0,11}(?:ms|s|m|h|d)"  # ``model.ladder.interval_name``
+_INTERVAL = r"[1-9][0-9]{0,13}(?:ms|s|m|h|d)"  # ``model.ladder.interval_name``
+_TIER = rf"{_INTERVAL}(?:~{_INTERVAL})?"
 _PATH = re.compile(rf"(?:blocks/(?:raw|events|{_TIER})|series/series)-[0-9]{{20}}\.parquet")
 
 
@@ -35,6 +37,21 @@ def block_path(kind: str, number: int) -> str:
 def is_tier_kind(kind: str) -> bool:
     """Whether blocks of this kind hold windows of a tier."""
     return re.fullmatch(_TIER, kind) is not None
+
+
+def tier_kind(tier: str, kept: str = "") -> str:
+    """The kind of blocks of a tier. kept: how long a policy keeps them; empty where the tier decides."""
+    return f"{tier}~{kept}" if kept else tier
+
+
+def tier_of(kind: str) -> str:
+    """The tier whose windows blocks of this kind hold; raw and events are their own."""
+    return kind.partition("~")[0]
+
+
+def kept_of(kind: str) -> str:
+    """How long a policy keeps blocks of this kind; empty where it is not for a policy to say."""
+    return kind.partition("~")[2]
 
 
 def series_path(number: int) -> str:

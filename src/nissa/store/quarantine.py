@@ -15,7 +15,7 @@ import msgspec
 from nissa.model.errors import Damaged
 from nissa.store.catalogue import BlockRow, Catalogue, insert_rows, remove_rows
 from nissa.store.checked_file import sync_directory
-from nissa.store.names import BLOCKS, locate
+from nissa.store.names import BLOCKS, locate, tier_of
 
 SUFFIX = ".damaged"
 DAMAGE_BYTES_MAX = 500
@@ -97,6 +97,6 @@ def missing_from(
 ) -> Iterator[Quarantined]:
     """What an answer over [start_ms, end_ms) must say is missing from blocks of this kind."""
     for row in rows:
-        if row.kind == kind and row.max_ms >= start_ms and row.min_ms < end_ms:
+        if tier_of(row.kind) == kind and row.max_ms >= start_ms and row.min_ms < end_ms:
             what = f"{row.rows} rows of {row.min_ms} to {row.max_ms} ms are missing: {row.damage}"
             yield Quarantined(str(directory / (row.path + SUFFIX)), what)

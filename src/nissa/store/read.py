@@ -27,6 +27,7 @@ from nissa._fast.columns import SortedRows, sort_resolve
 from nissa._fast.selection import select_rows
 from nissa.model.columns import SampleBatch, SeriesColumn, empty_batch
 from nissa.model.errors import Damaged
+from nissa.model.ladder import Keeping
 from nissa.store.blocks import GROUP_ROWS, OpenBlock, SeriesChoice, choose_series
 from nissa.store.catalogue import BlockRow, TierRow
 from nissa.store.names import RAW_KIND
@@ -44,7 +45,7 @@ OnDamage = Callable[[Damaged], None]
 class Snapshot(msgspec.Struct, frozen=True):
     """All samples at one moment. heads: rows in order of arrival, never changed afterwards. tiers: the ladder then.
 
-    missing: blocks in quarantine. They are told as damage before anything is read.
+    missing: blocks in quarantine. They are told as damage before anything is read. keeping: policies, where there are.
     """
 
     directory: Path
@@ -52,6 +53,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     heads: tuple[SampleBatch, ...] = ()
     tiers: tuple[TierRow, ...] = ()
     missing: tuple[QuarantineRow, ...] = ()
+    keeping: Keeping | None = None
 
 
 def read_samples(

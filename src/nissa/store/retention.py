@@ -5,6 +5,7 @@
     raw      ladder.raw_retention_ms                    the tiers made of samples are written past it, and no sample
                                                         that may still come falls into one of their windows with it
     5m …     the tier's retention                       the same of the tier above it
+    5m~30d   30 days, as a policy says                  the same
     events   storage.events_retention_ms
 
 Blocks go whole. The age of one is that of its newest row or of its file, whichever is younger: what was sent late is
@@ -18,9 +19,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from nissa.model.ladder import interval_of
 from nissa.model.units import MINUTE_MS
 from nissa.store.catalogue import BlockRow, TierRow
-from nissa.store.names import EVENTS_KIND, RAW_KIND
+from nissa.store.names import EVENTS_KIND, RAW_KIND, kept_of, tier_of
 from nissa.store.pins import Pin
 
 ALWAYS = 2**63 - 1
@@ -84,7 +86,17 @@ def blocks_over(
     blocks: Sequence[BlockRow], now_ms: int, reach: Mapping[str, Horizon], pins: Sequence[Pin]
 ) -> list[BlockRow]:
     """Blocks that may go, oldest first."""
-    return [block for block in blocks if block.kind in reach and _is_over(block, now_ms, reach[block.kind], pins)]
+    return [
+        block
+        for block in blocks
+        if (horizon := _horizon(block.kind, reach)) is not None and _is_over(block, now_ms, horizon, pins)
+    ]
+
+
+def _horizon(kind: str, reach: Mapping[str, Horizon]) -> Horizon | None:
+    """That of the tier; where a policy keeps the block, for as long as its kind says."""
+    horizon, kept = reach.get(tier_of(kind)), kept_of(kind)
+    return horizon if horizon is None or not kept else msgspec.structs.replace(horizon, retention_ms=interval_of(kept))
 
 
 def _below(retention_ms: int, above: Sequence[TierRow], coming_ms: int, width_ms: int = 1) -> Horizon:

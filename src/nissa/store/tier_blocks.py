@@ -68,14 +68,14 @@ def columns_kept(tier: Tier) -> tuple[str, ...]:
 class TierWriter:
     """One block of windows being written, in ascending order of (series, start_ms)."""
 
-    def __init__(self, directory: Path, number: int, tier: Tier, created_ms: int) -> None:
-        """The file is made at once. number: a new id of the catalogue."""
+    def __init__(self, directory: Path, number: int, tier: Tier, created_ms: int, kind: str = "") -> None:
+        """The file is made at once. number: a new id of the catalogue. kind: of the block, else the tier's."""
         import pyarrow.parquet as pq  # heavy: the daemon receives before it is needed
 
         one_thread()
-        self._number, self._tier, self._created_ms = number, tier, created_ms
+        self._number, self._kind, self._created_ms = number, kind or tier.name, created_ms
         self._names = columns_kept(tier)
-        self.path = block_path(tier.name, number)
+        self.path = block_path(self._kind, number)
         self._file = CheckedWriter(locate(directory, self.path))
         self._schema = _schema(self._names)
         encodings = {"series": "DELTA_BINARY_PACKED", "start_ms": "DELTA_BINARY_PACKED", SKETCH: "PLAIN"}
@@ -123,7 +123,7 @@ class TierWriter:
         seal = self._file.finish()
         return BlockRow(
             id=self._number,
-            kind=self._tier.name,
+            kind=self._kind,
             level=0,
             path=self.path,
             rows=self.rows,
@@ -166,14 +166,20 @@ class TierWriter:
 
 
 def write_windows(
-    directory: Path, number: int, tier: Tier, batches: Iterable[WindowBatch], last_lsn: int, created_ms: int
+    directory: Path,
+    number: int,
+    tier: Tier,
+    batches: Iterable[WindowBatch],
+    last_lsn: int,
+    created_ms: int,
+    kind: str = "",
 ) -> BlockRow | None:
     """A block of these windows, synced; None where there are none. Nothing stays of it where this raises."""
     writer: TierWriter | None = None
     try:
         for windows in batches:
             if len(windows):
-                writer = writer or TierWriter(directory, number, tier, created_ms)
+                writer = writer or TierWriter(directory, number, tier, created_ms, kind)
                 writer.write(windows)
         return None if writer is None else writer.finish(last_lsn)
     except BaseException:  # raised again; the file must not stay

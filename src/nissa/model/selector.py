@@ -16,7 +16,7 @@ import promql_parser
 
 from nissa.model.errors import BadQuery
 from nissa.model.matcher import NAME_LABEL, Matcher, MatchOp, Selector
-from nissa.series.select import equals, is_selective, takes
+from nissa.model.predicate import equals, is_selective, takes
 
 SELECTOR_BYTES_MAX = 256 * 1024
 SELECTORS_MAX = 256

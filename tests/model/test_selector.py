@@ -4,7 +4,7 @@ import pytest
 
 from nissa.model.errors import BadQuery
 from nissa.model.matcher import Matcher, MatchOp, quoted
-from nissa.query.selector import read_selector, read_selectors
+from nissa.model.selector import read_selector, read_selectors
 
 EQUAL, NOT_EQUAL, FITS, NOT_FITS = MatchOp
 
