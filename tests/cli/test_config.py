@@ -44,3 +44,25 @@ def test_check_names_the_path_that_is_wrong(tmp_path: Path, capsys: pytest.Captu
     result = RUNNER.invoke(app, ["check", str(path)])
     assert result.exit_code == 2
     assert "series.active_max: expected `int`, got 'none'" in result.stderr
+
+
+BAD_LADDERS = {
+    "ladder.tiers[1].interval_ms": "tiers: [{interval_ms: 60000, kept: 1d}, {interval_ms: 90000, kept: 1d}]",
+    "ladder.tiers[0].retention_ms": "tiers: [{interval_ms: 60000, kept: 1h}, {interval_ms: 7200000, kept: 1d}]",
+    "ladder.tiers[0].aggregates[0]": "tiers: [{interval_ms: 60000, kept: 1d, aggregates: [median]}]",
+    "ladder.raw_retention_ms": "raw_retention_ms: 60000",
+    "ladder.policies[0].match": "policies: [{match: '{'}]",
+    "ladder.policies[0].retention_ms": "policies: [{match: up, retention_ms: {3m: 86400000}}]",
+}
+
+
+@pytest.mark.parametrize(("path", "text"), BAD_LADDERS.items(), ids=list(BAD_LADDERS))
+def test_ladders_that_cannot_be_are_refused(tmp_path: Path, path: str, text: str) -> None:
+    """Intervals that do not divide, times shorter than the next window, words nobody knows: each with its path."""
+    file = tmp_path / "nissa.yaml"
+    for short, long in (("kept", "retention_ms"), ("1d", "86400000"), ("1h", "3600000")):
+        text = text.replace(short, long)
+    file.write_text(f"ladder:\n  {text}\n")
+    result = RUNNER.invoke(app, ["check", str(file)])
+    assert result.exit_code == 2
+    assert f"{path}: " in result.output

@@ -16,6 +16,8 @@ BLOCK_COLUMNS = ("block", "holds", "level", "rows", "bytes", "from", "to")
 TABLE_COLUMNS = ("segment", "first_series", "rows", "bytes")
 NEW_SERIES_ALL = 2**32 - 1  # the frame met no limit
 CHECKPOINT_COLUMNS = ("lsn", "series")
+TIER_COLUMNS = ("tier", "kept", "aggregates", "written_until", "lsn")
+QUARANTINE_COLUMNS = ("file", "holds", "rows", "from", "to", "damage")
 
 
 def inspect(
@@ -27,7 +29,7 @@ def inspect(
     limit: Annotated[int, typer.Option(help="With --frames: at most so many; 0: all.", min=0, metavar="N")] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
-    """Show what stands on disk: journal segments, the checkpoint, blocks, series. Changes nothing.
+    """Show what stands on disk: journal segments, the checkpoint, blocks, tiers, series. Changes nothing.
 
     \b
     Examples:
@@ -78,8 +80,10 @@ def _frame_rows(path: Path, after_lsn: int) -> Iterator[tuple[object, ...]]:
 
 
 def _print_catalogue(directory: Path, as_json: bool) -> None:
-    """Blocks, series segments and the checkpoint, as the catalogue has them."""
-    from nissa.store.catalogue import Catalogue
+    """The checkpoint, blocks, tiers, what is in quarantine and series segments, as the catalogue has them."""
+    from nissa.model.ladder import interval_name
+    from nissa.store.catalogue import NEVER_MS, Catalogue
+    from nissa.store.quarantine import SUFFIX, read_quarantine
 
     catalogue = Catalogue.open(directory, readonly=True)
     try:
@@ -91,6 +95,22 @@ def _print_catalogue(directory: Path, as_json: bool) -> None:
             for one in catalogue.blocks()
         ]
         print_table("blocks", BLOCK_COLUMNS, blocks, as_json=as_json)
+        tiers = [
+            (
+                row.tier.name,
+                interval_name(row.tier.retention_ms),
+                " ".join(row.tier.aggregates),
+                "" if row.written_until_ms == NEVER_MS else utc(row.written_until_ms),
+                row.lsn,
+            )
+            for row in catalogue.tiers()
+        ]
+        print_table("tiers", TIER_COLUMNS, tiers, as_json=as_json)
+        damaged = [
+            (one.path + SUFFIX, one.kind, one.rows, utc(one.min_ms), utc(one.max_ms), one.damage)
+            for one in read_quarantine(catalogue)
+        ]
+        print_table("quarantine", QUARANTINE_COLUMNS, damaged, as_json=as_json)
         segments = [(one.path, one.first_series, one.rows, one.bytes) for one in catalogue.series_segments()]
         print_table("series segments", TABLE_COLUMNS, segments, as_json=as_json)
     finally:
