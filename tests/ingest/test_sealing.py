@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ingest.test_engine_events import keep as keep_event
 
 from nissa.ingest import sealing
 from nissa.ingest.generation import GenerationWriter
 from nissa.model.errors import Damaged, JournalFailed, Malformed, Unavailable
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.model.units import HOUR_MS, KIB, MINUTE_MS
+from nissa.query.events import EventQuestion, read_page
 from nissa.store.catalogue import BlockRow
 from nissa.store.journal import Journal
 from nissa.store.quarantine import Quarantined
@@ -196,6 +198,25 @@ def test_a_damaged_block_does_not_stop_merging(rig: Rig) -> None:
     assert len(read_samples(snapshot, None, *ALWAYS, told.append)) == 4
     assert len(told) == 1
     assert len(read_samples(snapshot, None, NOW_MS + 1, NOW_MS + 9)) == 3  # nothing is missing from there
+
+
+def test_event_blocks_are_merged(rig: Rig) -> None:
+    """As blocks of samples are, without them; pages go on where they were, over a crash too."""
+    opened(rig, compaction_fan_in=3)
+    page = None
+    for number in range(10):
+        keep_event(rig, number)
+        rig.engine.flush()
+        page = page or read_page(rig.engine.event_snapshot(), EventQuestion(limit=1))
+    wait_until(lambda: rig.engine.status()["blocks"]["count"] == 2)
+    wait_until(lambda: len(list((rig.path / "blocks").iterdir())) == 2)
+    assert page is not None
+    expected = sorted(range(10), key=lambda number: number % 3)
+    for _ in range(2):
+        rest = read_page(rig.engine.event_snapshot(), EventQuestion(cursor=page.cursor))
+        assert [int(row["description"]) for row in rest.events] == expected[1:]
+        rig.crash()
+    assert rig.engine.status()["seal"]["failures"] == 0
 
 
 class Merge:

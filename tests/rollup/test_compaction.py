@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from nissa.model.ladder import DEFAULT_TIERS, WindowBatch
@@ -16,8 +17,8 @@ TIER = DEFAULT_TIERS[0]
 ALWAYS = (-(2**63), 2**63 - 1)
 
 
-def windows_of(rows: list[tuple[int, int]], value: float) -> WindowBatch:
-    """Windows at (series, start), every number the same."""
+def windows_of(rows: list[tuple[int, int]], value: float | npt.NDArray[np.float64]) -> WindowBatch:
+    """Windows at (series, start), every number of one the same."""
     series, starts = (np.array(column) for column in zip(*sorted(rows), strict=True))
     count = np.ones(len(rows), np.uint32)
     numbers = [np.full(len(rows), value)] * 7

@@ -6,14 +6,20 @@ from pathlib import Path
 import msgspec
 import pyarrow.parquet as pq
 import pytest
+from store.test_event_blocks import events_of, text
 from store.test_read import random_samples
 
 from nissa.model.errors import Damaged, Unavailable
-from nissa.store.catalogue import BlockRow
+from nissa.query.events import EventQuestion, read_page
+from nissa.store import compaction, event_blocks
+from nissa.store.catalogue import BlockRow, Checkpoint, Seal
 from nissa.store.checked_file import FileGone
-from nissa.store.compaction import LEVEL_MAX, merge_blocks, plan_compaction
+from nissa.store.compaction import EVENTS_BYTES_MAX, LEVEL_MAX, merge_blocks, plan_compaction
+from nissa.store.event_blocks import write_events
+from nissa.store.event_runs import EventSnapshot
 from nissa.store.names import block_path, own_files
 from nissa.store.read import read_samples, stream_samples
+from nissa.store.verify import verify_directory
 from oracle.directory import ALWAYS, Directory, samples_of
 
 
@@ -47,7 +53,7 @@ def row(number: int, level: int, kind: str = "raw") -> BlockRow:
 
 
 def test_the_oldest_of_the_lowest_full_level_are_next(tmp_path: Path) -> None:
-    """A level is merged once it has fan_in blocks; the last level and events never are."""
+    """A level is merged once it has fan_in blocks; the last level never is; events are a plan of their own."""
     assert plan_compaction([row(n, 0) for n in range(2)], 3) == ()
     plan = plan_compaction([row(9, 0), row(2, 1), row(3, 1), row(4, 1), row(8, 0)], 3)
     assert [block.id for block in plan] == [2, 3, 4]
@@ -55,6 +61,67 @@ def test_the_oldest_of_the_lowest_full_level_are_next(tmp_path: Path) -> None:
     assert [block.id for block in plan] == [6, 7, 8]
     assert plan_compaction([row(n, LEVEL_MAX) for n in range(9)], 3) == ()
     assert plan_compaction([row(n, 0, "events") for n in range(9)], 3) == ()
+    assert len(plan_compaction([row(n, 0, "events") for n in range(9)], 3, kind="events")) == 3
+
+
+def test_events_are_merged_with_their_neighbours_only(tmp_path: Path) -> None:
+    """What arrived between two blocks, and is damaged or of another level, keeps them apart; samples it does not."""
+    for kind, expected in (("raw", [1, 2, 4]), ("events", [4, 5, 6])):
+        blocks = [row(n, 0, kind) for n in range(1, 7)]
+        blocks = [msgspec.structs.replace(one, first_lsn=one.id) for one in blocks]
+        assert [one.id for one in plan_compaction(blocks[::-1], 3, kind=kind, passed_by={3})] == expected
+    blocks = [msgspec.structs.replace(one, level=int(one.id == 3)) for one in blocks]
+    assert [one.id for one in plan_compaction(blocks, 3, kind="events")] == [4, 5, 6]
+    assert plan_compaction(blocks[:5], 3, kind="events") == ()
+    blocks[4] = msgspec.structs.replace(blocks[4], bytes=EVENTS_BYTES_MAX)
+    assert plan_compaction(blocks, 3, kind="events") == ()
+
+
+def test_events_stay_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Merged in any grouping of neighbours, pages and their cursors are what they were, every field as it was."""
+    chance = random.Random(5)
+    monkeypatch.setattr(event_blocks, "GROUP_ROWS", 7)  # of some row groups each
+    monkeypatch.setattr(compaction, "GROUP_BYTES", 2_000)
+    directory = Directory(tmp_path)
+    catalogue, numbers = directory.catalogue, iter(range(10_000))
+    for lsn in range(1, 13):
+        first_ms = chance.choice([lsn * 20, 100])
+        batches = [
+            events_of([first_ms + chance.randrange(30) for _ in range(chance.randrange(1, 12))]) for _ in range(2)
+        ]
+        batches = [  # told apart, also within a millisecond
+            msgspec.structs.replace(batch, event_id=text([f"{next(numbers)}" for _ in range(len(batch))]))
+            for batch in batches
+        ]
+        block = write_events(tmp_path, catalogue.new_id(), batches, lsn, lsn, 1)
+        catalogue.commit_seal(Seal(Checkpoint(lsn), (block,)))
+
+    def pages(newest_first: bool) -> list[object]:
+        found: list[object] = []
+        question = EventQuestion(limit=61, newest_first=newest_first)
+        while True:
+            page = read_page(EventSnapshot(tmp_path, tuple(catalogue.blocks())), question)
+            found.append((page.events, page.cursor, page.complete))
+            if page.complete:
+                return found
+            question = msgspec.structs.replace(question, cursor=page.cursor)
+
+    before = [pages(False), pages(True)]
+    schemas = {pq.ParquetFile(tmp_path / block.path).schema for block in catalogue.blocks()}
+    while chosen := plan_compaction(catalogue.blocks(), 3, kind="events"):
+        merged = merge_blocks(tmp_path, catalogue, chosen, 9)
+        assert merged.rows == sum(block.rows for block in chosen)
+        assert (merged.min_ms, merged.max_ms) == (
+            min(block.min_ms for block in chosen),
+            max(block.max_ms for block in chosen),
+        )
+        assert [pages(False), pages(True)] == before
+    blocks = catalogue.blocks()
+    assert [(block.level, block.first_lsn, block.last_lsn) for block in blocks] == [(1, 10, 12), (2, 1, 9)]
+    assert own_files(tmp_path) == sorted(block.path for block in blocks)
+    schemas |= {pq.ParquetFile(tmp_path / block.path).schema for block in blocks}
+    assert all(schema.equals(next(iter(schemas))) for schema in schemas)
+    assert verify_directory(tmp_path).sound
 
 
 def test_blocks_that_would_span_too_much_are_passed_by(tmp_path: Path) -> None:

@@ -1,13 +1,20 @@
 """Salvage: sound row groups of a damaged block come into a new one; nothing is made of what has none."""
 
+import random
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
+from store.test_event_blocks import text
 
+from nissa.model.columns import EventBatch
 from nissa.model.errors import Unavailable
+from nissa.store import event_blocks
+from nissa.store.event_blocks import read_events, write_events
 from nissa.store.names import own_files
 from nissa.store.salvage import save_sound_rows
-from oracle.directory import Directory
+from oracle.directory import ALWAYS, Directory
 
 ROWS = [(series, at, 0) for series in range(3) for at in range(100_000)]
 
@@ -47,3 +54,23 @@ def test_an_end_in_the_midst_leaves_no_file(tmp_path: Path) -> None:
     saved = save_sound_rows(tmp_path, directory.catalogue, block, nothing)
     assert saved is not None
     assert 100_000 < saved.rows < 300_000
+
+
+def test_sound_events_are_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of row groups that were not hit, in their order, with the block's frames and age."""
+    monkeypatch.setattr(event_blocks, "GROUP_ROWS", 2_000)
+    rng, count = random.Random(3), 8_000
+    noise = text([rng.randbytes(32).hex() for _ in range(count)])  # more than the footer is read with
+    times, none = np.arange(count), text([""] * count)
+    batch = EventBatch(times, times.astype(np.uint8), none, noise, none, none, times[:1].repeat(count + 1), none, none)
+    batch = msgspec.structs.replace(batch, attribute_offsets=batch.attribute_offsets.astype(np.int32))
+    directory = Directory(tmp_path)
+    block = write_events(tmp_path, directory.catalogue.new_id(), [batch], 3, 4, 5)
+    before = read_events(tmp_path, block, *ALWAYS)
+    with (tmp_path / block.path).open("r+b") as file:
+        file.seek(9)
+        file.write(b"?")
+    saved = save_sound_rows(tmp_path, directory.catalogue, block, nothing)
+    assert saved is not None
+    assert read_events(tmp_path, saved, *ALWAYS) == before[2_000:]
+    assert (saved.kind, saved.first_lsn, saved.last_lsn, saved.created_ms) == ("events", 3, 4, 5)

@@ -78,7 +78,10 @@ class Sealer:
         self._catalogue = catalogue
         self._journal = journal
         self._fan_in = config.storage.compaction_fan_in
-        self._span_ms = config.ladder.raw_retention_ms // 2
+        self._spans_ms = {
+            RAW_KIND: config.ladder.raw_retention_ms // 2,
+            EVENTS_KIND: config.storage.events_retention_ms // 2,
+        }
         self._clock = clock
         self._call = call
         self._view_lock = threading.Lock()  # blocks, generation and head change together, or rows were seen twice
@@ -339,14 +342,19 @@ class Sealer:
             self._upkeep.suspect(block.path)
 
     def _plan(self) -> tuple[BlockRow, ...]:
-        """What to merge next. Damaged blocks are left as they are, or none of their level would ever be merged.
+        """What to merge next: samples, then events.
+
+        Damaged blocks are left as they are, or none of their level would ever be merged.
 
         While space is low nothing is: a merge needs room for what it writes before the old files go.
         """
         if self._upkeep is not None and self._upkeep.is_low:
             return ()
-        sound = [block for block in self._blocks if block.id not in self._damaged]
-        return plan_compaction(sound, self._fan_in, self._span_ms)
+        plans = (
+            plan_compaction(self._blocks, self._fan_in, span_ms, kind, self._damaged)
+            for kind, span_ms in self._spans_ms.items()
+        )
+        return next(filter(None, plans), ())
 
     def _between(self) -> None:
         """Called all along a merge: seals the head that waits. Raises Unavailable to end the merge."""

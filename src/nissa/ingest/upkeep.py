@@ -20,10 +20,11 @@ import structlog
 from nissa.config.tree import Config
 from nissa.model.errors import BadQuery, Unavailable
 from nissa.model.units import MINUTE_MS, SECOND_MS
+from nissa.rollup.salvage import save_sound_windows
 from nissa.store.catalogue import BlockRow, Catalogue, TierRow
 from nissa.store.checked_file import sync_directory
 from nissa.store.clock_guard import ClockGuard, Doubt, Sighting, read_sighting, write_sighting
-from nissa.store.names import BLOCKS, CATALOGUE, locate
+from nissa.store.names import BLOCKS, CATALOGUE, is_tier_kind, locate
 from nissa.store.pins import Pin, add_pin, drop_unpinned, read_pins, remove_pin
 from nissa.store.quarantine import QuarantineRow, put_aside, read_quarantine, rename_damaged
 from nissa.store.retention import Rules, blocks_over, horizons, oldest_unfolded
@@ -240,8 +241,13 @@ class Upkeep:
         self._suspects = tuple(path for path in self._suspects if path != file.path)
 
     def _put_aside(self, block: BlockRow, damage: str, now_ms: int) -> None:
-        saved = save_sound_rows(self._directory, self._catalogue, block, self._hands.between)
-        row = put_aside(self._catalogue, block, damage, now_ms, saved)
+        place = (self._directory, self._catalogue, block, self._hands.between)
+        if is_tier_kind(block.kind):
+            saved, lost = save_sound_windows(*place)
+        else:
+            saved = save_sound_rows(*place)
+            lost = block.rows - (0 if saved is None else saved.rows)
+        row = put_aside(self._catalogue, block, damage, now_ms, saved, lost)
         self.quarantine += (row,)  # before it is forgotten: readers hear of it once too often rather than never
         if saved is None:
             self._hands.forget((block,))

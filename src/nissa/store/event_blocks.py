@@ -15,7 +15,9 @@ import numpy as np
 
 from nissa.model.columns import EventBatch, TextColumn
 from nissa.model.errors import Damaged
+from nissa.model.units import MIB
 from nissa.store.arrow_columns import arrow_column, arrow_text
+from nissa.store.blocks import one_thread
 from nissa.store.catalogue import BlockRow
 from nissa.store.checked_file import CheckedReader, CheckedWriter
 from nissa.store.names import EVENTS_KIND, block_path, locate
@@ -24,8 +26,76 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 GROUP_ROWS = 64 * 1024
+GROUP_BYTES = 16 * MIB  # of text and numbers, where that is less: a row group is read as a whole
 ZSTD_LEVEL = 3
 TEXTS = ("source", "event_id", "description", "packet_id")
+
+
+class EventWriter:
+    """One event block being written, in order of time."""
+
+    def __init__(self, directory: Path, number: int, *, level: int, created_ms: int) -> None:
+        """The file is made at once.
+
+        number: a new id of the catalogue. level: 0 for sealed heads, above for merged blocks.
+        """
+        one_thread()
+        self._number, self._level, self._created_ms = number, level, created_ms
+        self.path = block_path(EVENTS_KIND, number)
+        self._file = CheckedWriter(locate(directory, self.path))
+        self._writer: Any = None
+        self.rows = 0
+        self._min_ms, self._max_ms = 0, 0
+
+    def write(self, events: "pa.Table") -> None:
+        """Add events in order of time that come after all so far; each call is at least one row group."""
+        import pyarrow.parquet as pq  # heavy: the daemon receives before it is needed
+
+        if not len(events):
+            return
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                self._file,
+                events.schema,
+                compression="zstd",
+                compression_level=ZSTD_LEVEL,
+                write_statistics=["time_ms", "level"],
+                write_page_checksum=True,
+                store_schema=False,
+            )
+            self._min_ms = events.column("time_ms")[0].as_py()
+        self._max_ms = events.column("time_ms")[-1].as_py()
+        self.rows += len(events)
+        rows_max = max(1, min(GROUP_ROWS, len(events) * GROUP_BYTES // events.nbytes))
+        self._writer.write_table(events, row_group_size=rows_max)
+
+    def finish(self, first_lsn: int, last_lsn: int) -> BlockRow:
+        """Write the footer, sync file and directory. The block exists once its row is in the catalogue."""
+        self._writer.close()
+        seal = self._file.finish()
+        return BlockRow(
+            id=self._number,
+            kind=EVENTS_KIND,
+            level=self._level,
+            path=self.path,
+            rows=self.rows,
+            min_ms=self._min_ms,
+            max_ms=self._max_ms,
+            series_min=0,
+            series_max=0,
+            first_lsn=first_lsn,
+            last_lsn=last_lsn,
+            created_ms=self._created_ms,
+            bytes=seal.bytes,
+            crc=seal.crc,
+            page_crcs=seal.page_crcs,
+        )
+
+    def discard(self) -> None:
+        """Give up: nothing of the file stays."""
+        if self._writer is not None:
+            self._writer.is_open = False  # its footer would only be written to a file that goes
+        self._file.discard()
 
 
 def write_events(
@@ -35,46 +105,17 @@ def write_events(
 
     Nothing stays of it where this raises. number: a new id of the catalogue.
     """
-    import pyarrow as pa  # heavy: the daemon receives before it is needed
-    import pyarrow.parquet as pq
+    import pyarrow as pa
 
-    path = block_path(EVENTS_KIND, number)
-    file = CheckedWriter(locate(directory, path))
+    writer = EventWriter(directory, number, level=0, created_ms=created_ms)
     try:
         times = np.concatenate([batch.time_ms for batch in batches])
         table = pa.Table.from_batches([record_batch(batch) for batch in batches if len(batch)])
-        table = table.take(arrow_column(np.argsort(times, kind="stable"), pa.int64()))
-        with pq.ParquetWriter(
-            file,
-            table.schema,
-            compression="zstd",
-            compression_level=ZSTD_LEVEL,
-            write_statistics=["time_ms", "level"],
-            write_page_checksum=True,
-            store_schema=False,
-        ) as writer:
-            writer.write_table(table, row_group_size=GROUP_ROWS)
-        seal = file.finish()
+        writer.write(table.take(arrow_column(np.argsort(times, kind="stable"), pa.int64())))
+        return writer.finish(first_lsn, last_lsn)
     except BaseException:  # raised again; the file must not stay
-        file.discard()
+        writer.discard()
         raise
-    return BlockRow(
-        id=number,
-        kind=EVENTS_KIND,
-        level=0,
-        path=path,
-        rows=table.num_rows,
-        min_ms=int(times.min()),
-        max_ms=int(times.max()),
-        series_min=0,
-        series_max=0,
-        first_lsn=first_lsn,
-        last_lsn=last_lsn,
-        created_ms=created_ms,
-        bytes=seal.bytes,
-        crc=seal.crc,
-        page_crcs=seal.page_crcs,
-    )
 
 
 def read_events(directory: Path, block: BlockRow, start_ms: int, end_ms: int) -> list[dict[str, Any]]:

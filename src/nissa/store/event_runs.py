@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 HEAD_PIECE_ROWS = 4_096
+ALWAYS = (-(2**63), 2**63 - 1)
 
 OnDamage = Callable[[Damaged], None]
 
@@ -54,7 +55,9 @@ def tell_missing(snapshot: EventSnapshot, start_ms: int, end_ms: int, on_damage:
 
 
 class EventRun(Protocol):
-    """Events in order of time."""
+    """Events in order of time. least_ms: nothing is earlier."""
+
+    least_ms: int
 
     def pieces(
         self, start_ms: int, end_ms: int, on_damage: OnDamage | None, *, backward: bool = False
@@ -99,6 +102,7 @@ class BlockRun:
     def __init__(self, directory: Path, block: BlockRow) -> None:
         import pyarrow.parquet as pq  # heavy: nobody who only receives needs it
 
+        self.least_ms = block.min_ms
         self._file = CheckedReader(locate(directory, block.path), block.seal)
         try:
             self._parquet: Any = pq.ParquetFile(self._file, page_checksum_verification=True)
@@ -172,7 +176,62 @@ class HeadRun:
         """Nothing is open."""
 
 
+def merge_runs(runs: Sequence[EventRun]) -> Iterator["pa.Table"]:
+    """All events of some runs, given in order of arrival, as one run. Raises: Damaged.
+
+    Of each run one piece is in memory, from when its time has come.
+    """
+    import pyarrow as pa
+
+    fronts = [_Front(run) for run in runs]
+    while fronts:
+        nearest_ms = min(front.near_ms for front in fronts)
+        safe_ms = min((front.last_ms for front in fronts if front.piece is not None), default=nearest_ms)
+        hidden = [front for front in fronts if front.piece is None and front.near_ms <= safe_ms]
+        if hidden:
+            fronts = [front for front in fronts if front not in hidden or front.show()]
+            continue
+        parts = [front.take_before(safe_ms) for front in fronts if front.near_ms < safe_ms]
+        if not parts:  # the first of those that begin there has all of its own before those of the others
+            parts = [next(front for front in fronts if front.near_ms == safe_ms).take_before(safe_ms + 1)]
+        table = pa.concat_tables(parts)
+        if len(parts) > 1:
+            order = np.argsort(times_of(table), kind="stable")
+            table = table.take(arrow_column(order, pa.int64()))
+        yield table
+
+
+class _Front:
+    """How far a run is taken. piece: what is left of the one in memory. near_ms: nothing that is left is earlier."""
+
+    def __init__(self, run: EventRun) -> None:
+        self._pieces = run.pieces(*ALWAYS, None)
+        self.piece: pa.Table | None = None
+        self.near_ms = self.last_ms = run.least_ms
+
+    def show(self) -> bool:
+        """Read the next piece; False where there is none."""
+        self.piece = next(self._pieces, None)
+        if self.piece is not None:
+            times = times_of(self.piece)
+            self.near_ms, self.last_ms = int(times[0]), int(times[-1])
+        return self.piece is not None
+
+    def take_before(self, end_ms: int) -> "pa.Table":
+        """The events before ``end_ms`` of the piece, which is not None."""
+        piece: Any = self.piece
+        times = times_of(piece)
+        count = int(np.searchsorted(times, end_ms))
+        if count < len(times):
+            self.piece, self.near_ms = piece.slice(count), int(times[count])
+        else:
+            self.piece, self.near_ms = None, self.last_ms
+        return piece.slice(0, count)
+
+
 def times_of(piece: "pa.Table") -> TimeColumn:
     """The times of a piece, ascending."""
-    column: TimeColumn = piece.column("time_ms").to_numpy()
-    return column
+    column = piece.column("time_ms")
+    chunk = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    # Not ``to_numpy``, which loads pandas (``arrow_columns.py``).
+    return np.frombuffer(chunk.buffers()[1] or b"", np.int64, len(chunk), chunk.offset * 8)

@@ -51,16 +51,16 @@ def read_quarantine(catalogue: Catalogue) -> list[QuarantineRow]:
 
 
 def put_aside(
-    catalogue: Catalogue, block: BlockRow, damage: str, now_ms: int, saved: BlockRow | None = None
+    catalogue: Catalogue, block: BlockRow, damage: str, now_ms: int, saved: BlockRow | None = None, lost: int = -1
 ) -> QuarantineRow:
     """Move a block's row to the quarantine. ``rename_damaged`` moves the file afterwards.
 
-    saved: what of it is sound (``salvage.py``), in its place from now on; ``rows`` are then those that are lost.
+    saved: what of it is sound (``salvage.py``), in its place from now on. lost: how many rows are; all, unless said.
     """
     row = QuarantineRow(
         block.path,
         block.kind,
-        block.rows - (0 if saved is None else saved.rows),
+        block.rows if lost < 0 else lost,
         block.min_ms,
         block.max_ms,
         block.series_min,

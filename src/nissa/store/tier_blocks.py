@@ -208,6 +208,11 @@ class OpenTierBlock:
             self._file.close()
             raise _as_damaged(self._file, error) from error
 
+    @property
+    def has_sketches(self) -> bool:
+        """Whether its windows have them."""
+        return SKETCH in self._footer.names
+
     def groups(self, choice: SeriesChoice | None, start_ms: int, end_ms: int) -> npt.NDArray[np.int64]:
         """Numbers of the row groups that may hold windows of the chosen series that start in [start_ms, end_ms)."""
         footer = self._footer

@@ -1,0 +1,81 @@
+"""Salvage of windows: what is sound is served on, what was computed again is right, the rest is counted lost."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rollup.test_compaction import TIER, read, windows_of
+
+from nissa.model.errors import Unavailable
+from nissa.model.units import MINUTE_MS
+from nissa.rollup.salvage import save_sound_windows
+from nissa.store.catalogue import BlockRow, Catalogue, TierRow
+from nissa.store.names import own_files
+from nissa.store.tier_blocks import write_windows
+
+EVERY = [(series, minute * MINUTE_MS) for series in range(4) for minute in range(5_000)]
+VALUES = np.random.default_rng(5).random(len(EVERY))  # more than the footer is read with
+Written = tuple[Catalogue, BlockRow, BlockRow]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Written:
+    """A block of some row groups, hit in its first, and a later one of some of its windows."""
+    catalogue = Catalogue.open(tmp_path)
+    hit = write_windows(tmp_path, catalogue.new_id(), TIER, [windows_of(EVERY, VALUES)], 1, 5)
+    later = write_windows(tmp_path, catalogue.new_id(), TIER, [windows_of(EVERY[::7], 2.0)], 3, 6)
+    assert hit is not None
+    assert later is not None
+    catalogue.commit_tiers([TierRow(TIER)], (hit, later))
+    with (tmp_path / hit.path).open("r+b") as file:
+        file.seek(9)
+        file.write(b"?")
+    return catalogue, hit, later
+
+
+def nothing() -> None:
+    """Nobody waits."""
+
+
+def test_sound_windows_are_saved(tmp_path: Path, written: Written) -> None:
+    """Those of the later block stay right though the new block has a higher id."""
+    catalogue, hit, later = written
+    saved, lost = save_sound_windows(tmp_path, catalogue, hit, nothing)
+    assert saved is not None
+    assert (saved.created_ms, saved.last_lsn, saved.kind) == (hit.created_ms, 3, hit.kind)
+    assert 4_000 < lost < 9_000
+    found = read(tmp_path, [saved, later])
+    expected = dict(zip(EVERY, VALUES.tolist(), strict=True))
+    expected |= dict.fromkeys(EVERY[::7], 2.0)
+    sound = {*EVERY[::7], *EVERY[lost:]}
+    assert found == [(*row, value) for row, value in expected.items() if row in sound]
+
+
+def test_nothing_is_saved_of_what_cannot_be_read(tmp_path: Path, written: Written) -> None:
+    """A damaged footer, a file that is gone, a later block that is damaged too, a tier nobody knows."""
+    catalogue, hit, later = written
+    path = tmp_path / later.path
+    sound = path.read_bytes()
+    path.write_bytes(sound[:9] + b"?" + sound[10:])
+    assert save_sound_windows(tmp_path, catalogue, hit, nothing) == (None, len(EVERY))
+    path.write_bytes(sound)
+    with catalogue.transaction("tier") as db:
+        db.execute("DELETE FROM tier")
+    assert save_sound_windows(tmp_path, catalogue, hit, nothing) == (None, len(EVERY))
+    (tmp_path / hit.path).write_bytes(b"?" * hit.bytes)
+    assert save_sound_windows(tmp_path, catalogue, hit, nothing) == (None, len(EVERY))
+    (tmp_path / hit.path).unlink()
+    assert save_sound_windows(tmp_path, catalogue, hit, nothing) == (None, len(EVERY))
+    assert own_files(tmp_path) == [later.path]
+
+
+def test_an_end_in_the_midst_leaves_no_file(tmp_path: Path, written: Written) -> None:
+    """What is raised on the way comes out; both blocks are as they were."""
+    catalogue, hit, later = written
+
+    def close() -> None:
+        raise Unavailable("closing")
+
+    with pytest.raises(Unavailable):
+        save_sound_windows(tmp_path, catalogue, hit, close)
+    assert own_files(tmp_path) == [hit.path, later.path]
