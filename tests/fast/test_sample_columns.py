@@ -56,6 +56,14 @@ def test_columns_that_do_not_fit(body: bytes) -> None:
     assert harness.refused == 1
 
 
+def test_what_is_wrong_with_joined_columns_is_told_inside_the_body() -> None:
+    """A column in two pieces is read from elsewhere in memory; the offset of what is wrong is one of the body still."""
+    harness = fuzz_wire.Harness()
+    pieces = b"".join(SampleColumns(values=[value]).SerializeToString() for value in (1.0, 2.0))
+    assert harness.compare(columns(time_deltas_ms=[0, 0, 0]) + pieces, packets.COLUMNS, False) == ""
+    assert harness.refused == 1
+
+
 @pytest.mark.parametrize("body", [b"", columns(series=0), columns(), columns(run_lengths=[0, 0])])
 def test_columns_of_nothing(body: bytes) -> None:
     """A message without samples is sound."""

@@ -218,7 +218,11 @@ class Ledger:
                 ("index", str(index)),
                 ("job", "ledger"),
             )
-            yield labels, self.base_ms + claim, draw.uniform(-1e9, 1e9)
+            yield labels, self.time_ms(claim), draw.uniform(-1e9, 1e9)
+
+    def time_ms(self, claim: int) -> int:
+        """The time of its samples."""
+        return self.base_ms + claim
 
     def body(self, claim: int) -> bytes:
         """The remote write body of ``claim``."""

@@ -77,7 +77,9 @@ class Harness:
         before = self.index.series_count
         try:
             self.decode(body, codec, delimited)
-        except Malformed:
+        except Malformed as error:
+            if not 0 <= error.offset <= len(body):
+                return f"offset {error.offset} of {len(body)} bytes"
             if self.index.series_count != before:
                 return "a malformed message registered series"
             return "" if len(self.batch) == 0 else "a malformed message left rows"

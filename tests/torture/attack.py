@@ -18,8 +18,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import msgspec
-from journeys.rig import Ledger, parse_export
+from journeys.rig import parse_export
+from torture.claims import WideLedger, read_events
 from torture.zygote import Zygote
+
+from nissa.rollup.verify import verify_tiers
 
 SENDER = Path(__file__).parent / "sender.py"
 RECOVERY_TIMEOUT_S = 120.0
@@ -38,14 +41,16 @@ class Score(msgspec.Struct):
     acknowledged: int = 0
     refused: int = 0
     files: int = 0  # blocks and series segments written
+    windows: int = 0  # of all tiers, computed again at the end
     recovery_s: list[float] = []
 
     def __str__(self) -> str:
         times = sorted(self.recovery_s) or [0.0]
         return (
             f"ended {self.ends} times, {self.in_recovery} of them while recovering; {self.checks} exports compared; "
-            f"{self.files} blocks and series files written; "
-            f"acknowledged {self.acknowledged} requests of 20 samples; lost 0, altered 0, invented 0; recovery p50 "
+            f"{self.files} blocks and series files written; {self.windows} windows of the ladder computed again, 0 "
+            f"differ; acknowledged {self.acknowledged} claims of 20 samples, every fourth with an event; lost 0, "
+            f"altered 0, invented 0; recovery p50 "
             f"{times[len(times) // 2]:.2f} s, p99 {times[len(times) * 99 // 100]:.2f} s"
         )
 
@@ -56,7 +61,7 @@ class Attack:
     def __init__(self, zygote: Zygote, directory: Path, outside: Path, seed: int, score: Score) -> None:
         """directory: what is attacked. outside: a directory that is not."""
         self.directory = directory
-        self.ledger = Ledger(seed)
+        self.ledger = WideLedger(seed)
         self.score = score
         self._outside = outside
         self._zygote = zygote
@@ -84,6 +89,7 @@ class Attack:
             self.score.recovery_s.append(time.monotonic() - began_s)
             self.score.checks += 1
             self.ledger.check(parse_export(export_file.read_bytes()))
+            self.ledger.check_events(read_events(Path(f"{export_file}.events")))
             self._read(lines, PATIENCE_S, False, self._draw.randrange(LINES_MAX))
             time.sleep(self._draw.uniform(0, 0.004))
         elif not in_recovery:
@@ -93,11 +99,13 @@ class Attack:
         end(process)
         self._read(lines, 10.0, False)
 
-    @property
-    def sealed(self) -> int:
-        """How many blocks have been named in this directory, merged ones included."""
-        numbers = [int(path.stem.rpartition("-")[2]) for path in (self.directory / "blocks").glob("raw-*")]
-        return max(numbers, default=0)
+    def look(self) -> None:
+        """Behind the last end: how many blocks have been named here, and whether the ladder says what samples say."""
+        numbers = [int(path.stem.rpartition("-")[2]) for path in (self.directory / "blocks").glob("*-*")]
+        self.score.files += max(numbers, default=0)
+        for tier in verify_tiers(self.directory):
+            assert not tier.count, f"seed {self.ledger.seed}: {tier.name}: {tier.differences}"
+            self.score.windows += tier.windows
 
     def _start(self, export_file: Path) -> Any:
         ledger = self.ledger

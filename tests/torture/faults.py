@@ -3,7 +3,7 @@
     calls = run(zygote, Fault(KILL_BEFORE, number), directory, outside)      a fixed workload, with that fault
     check(directory, notes)                                                  what it acknowledged is there
 
-The workload (``journeys/workload.py``) opens, takes, seals three times, merges, trims, takes again and closes.
+The workload (``torture/workload.py``) opens, takes, seals three times, writes the ladder, merges, trims, and closes.
 """
 
 import ctypes
@@ -18,9 +18,8 @@ from typing import Any
 import msgspec
 
 SOURCE = Path(__file__).parent / "faults.c"
-WORKLOAD = Path(__file__).parents[1] / "journeys" / "workload.py"
+TESTS = Path(__file__).parents[1]
 COUNT, KILL_BEFORE, KILL_AFTER, FAIL_ONCE, FAIL_ON, SHORT, POWER_CUT = range(7)
-SEALS = "3"
 TIMEOUT_S = 60.0
 
 
@@ -51,7 +50,7 @@ def run(zygote: Any, library: Path, fault: Fault, directory: Path, notes: Path) 
     """The workload with that fault, in a process forked by a zygote that has the library preloaded."""
     calls = notes.with_suffix(".calls")
     numbers = map(str, (fault.what, fault.number, fault.code))
-    command = [sys.executable, __file__, str(library), *numbers, str(calls), str(directory), str(notes), SEALS]
+    command = [sys.executable, __file__, str(library), *numbers, str(calls), str(directory), str(notes)]
     with notes.with_suffix(".log").open("ab") as log:
         process = zygote.start(command, stderr=log, env=os.environ)
     watchdog = threading.Timer(TIMEOUT_S, process.send_signal, (signal.SIGABRT,))
@@ -67,8 +66,8 @@ def main(library: str, what: str, number: str, code: str, calls: str, *arguments
     """The child: armed, then the workload."""
     log = os.open(calls, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     faults = ctypes.CDLL(library)
-    sys.path.insert(0, str(WORKLOAD.parents[1]))
-    from journeys import workload
+    sys.path.insert(0, str(TESTS))
+    from torture import workload
 
     faults.arm(os.fsencode(arguments[0]), int(what), ctypes.c_long(int(number)), int(code), log)
     workload.main(*arguments)

@@ -3,42 +3,29 @@
     python sender.py DATA_DIR EXPORT_FILE SEED BASE_MS FIRST_CLAIM
 
 One line each on standard output, of which nobody needs to believe more than that it was written: ``recovered`` once the
-export is whole, ``claim N`` before a body is handed in, ``done N`` behind its receipt, ``refused N`` where it got none.
+export is whole, of samples and of events, ``claim N`` before a body is handed in, ``done N`` behind its receipt, ``refused N`` where it got none.
 """
 
 import contextlib
+import json
 import os
 import sys
 import threading
 from pathlib import Path
 
 import nissa
-from nissa.config.tree import Config, Ingest, Storage
 from nissa.model.errors import NissaError
-from nissa.model.frame import Codec, Encoding
 from nissa.model.selector import read_selectors
-from nissa.model.units import KIB
+from nissa.query.events import EventQuestion, read_table
 from nissa.query.export import export
 from nissa.query.export_form import ExportForm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from journeys.rig import Ledger
+from torture.claims import CONFIG, WideLedger
 
 THREADS = 3
 WHOLE = (-(2**63), 2**63 - 1)
-# Small segments and early seals and merges, so that the end meets every kind of file being written.
-CONFIG = Config(
-    storage=Storage(
-        segment_bytes=64 * KIB,
-        seal_interval_ms=40,
-        seal_samples=400,
-        compaction_fan_in=3,
-        free_bytes_min=0,
-        journal_bytes_max=256 * KIB,
-    ),
-    ingest=Ingest(body_bytes_max=16 * KIB, decompressed_bytes_max=64 * KIB),
-)
 
 
 def tell(word: str, claim: int | str = "") -> None:
@@ -46,13 +33,14 @@ def tell(word: str, claim: int | str = "") -> None:
     os.write(1, f"{word} {claim}\n".encode())
 
 
-def send(engine: nissa.Engine, ledger: Ledger) -> None:
+def send(engine: nissa.Engine, ledger: WideLedger) -> None:
     """Claims without end."""
     while True:
         claim = ledger.claim()
         tell("claim", claim)
         try:
-            engine.ingest(ledger.body(claim), Codec.REMOTE_WRITE_1, Encoding.SNAPPY)
+            for body, codec, encoding in ledger.bodies(claim):
+                engine.ingest(body, codec, encoding)
         except NissaError as error:
             tell("refused", f"{claim} {type(error).__name__}")
             threading.Event().wait(0.01)
@@ -64,11 +52,13 @@ def export_all(engine: nissa.Engine, path: str) -> None:
     """Everything the engine has, into a file that is outside of what is attacked."""
     with Path(path).open("wb") as file:
         file.writelines(export(engine, read_selectors('{job="ledger"}'), WHOLE, ExportForm.JSONL))
+    events = read_table(engine.event_snapshot(), EventQuestion()).select(["event_id", "description"]).to_pylist()
+    Path(f"{path}.events").write_text("".join(f"{json.dumps(event)}\n" for event in events))
 
 
 def main(data_dir: str, export_file: str, seed: str, base_ms: str, first_claim: str) -> None:
     """Recover, export, send."""
-    ledger = Ledger(int(seed))
+    ledger = WideLedger(int(seed))
     ledger.base_ms = int(base_ms)
     ledger.claim_from(int(first_claim))
     engine = nissa.Engine(data_dir, CONFIG)

@@ -42,11 +42,12 @@ def test_kills_anywhere_lose_nothing_acknowledged(tmp_path: Path) -> None:
             for _ in range(min(ENDS_A_ROUND, kills - score.ends)):
                 attack.once(kill, in_recovery=draw.random() < RECOVERY_SHARE)
             attack.once(kill, in_recovery=False)
-            score.files += attack.sealed
+            attack.look()
             shutil.rmtree(outside)
             seed += 1
             told("A-01, A-04 (engine) so far", str(score))
     assert score.files
+    assert score.windows
     told("A-01, A-04 (engine)", str(score))
 
 
@@ -67,6 +68,7 @@ def test_power_cuts_lose_nothing_acknowledged(tmp_path: Path) -> None:
             seed += 1
             told("D0-01, D0-02, D0-03 so far", str(score))
     assert score.files
+    assert score.windows
     told("D0-01, D0-02, D0-03", str(score))
 
 
@@ -87,7 +89,7 @@ def cut_round(zygote: Zygote, outside: Path, seed: int, score: Score, cuts: int)
         for _ in range(cuts):
             attack.once(cut, in_recovery=draw.random() < RECOVERY_SHARE)
         attack.once(kill, in_recovery=False)
-        score.files += attack.sealed
+        attack.look()
     finally:
         disk.unmount()
     (outside / "disk.img").unlink()

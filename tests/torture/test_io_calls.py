@@ -1,4 +1,4 @@
-"""Every I/O call of a workload that takes, seals, merges and trims: killed before and behind it, failing, cut short.
+"""Every I/O call of a workload that takes, seals, folds, merges and trims: killed before and behind it, failing, cut short.
 
 A-02, A-03: SIGKILL before and after each call. D0-07: fdatasync and fsync. D0-08: writes. D0-10: open, rename, unlink,
 fallocate, ftruncate. C-01: no space at each call. D0-01, on a simulated disk: what was not synced is forgotten, sector
@@ -14,7 +14,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from journeys.test_system_calls import check
 from torture.amount import amount, told
 from torture.faults import (
     COUNT,
@@ -29,6 +28,7 @@ from torture.faults import (
     compiled,
     run,
 )
+from torture.workload import check
 from torture.zygote import Zygote
 
 pytestmark = pytest.mark.slow

@@ -141,7 +141,8 @@ def serve() -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    from journeys import workload  # noqa: F401 -- loaded before the forks
+    import pyarrow.parquet  # noqa: F401 -- loaded before the forks
+    from torture import sender, workload  # noqa: F401
 
     from nissa.service import daemon  # noqa: F401
 

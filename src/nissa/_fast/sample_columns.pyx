@@ -123,7 +123,10 @@ cdef Status walk_columns(Walk* walk, Batch batch, Text message) noexcept nogil:
         return status
     if batch.record_count == records:
         drop_packet(walk)
-    batch.stopped_at = columns.columns[2].bytes.at if columns.columns[2].bytes.size else message.at
+    # Columns that were joined stand outside of the body: what is wrong with them is told of the message.
+    batch.stopped_at = message.at
+    if columns.columns[2].pieces == 1:
+        batch.stopped_at = columns.columns[2].bytes.at
     if columns.columns[0].bytes.size:
         return place_runs(batch, columns.start_ms, &columns)
     return place_grid(batch, columns.start_ms, &columns)
