@@ -23,7 +23,7 @@ IMAGE_BYTES = 96 << 20
 class CutDisk:
     """An image in ``outside``, mounted at ``directory``."""
 
-    def __init__(self, outside: Path, draw: random.Random) -> None:
+    def __init__(self, outside: Path, draw: random.Random, image_bytes: int = IMAGE_BYTES) -> None:
         """Raises: OSError, CalledProcessError where this machine cannot."""
         self.directory = outside / "disk"
         self._image = outside / "disk.img"
@@ -31,7 +31,7 @@ class CutDisk:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self.directory.mkdir()
         with self._image.open("wb") as file:
-            file.truncate(IMAGE_BYTES)
+            file.truncate(image_bytes)
         command = ["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=1,nodiscard", str(self._image)]
         subprocess.run(command, check=True, capture_output=True)
         self._mount()
