@@ -3,7 +3,8 @@
 #   make run       set up, build, start nissa-ingest on ./nissa-data
 #   make test      house rules; the suite on the release, checked and sanitize builds; sdist; the wheel, installed and tested
 #   make quick     house rules and the suite on the release build only
-#   make torture   kills, power cuts, failing calls, flipped bits: the full amounts of docs/reliability.md, for hours; root
+#   make torture   kills, power cuts, failing calls, flipped bits, fuzzing, planted faults, the same on servers of others:
+#                  the full amounts of docs/reliability.md, for hours; root; figures go to build/torture.txt as they come
 #   make bench     benchmarks against the saved baseline, then head to head with the peers
 #   make format    let ruff rewrite what it can
 #   make clean     remove everything that is generated, but no data
@@ -20,6 +21,7 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find src proto -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' -o -name '*.h' -o -name '*.proto')
 COMPILED := $(wildcard src/nissa/_fast/*.pyx src/nissa/_fast/*.pxd src/nissa/_fast/*.h)
 STAGE := scripts/stage
+RECORD := build/torture.txt
 # Whole files go to a worker, in their order: files share a daemon, and the long journeys must not come last.
 PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
@@ -95,9 +97,12 @@ wheel: sdist
 
 # --- the rest -----------------------------------------------------------------------------------------------------
 
-torture: $(VENV)/stamp-dev peers
-	NISSA_TORTURE=full NISSA_TORTURE_RECORD=build/torture.txt $(BIN)/pytest tests/torture -s $(PYTEST)
+torture: $(VENV)/stamp-dev
+	@scripts/install-debian-peers torture
+	NISSA_TORTURE=full NISSA_TORTURE_RECORD=$(RECORD) $(BIN)/pytest tests/torture -s $(PYTEST)
+	NISSA_TORTURE_RECORD=$(RECORD) $(BIN)/python tests/torture/fuzz/fuzz.py 100000000
 	$(BIN)/python tests/torture/mutants.py
+	$(BIN)/python tests/torture/peers.py
 
 bench: $(VENV)/stamp-dev peers
 	$(BIN)/python -m pytest bench --benchmark-only

@@ -48,6 +48,7 @@ class Peer:
 
     name = ""
     setting = ""
+    program = ""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -112,7 +113,7 @@ def whole_claims(ledger: Ledger, got: dict[tuple[str, str, int], int]) -> set[in
 
 
 class Nissa(Metrics):
-    name, setting = "Nissa", "default (fsync)"
+    name, setting, program = "Nissa", "default (fsync)", sys.executable
 
     def command(self) -> list[str]:
         listen = ["--ingest", f"127.0.0.1:{self.port}", "--api", f"127.0.0.1:{self.second}"]
@@ -132,7 +133,7 @@ class Nissa(Metrics):
 
 
 class Prometheus(Metrics):
-    name, setting = "Prometheus", "default; it has no stricter one"
+    name, setting, program = "Prometheus", "default; it has no stricter one", "prometheus"
 
     def command(self) -> list[str]:
         config = self.directory / "prometheus.yml"
@@ -154,7 +155,7 @@ class Prometheus(Metrics):
 
 
 class VictoriaMetrics(Metrics):
-    name, setting = "VictoriaMetrics", "default; it has no stricter one"
+    name, setting, program = "VictoriaMetrics", "default; it has no stricter one", "victoria-metrics"
 
     def command(self) -> list[str]:
         data = f"-storageDataPath={self.directory / 'data'}"
@@ -224,7 +225,7 @@ def claims_of(ledger: Ledger, messages: list[str]) -> set[int]:
 
 
 class Redis(Peer):
-    name, setting = "Redis", "default (snapshots)"
+    name, setting, program = "Redis", "default (snapshots)", "redis-server"
     options: tuple[str, ...] = ()
 
     def command(self) -> list[str]:
@@ -272,12 +273,12 @@ class RedisAlways(Redis):
 
 class Nats(Peer):
     name, setting = "NATS JetStream", "default (syncs every 2 min); 2.9 has no stricter one"
+    program = "nats-server"
 
     def command(self) -> list[str]:
         config = self.directory / "nats.conf"
-        config.write_text(
-            f'host: 127.0.0.1\nport: {self.port}\nserver_name: one\njetstream {{ store_dir: "{self.directory}/data" }}\n'
-        )
+        store = f'jetstream {{ store_dir: "{self.directory}/data" }}'
+        config.write_text(f"host: 127.0.0.1\nport: {self.port}\nserver_name: one\n{store}\n")
         return ["nats-server", "-c", str(config)]
 
     def connect(self) -> Socket:
@@ -292,9 +293,7 @@ class Nats(Peer):
         """A request, answered to the inbox; one at a time."""
         inbox = f"inbox.{random.getrandbits(60)}"
         data = body.encode()
-        link.send(
-            f"SUB {inbox} 2\r\nUNSUB 2 1\r\nPUB {subject} {inbox} {len(data)}\r\n".encode() + data + b"\r\n"
-        )
+        link.send(f"SUB {inbox} 2\r\nUNSUB 2 1\r\nPUB {subject} {inbox} {len(data)}\r\n".encode() + data + b"\r\n")
         while True:
             line = link.line()
             if line == b"PING":
@@ -327,6 +326,10 @@ class Nats(Peer):
             return claims_of(ledger, messages)
 
 
+HEAD = (
+    "| server | setting | end | times | acknowledged | lost | ends with a loss | altered | invented | reaches back | "
+    "did not start again |"
+)
 PEERS: tuple[type[Peer], ...] = (Nissa, Prometheus, VictoriaMetrics, Redis, RedisEverySecond, RedisAlways, Nats)
 
 
@@ -341,6 +344,10 @@ class Score(msgspec.Struct):
     invented: int = 0
     reach_s: float = 0.0
     not_back: int = 0
+
+    def __str__(self) -> str:
+        numbers = (self.ends, self.acknowledged, self.lost, self.ends_with_loss, self.altered, self.invented)
+        return " | ".join([*map(str, numbers), f"{self.reach_s:.1f} s", str(self.not_back)])
 
 
 class Trial:
@@ -444,9 +451,12 @@ def main(arguments: list[str]) -> None:
     """Every server, killed and cut; a line of a table each, as soon as it is known."""
     rounds = int(arguments[0]) if arguments else 20
     chosen = [kind for kind in PEERS if not arguments[1:] or kind.__name__ in arguments[1:]]
+    missing = {kind.name for kind in chosen if shutil.which(kind.program) is None}
+    if missing:
+        print(f"not installed, so left out: {', '.join(sorted(missing))}")
+    chosen = [kind for kind in chosen if kind.name not in missing]
     seed = int(os.environ.get("NISSA_SEED", str(random.randrange(1 << 30))))
-    print(f"seed {seed}\n| server | setting | end | times | acknowledged | lost | ends with a loss | altered | invented "
-          "| reaches back | did not start again |\n|---|---|---|---|---|---|---|---|---|---|---|")
+    print(f"seed {seed}\n{HEAD}\n|{'---|' * (HEAD.count('|') - 1)}", flush=True)
     for kind in chosen:
         for how in ("kill -9", "power cut"):
             outside = Path(tempfile.mkdtemp())
@@ -457,12 +467,7 @@ def main(arguments: list[str]) -> None:
             finally:
                 trial.disk.unmount()
                 shutil.rmtree(outside)
-            score = trial.score
-            print(
-                f"| {kind.name} | {kind.setting} | {how} | {score.ends} | {score.acknowledged} | {score.lost} | "
-                f"{score.ends_with_loss} | {score.altered} | {score.invented} | {score.reach_s:.1f} s | {score.not_back} |",
-                flush=True,
-            )
+            print(f"| {kind.name} | {kind.setting} | {how} | {trial.score} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
     python sender.py DATA_DIR EXPORT_FILE SEED BASE_MS FIRST_CLAIM
 
 One line each on standard output, of which nobody needs to believe more than that it was written: ``recovered`` once the
-export is whole, of samples and of events, ``claim N`` before a body is handed in, ``done N`` behind its receipt, ``refused N`` where it got none.
+export is whole, of samples and events, ``claim N`` before its bodies are handed in, ``done N`` behind their receipts,
+``refused N`` where one got none.
 """
 
 import contextlib

@@ -83,6 +83,8 @@ def _log_to_standard_error() -> None:
     """Standard output carries the ready line only; the log is one logfmt line per event on standard error."""
     import structlog
 
+    from nissa.service.lossy_log import lossy_loggers
+
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -90,7 +92,7 @@ def _log_to_standard_error() -> None:
             structlog.processors.format_exc_info,
             structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lossy_loggers(sys.stderr),
         cache_logger_on_first_use=True,
     )
 

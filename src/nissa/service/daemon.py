@@ -12,10 +12,11 @@ import gc
 import signal
 import socket
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib import import_module
 from pathlib import Path
 
+import msgspec
 import structlog
 import uvloop
 
@@ -28,12 +29,14 @@ from nissa.selfmetrics.cells import HttpCells
 from nissa.selfmetrics.registry import Registry
 from nissa.service.capturing import CapturingIntake
 from nissa.service.clock import steady, wall_ms
+from nissa.service.descriptors import room_for_connections
 from nissa.service.memory import keep_memory
 from nissa.service.telemetry import ingest_telemetry
 from nissa.sources.http import HttpServer, serve_http
 
 SWITCH_INTERVAL_S = 0.0005  # how long a thread may keep the GIL while another wants it
 API_BACKLOG = 256
+API_RETRY_S = 2.0
 GC_THRESHOLD = 50_000  # frames make no cycles; a collection every 700 objects is work for nothing
 
 log = structlog.get_logger()
@@ -64,7 +67,9 @@ async def _serve(config: Config, capture: Path | None) -> None:
 async def _serve_engine(config: Config, engine: Engine, intake: Intake, stop: asyncio.Event) -> None:
     cells = HttpCells()
     registry = Registry(engine.status, cells, engine.tallies)
-    server = await serve_http(config.ingest, intake, wall_ms, cells, registry.expose)
+    connections_max = min(config.ingest.connections_max, room_for_connections())
+    ingest = msgspec.structs.replace(config.ingest, connections_max=connections_max)
+    server = await serve_http(ingest, intake, wall_ms, cells, registry.expose)
     api_socket = _listen(config.api.listen)
     gc.freeze()
     _say_ready(server, api_socket, config)
@@ -107,14 +112,23 @@ def _url(address: tuple[str, int]) -> str:
 
 
 async def _serve_api(engine: Engine, config: Config, listener: socket.socket, stop: asyncio.Event) -> None:
-    """Load the API off the loop, then serve it until ``stop``."""
-    try:
-        module = await asyncio.to_thread(import_module, "nissa.mission.serve")
-        loading = asyncio.create_task(asyncio.to_thread(_load_sealing))
-        await module.serve_api(engine, config.api, listener, stop, {"version": __version__})
-        await loading
-    except Exception:  # receiving goes on without the API, and the log says why it is gone
-        log.exception("the control API ended")
+    """Load the API off the loop, then serve it until ``stop``; again where it fails, as without free descriptors."""
+    with closing(listener):
+        while not stop.is_set():
+            try:
+                with closing(listener.dup()) as own:  # whoever serves a socket closes it
+                    await _load_and_serve_api(engine, config, own, stop)
+            except Exception:  # receiving goes on without the API
+                log.exception("the control API ended; trying again", retry_s=API_RETRY_S)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), API_RETRY_S)
+
+
+async def _load_and_serve_api(engine: Engine, config: Config, listener: socket.socket, stop: asyncio.Event) -> None:
+    module = await asyncio.to_thread(import_module, "nissa.mission.serve")
+    loading = asyncio.create_task(asyncio.to_thread(_load_sealing))
+    await module.serve_api(engine, config.api, listener, stop, {"version": __version__})
+    await loading
 
 
 def _load_sealing() -> None:

@@ -22,6 +22,7 @@ from nissa.model.tally import Tallies
 from nissa.query.reader import Reader
 from nissa.series.keeping import SeriesKeeping
 from nissa.service.clock import steady, wall_ms
+from nissa.service.lossy_log import lossy_loggers
 from nissa.store.event_runs import EventSnapshot
 from nissa.store.read import Snapshot
 
@@ -60,7 +61,7 @@ def log_without_locals() -> None:
         return
     renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     processors = [*structlog.get_config()["processors"][:-1], renderer]  # the last one of the defaults is the renderer
-    structlog.configure(processors=processors, logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+    structlog.configure(processors=processors, logger_factory=lossy_loggers(sys.stderr))
 
 
 class DirectoryView:

@@ -9,7 +9,7 @@ through the decoder's public door and is compared with the twin of ``tests/oracl
 
     COUNT ──► share per target ──► a process for each: bout of 50,000 ──► compare one ──► bout … ──► a line of figures
 
-A report of the sanitizers ends the process of that target, and the run with it. The seed is told; ``NISSA_SEED`` repeats.
+A report of the sanitizers ends the process of that target, and the run with it. ``NISSA_SEED`` repeats a seed.
 """
 
 import importlib.util
@@ -146,7 +146,9 @@ def source_of(target: str) -> str:
     """The module of a target."""
     decoder, codec, body = TARGETS[target]
     body = body.replace("{codec}", "" if decoder == "sample_columns" else f"{codec}, ")
-    return f'include "{decoder}.pyx"\n{IMPORTS}\ncdef int one({ARGUMENTS}) noexcept nogil:{body}\n\ninclude "loop.pxi"\n'
+    return (
+        f'include "{decoder}.pyx"\n{IMPORTS}\ncdef int one({ARGUMENTS}) noexcept nogil:{body}\n\ninclude "loop.pxi"\n'
+    )
 
 
 # ---- Building --------------------------------------------------------------------------------------------------------
@@ -311,7 +313,9 @@ def sanitized(target: str, count: int, seed: int) -> str:
     compiler = os.environ.get("CC", "gcc")
     libraries = ("libasan.so", "libubsan.so", "libstdc++.so.6")
     found = [
-        subprocess.run([compiler, f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
+        subprocess.run(
+            [compiler, f"-print-file-name={name}"], capture_output=True, text=True, check=True
+        ).stdout.strip()
         for name in libraries
     ]
     environment = {
@@ -323,7 +327,9 @@ def sanitized(target: str, count: int, seed: int) -> str:
         "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
     }
     command = [sys.executable, __file__, "--run", target, str(count), str(seed)]
-    return subprocess.run(command, cwd=TOP, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        command, cwd=TOP, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.strip()
 
 
 def main(arguments: list[str]) -> None:
