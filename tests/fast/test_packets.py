@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from nissa._proto.telemetry_pb2 import TelemetryPacket
 from oracle import fuzz_wire, packets
 
 GOLDENS = Path(__file__).parent.parent / "goldens"
@@ -23,3 +24,16 @@ def test_every_bit_agrees_with_google() -> None:
         body[bit // 8] ^= 1 << bit % 8
         assert harness.compare(bytes(body), packets.PACKET, False) == ""
         body[bit // 8] ^= 1 << bit % 8
+
+
+def test_points_of_one_metric_that_say_no_unit() -> None:
+    """Two new series of a metric with a type and without a unit: one note, and nothing compared that is not there."""
+    packet = TelemetryPacket()
+    for host in ("a", "b"):
+        point = packet.points.add(name="queue.depth", type=1, value=1.0)
+        point.labels.add(name="host", value=host)
+    harness = fuzz_wire.Harness()
+    assert harness.compare(packet.SerializeToString(), packets.PACKET, False) == ""
+    harness = fuzz_wire.Harness()
+    notes, _, _ = harness.decode(packet.SerializeToString(), packets.PACKET, False)
+    assert [note.name for note in notes] == ["queue_depth"]

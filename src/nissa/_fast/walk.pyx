@@ -185,8 +185,12 @@ cdef bint same_note(Batch batch, Text name, Text unit, uint32_t type) noexcept n
     if batch.note_count == 0:
         return False
     last = &batch.notes[batch.note_count - 1]
-    return (last.type == type and last.name.size == name.size and last.unit.size == unit.size
-            and memcmp(last.name.at, name.at, name.size) == 0 and memcmp(last.unit.at, unit.at, unit.size) == 0)
+    return last.type == type and same_text(last.name, name) and same_text(last.unit, unit)
+
+
+cdef bint same_text(Text one, Text other) noexcept nogil:
+    """An empty one may point nowhere, and then there is nothing to compare."""
+    return one.size == other.size and (one.size == 0 or memcmp(one.at, other.at, one.size) == 0)
 
 
 cdef Status room_for_one(void** items, size_t count, size_t* capacity, size_t item_bytes) noexcept nogil:
