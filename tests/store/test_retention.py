@@ -50,6 +50,14 @@ def test_each_kind_goes_after_its_own_time(kind: str, kept_ms: int) -> None:
     assert over(*(block(age, kind) for age in ages)) == [age // MINUTE_MS for age in ages[2:]]
 
 
+@pytest.mark.parametrize(("kind", "kept_ms"), [("events", 7 * DAY_MS), ("1m", DAY_MS + MINUTE_MS - 1)])
+def test_rows_go_to_the_millisecond(kind: str, kept_ms: int) -> None:
+    """A row, or a window's end, of just so long ago stays; one of a millisecond more goes."""
+    kept, gone = block(kept_ms, kind, number=1), block(kept_ms + 1, kind, number=2)
+    reach = horizons(NOW_MS, RULES, WRITTEN, [], oldest_unfolded([kept, gone], WRITTEN, None))
+    assert [one.id for one in blocks_over([kept, gone], NOW_MS, reach, ())] == [2]
+
+
 def test_raw_stays_until_it_is_rolled_up() -> None:
     """However old, samples stay while a tier made of them is not written past them, or does not know their frames."""
     old = block(9 * HOUR_MS)
