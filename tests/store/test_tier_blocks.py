@@ -88,9 +88,9 @@ def test_row_groups_grow_with_their_block(tmp_path: Path) -> None:
     block = written(tmp_path, NARROW, windows)
     metadata = pq.read_metadata(tmp_path / block.path)
     rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-    assert rows[:17] == [4_096] * 16 + [8_192]
+    assert rows[:17] == [2_048] * 16 + [4_096]
     assert sum(rows) == len(windows) == block.rows
-    assert 4_096 <= rows[-1] < 4 * 4_096
+    assert 2_048 <= rows[-1] < 2 * 4 * 2_048
 
 
 def test_a_tier_keeps_the_columns_its_aggregates_need(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-GROUP_ROWS_MIN = 4 * 1024  # of the first GROWTH_GROUPS groups, twice as many in the next ones, and so on
+GROUP_ROWS_MIN = 2 * 1024  # of the first GROWTH_GROUPS groups, twice as many in the next ones, and so on
 GROUP_ROWS = 32 * 1024
 GROWTH_GROUPS = 16
 FOOTERS_MAX = 512  # parsed footers kept: about 10 KB each
