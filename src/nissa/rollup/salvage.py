@@ -15,6 +15,7 @@ from nissa.model.errors import Damaged
 from nissa.model.ladder import WindowBatch
 from nissa.rollup.merge import merge_windows
 from nissa.store.catalogue import BlockRow, Catalogue
+from nissa.store.names import tier_of
 from nissa.store.salvage import ALWAYS
 from nissa.store.tier_blocks import SKETCH, OpenTierBlock, columns_kept, read_tier_block, write_windows
 
@@ -44,7 +45,8 @@ def save_sound_windows(
 
     between: called all along; what it raises ends the work, and nothing stays. Raises: OSError.
     """
-    tiers = [row.tier for row in (*catalogue.tiers(), *catalogue.tiers(unused=True)) if row.tier.name == block.kind]
+    known = (*catalogue.tiers(), *catalogue.tiers(unused=True))
+    tiers = [row.tier for row in known if row.tier.name == tier_of(block.kind)]
     later = [one for one in catalogue.blocks(block.kind, block.min_ms, block.max_ms + 1) if one.id > block.id]
     try:
         opened = OpenTierBlock(directory, block)
@@ -58,7 +60,8 @@ def save_sound_windows(
         runs += [read_tier_block(directory, one, None, block.min_ms, block.max_ms + 1) for one in later]
         last_lsn = max(one.last_lsn for one in (block, *later))
         merged = _told(merge_windows(runs), between)
-        saved = write_windows(directory, catalogue.new_id(), tiers[0], merged, last_lsn, block.created_ms)
+        number = catalogue.new_id()
+        saved = write_windows(directory, number, tiers[0], merged, last_lsn, block.created_ms, block.kind)
     except Damaged:  # of a later block: what is right there cannot be told
         return None, block.rows
     finally:
