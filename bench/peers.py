@@ -4,6 +4,8 @@
 
     known     10,000 series, 2,000 per request, 200 rounds: what running costs
     new       200,000 series, 2,000 per request, 10 rounds, all of them new: what registering costs
+    spans     10,000 series, 15 s apart, over four hours: what running costs when spans of the ladder end; Nissa alone
+    bare      the same without a ladder
     capture   the recorded five minutes of a real Prometheus: bytes on disk
 
 Printed per server: CPU seconds per million samples with five seconds of settling charged and how many times Nissa's
@@ -17,7 +19,7 @@ import json
 import struct
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,7 @@ class Case:
     samples: int
     per_round: int
     settings: dict[str, str]
+    connections: int = 2
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,28 @@ def new_case() -> Case:
     return _devops("new", "200,000 series, 2,000 per request, 10 rounds, all new", Shape(hosts=20_000, rounds=10))
 
 
+def spans_case() -> Case:
+    """Four hours that are over, so that windows of most of them are written. One connection, and no telemetry of
+    Nissa's own: what is hours behind another source or the clock's is late, and its windows are written again."""
+    shape = Shape(hosts=1_000, rounds=960, step_ms=15_000)
+    settings = {**SEALING, "acceptance.past_ms": str(6 * 3_600_000), "telemetry.interval_ms": "0"}
+    return Case("spans", "10,000 series, 15 s apart, four hours", *_sent(shape), settings, 1)
+
+
+def bare_case() -> Case:
+    """The same without a ladder."""
+    case = spans_case()
+    return replace(
+        case, name="bare", title=f"{case.title}, no ladder", settings={**case.settings, "ladder.tiers": "[]"}
+    )
+
+
+def _sent(shape: Shape) -> tuple[list[bytes], int, int]:
+    return encoded_bodies(shape), samples_of(shape), shape.requests_per_round
+
+
 def _devops(name: str, title: str, shape: Shape) -> Case:
-    return Case(name, title, encoded_bodies(shape), samples_of(shape), shape.requests_per_round, SEALING)
+    return Case(name, title, *_sent(shape), SEALING)
 
 
 def capture_case() -> Case:
@@ -84,6 +107,7 @@ def capture_case() -> Case:
 
 
 CASES: dict[str, Callable[[], Case]] = {"known": known_case, "new": new_case, "capture": capture_case}
+LADDER_CASES: dict[str, Callable[[], Case]] = {"spans": spans_case, "bare": bare_case}
 
 
 def recorded_bodies(path: Path) -> list[bytes]:
@@ -120,6 +144,7 @@ def measure(name: str, case: Case) -> Row:
             pid=server.process.pid,
             per_round=case.per_round,
             settle_s=SETTLE_S,
+            connections=case.connections,
         )
         sent.accepted()
         kept = kept_by_nissa(server, case.samples) if name == "nissa" else ""
@@ -166,13 +191,13 @@ def table(case: Case, rows: list[Row]) -> str:
 def main() -> None:
     """Run the cases and print a table for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--case", action="append", choices=list(CASES))
+    parser.add_argument("--case", action="append", choices=[*CASES, *LADDER_CASES])
     parser.add_argument("--servers", nargs="+", choices=installed(), default=installed())
     parser.add_argument("--repeat", type=int, default=1)
     arguments = parser.parse_args()
     for name in arguments.case or list(CASES):
         for _ in range(arguments.repeat):
-            case = CASES[name]()
+            case = {**CASES, **LADDER_CASES}[name]()
             print(table(case, [measure(server, case) for server in arguments.servers]), end="\n\n", flush=True)
 
 

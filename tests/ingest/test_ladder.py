@@ -29,7 +29,7 @@ TIERS = (
     Tier(HOUR_MS, 365 * DAY_MS),
 )
 START_MS = NOW_MS // DAY_MS * DAY_MS
-NAMES = ("count", "nans", "sum", "min", "max", "first", "last", "m2", "increase")
+NAMES = ("count", "nans", "sum", "min", "max", "first", "last", "m2", "resets")
 ALWAYS = (-(2**63), 2**63 - 1)
 
 
@@ -228,6 +228,64 @@ def test_blocks_of_late_windows_are_merged(tmp_path: Path) -> None:
         assert rig.engine.status()["ladder"]["tiers"]["1m"]["late_windows"] == 24 + 24
         rig.crash()
         check_tiers(rig)
+    finally:
+        rig.engine.close()
+
+
+def sealed_hour(rig: Rig) -> None:
+    """Six seals within the first hour and one behind it: the hour is not written yet."""
+    for turn in range(7):
+        rig.now_ms = START_MS + turn * 10 * MINUTE_MS
+        rig.keep([(name, rig.now_ms + at * 20_000, bits(turn * at)) for name in "abc" for at in range(30)])
+        rig.engine.flush()
+
+
+def raw_blocks(rig: Rig) -> list[int]:
+    """Ids of raw blocks."""
+    return [block.id for block in rig.engine.snapshot().blocks if block.kind == "raw"]
+
+
+def test_raw_blocks_of_a_span_are_merged_as_it_is_written(tmp_path: Path) -> None:
+    """Six blocks of the hour become one in the transaction that adds its windows; a restart finds the same."""
+    rig = ladder_rig(tmp_path)
+    try:
+        sealed_hour(rig)
+        settle(rig)
+        assert len(raw_blocks(rig)) == 7
+        rig.now_ms = START_MS + 2 * HOUR_MS
+        rig.keep([("a", rig.now_ms, bits(1))])
+        flush(rig)
+        assert len(raw_blocks(rig)) == 3
+        (merged,) = [block for block in rig.engine.snapshot().blocks if block.kind == "raw" and block.level == 1]
+        assert (merged.rows, merged.min_ms, merged.first_lsn) == (6 * 90, START_MS, 1)
+        check_tiers(rig)
+        check_written(rig)
+        rig.crash()
+        check_tiers(rig)
+        rig.check_rows()
+        rig.engine.close()
+        assert verify_directory(rig.path).sound
+    finally:
+        rig.engine.close()
+
+
+def test_a_damaged_block_is_not_merged_and_the_rest_is_written(tmp_path: Path) -> None:
+    """The windows of what can be read are there; every raw block still stands."""
+    rig = ladder_rig(tmp_path)
+    try:
+        sealed_hour(rig)
+        settle(rig)
+        block = [one for one in rig.engine.snapshot().blocks if one.kind == "raw"][2]
+        data = bytearray((rig.path / block.path).read_bytes())
+        data[len(data) // 3] ^= 1
+        (rig.path / block.path).write_bytes(data)
+        rig.now_ms = START_MS + 2 * HOUR_MS
+        rig.keep([("a", rig.now_ms, bits(1))])
+        flush(rig)
+        facts = rig.engine.status()["ladder"]
+        assert (facts["failures"], facts["damages"]) == (0, 1)
+        assert facts["tiers"]["1m"]["windows"] == 3 * 50
+        assert len(raw_blocks(rig)) == 8
     finally:
         rig.engine.close()
 

@@ -164,13 +164,13 @@ def block_files(path: Path) -> list[Path]:
 
 
 def test_blocks_are_merged(rig: Rig) -> None:
-    """Enough blocks of a level become one of the next, their files go, and what is read stays."""
+    """Enough blocks become one of the next level, the ladder's to merge; files go, what is read stays."""
     opened(rig, compaction_fan_in=3)
     for turn in range(9):
         rig.keep([("a", NOW_MS + turn % 4, ONE), ("b", NOW_MS + turn, ONE)])
         rig.engine.flush()
-    wait_until(lambda: rig.engine.status()["blocks"]["count"] == 1)
-    wait_until(lambda: len(block_files(rig.path)) == 1)
+    wait_until(lambda: rig.engine.status()["blocks"]["count"] == 3)
+    wait_until(lambda: len(block_files(rig.path)) == 3)
     rig.check()
     rig.crash()
     rig.check()

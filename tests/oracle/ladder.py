@@ -13,7 +13,7 @@ Row = dict[str, float]
 Windows = dict[tuple[int, int], Row]  # (series, start_ms) -> row
 Sketches = dict[tuple[int, int], Counter[tuple[int, int]]]  # (series, start_ms) -> (sign, bucket index) -> values
 
-NUMBERS = ("sum", "min", "max", "first", "last", "m2", "increase")
+NUMBERS = ("sum", "min", "max", "first", "last", "m2", "resets")
 INFINITE_INDEX = 32 * 1024 + 1
 
 
@@ -42,9 +42,20 @@ def bucket_of(value: float) -> tuple[int, int]:
     return sign, 32 * (exponent - 1) + above
 
 
-def step(before: float, after: float) -> float:
-    """How much a counter went up."""
-    return after - before if after >= before else after
+def fallen(before: float, after: float) -> float:
+    """What a counter fell from."""
+    return before if after < before else 0.0
+
+
+def rounded(number: float) -> float:
+    """To 24 significant bits, half to even."""
+    if not math.isfinite(number):
+        return number
+    (bits,) = struct.unpack("<Q", struct.pack("<d", number))
+    kept, rest = divmod(bits, 1 << 29)
+    kept += rest > 1 << 28 or (rest == 1 << 28 and kept % 2)
+    (out,) = struct.unpack("<d", struct.pack("<Q", kept << 29))
+    return float(out)
 
 
 def in_order(values: Iterable[float]) -> float:
@@ -59,14 +70,15 @@ def fold_values(values: Sequence[float], nans: int) -> Row:
     """The row of one window's numbers, in order of time."""
     if not values:
         empty = dict.fromkeys(("min", "max", "first", "last"), math.nan)
-        return {"count": 0, "nans": nans, "sum": 0.0, **empty, "m2": 0.0, "increase": 0.0}
+        return {"count": 0, "nans": nans, "sum": 0.0, **empty, "m2": 0.0, "resets": 0.0}
     total = in_order(values)
     mean = total / len(values)
     squares = in_order((value - mean) * (value - mean) for value in values)
     row = {"count": len(values), "nans": nans, "sum": total, "min": min(values), "max": max(values)}
     row |= {"first": values[0], "last": values[-1], "m2": squares}
-    row["increase"] = in_order(step(before, after) for before, after in pairwise(values))
-    return settle(row)
+    row["resets"] = in_order(fallen(before, after) for before, after in pairwise(values))
+    row = settle(row)
+    return {**row, "m2": rounded(row["m2"])}
 
 
 def settle(row: Row) -> Row:
@@ -87,7 +99,7 @@ def fold_pair(left: Row, right: Row) -> Row:
     apart = right["sum"] / more - left["sum"] / count
     row = {"count": left["count"] + right["count"], "nans": nans, "sum": left["sum"] + right["sum"]}
     row["m2"] = left["m2"] + right["m2"] + apart * apart * (count * more / (count + more))
-    row["increase"] = left["increase"] + step(left["last"], right["first"]) + right["increase"]
+    row["resets"] = left["resets"] + fallen(left["last"], right["first"]) + right["resets"]
     row |= {"min": min(left["min"], right["min"]), "max": max(left["max"], right["max"])}
     return settle(row | {"first": left["first"], "last": right["last"]})
 
@@ -112,7 +124,7 @@ def wider(windows: Windows, interval_ms: int) -> Windows:
     for (series, start_ms), row in sorted(windows.items()):
         key = (series, start_ms // interval_ms * interval_ms)
         out[key] = fold_pair(out[key], row) if key in out else dict(row)
-    return out
+    return {key: {**row, "m2": rounded(row["m2"])} for key, row in out.items()}
 
 
 def sketches_of(samples: list[Sample], interval_ms: int) -> Sketches:

@@ -27,7 +27,7 @@ def rows_of(windows: WindowBatch) -> list[Row]:
     assert sketch is not None
     for at, count in enumerate(windows.count.tolist()):
         assert sketch.data[sketch.offsets[at] : sketch.offsets[at + 1]].tolist() == [count] * count
-        assert windows.increase[at] == count
+        assert windows.resets[at] == count
     return list(zip(windows.series.tolist(), windows.start_ms.tolist(), windows.count.tolist(), strict=True))
 
 

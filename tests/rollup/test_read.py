@@ -22,7 +22,7 @@ from oracle.ladder import same_bits, sketch_bytes, sketches_of, wider, windows_o
 START_MS = 20_000 * DAY_MS
 END_MS = START_MS + 2 * DAY_MS
 TIERS = tuple(TierRow(tier) for tier in DEFAULT_TIERS)
-NAMES = ("count", "nans", "sum", "min", "max", "first", "last", "m2", "increase")
+NAMES = ("count", "nans", "sum", "min", "max", "first", "last", "m2", "resets")
 
 
 def walks(seed: int, count: int) -> list[Sample]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nissa._fast.rollup import fold_samples, fold_windows
+from nissa._fast.rollup import fold_samples, fold_windows, told_edges
 from nissa.model.errors import Malformed
 from oracle.columns import STALE_BITS, Sample, bits_of, resolve
 from oracle.ladder import NUMBERS, Windows, same_bits, sketch_bytes, sketches_of, wider, windows_of
@@ -130,7 +130,7 @@ def test_figures_are_those_of_numpy(values: list[float], step_s: int) -> None:
         assert row["count"] == len(inside)
         scale = np.abs(inside).max() + 1e-300
         assert row["sum"] == pytest.approx(inside.sum(), abs=1e-9 * scale * len(inside))
-        assert math.sqrt(row["m2"] / len(inside)) == pytest.approx(inside.std(), abs=1e-9 * scale)
+        assert math.sqrt(row["m2"] / len(inside)) == pytest.approx(inside.std(), rel=2**-23, abs=1e-9 * scale)
         assert (row["min"], row["max"]) == (inside.min(), inside.max())
 
 
@@ -143,8 +143,9 @@ def test_resets_count_what_the_counter_has_come_to_since() -> None:
     """0 5 9 | reset 2 3: 9 up, then 3, in one window or across a border."""
     narrow, wide, _ = fold_samples([part_of(one_series([0, 5, 9, 2, 3], 20_000))], FINE_MS, WIDE_MS)
     assert wide is not None
-    assert [row["increase"] for row in rows_of(narrow)] == [9.0, 1.0]
-    assert [row["increase"] for row in rows_of(wide)] == [12.0]
+    assert [row["last"] - row["first"] + row["resets"] for row in rows_of(narrow)] == [9.0, 1.0]
+    assert [row["last"] - row["first"] + row["resets"] for row in rows_of(wide)] == [12.0]
+    assert [row["resets"] for row in (*rows_of(narrow), *rows_of(wide))] == [0.0, 0.0, 9.0]
 
 
 def test_a_staleness_marker_is_no_value_and_no_reset() -> None:
@@ -153,7 +154,7 @@ def test_a_staleness_marker_is_no_value_and_no_reset() -> None:
     narrow, wide, _ = fold_samples([part_of(samples)], FINE_MS, WIDE_MS)
     assert wide is not None
     assert [(row["start_ms"], row["count"]) for row in rows_of(narrow)] == [(0, 3), (120_000, 1)]
-    assert [(row["count"], row["increase"]) for row in rows_of(wide)] == [(4, 5.0)]
+    assert [(row["count"], row["last"], row["resets"]) for row in rows_of(wide)] == [(4, 6.0, 0.0)]
 
 
 def test_a_nan_is_counted_apart() -> None:
@@ -233,3 +234,32 @@ def test_a_damaged_sketch_is_told_with_its_place() -> None:
         fold_windows(wide, (offsets + 1, data), HOUR_MS)
     with pytest.raises(ValueError, match="offsets"):
         fold_windows(wide, (offsets[1:], data), HOUR_MS)
+
+
+def test_samples_outside_of_a_range_are_passed_over() -> None:
+    """Only what lies in [start_ms, end_ms) is folded, of one part and of several."""
+    samples = [(series, ts_ms, bits_of(float(ts_ms))) for series in range(3) for ts_ms in range(0, 900_000, 7_000)]
+    within = [sample for sample in samples if 300_000 <= sample[1] < 600_000]
+    halves = [part_of(samples[::2]), part_of(samples[1::2])]
+    for parts in ([part_of(samples)], halves):
+        got = fold_samples(parts, FINE_MS, WIDE_MS, 300_000, 600_000)
+        expected = fold_samples([part_of(within)], FINE_MS, WIDE_MS)
+        for one, other in zip(got, expected, strict=True):
+            assert one is not None
+            assert other is not None
+            assert [column.tobytes() for column in one] == [column.tobytes() for column in other]
+
+
+def test_edges_that_have_to_be_told() -> None:
+    """Bits say which edges are not the smaller or larger of first and last; zeros of both signs are told apart."""
+    first = np.array([1.0, 2.0, 0.0, -0.0, np.nan, 5.0, 1.0, 1.0, 4.0])
+    last = np.array([3.0, 1.0, -0.0, 0.0, np.nan, 5.0, 2.0, 2.0, 3.0])
+    edge = np.array([1.0, 1.0, 0.0, 0.0, np.nan, 4.0, 1.0, 0.5, 3.0])
+    bits, told = told_edges(edge, first, last, False)
+    assert np.unpackbits(bits, bitorder="little").tolist() == [0, 0, 0, 1, 0, 1, 0, 1] + [0] * 8
+    assert told == 3
+    bits, told = told_edges(np.maximum(first, last), first, last, True)
+    assert told <= 2
+    assert np.unpackbits(bits, bitorder="little")[[0, 1, 4, 5, 6, 7, 8]].sum() == 0
+    with pytest.raises(ValueError, match="different lengths"):
+        told_edges(edge, first[1:], last, False)

@@ -65,7 +65,7 @@ def test_a_sound_ladder(tmp_path: Path) -> None:
 
 def test_one_number(tmp_path: Path) -> None:
     """It is told with series, window and column, in its own tier; the tier above was made of it and fits."""
-    for change in ("sum", "min", "m2", "increase"):
+    for change in ("sum", "min", "m2", "resets"):
         path = tmp_path / change
         written(path, change)
         reports = found(path)

@@ -60,6 +60,9 @@ def test_the_oldest_of_the_lowest_full_level_are_next(tmp_path: Path) -> None:
     plan = plan_compaction([row(9, 0), row(8, 0), row(7, 0), row(6, 0), row(2, 1), row(3, 1), row(4, 1)], 3)
     assert [block.id for block in plan] == [6, 7, 8]
     assert plan_compaction([row(n, LEVEL_MAX) for n in range(9)], 3) == ()
+    assert plan_compaction([row(n, 1) for n in range(8)], 3, fan_in_above=9) == ()
+    assert len(plan_compaction([row(n, 1) for n in range(9)], 3, fan_in_above=9)) == 9
+    assert len(plan_compaction([row(n, 0) for n in range(9)], 3, fan_in_above=9)) == 3
     assert plan_compaction([row(n, 0, "events") for n in range(9)], 3) == ()
     assert len(plan_compaction([row(n, 0, "events") for n in range(9)], 3, kind="events")) == 3
 

@@ -84,8 +84,8 @@ def test_only_what_is_asked_for_is_read(tmp_path: Path) -> None:
 
 def test_row_groups_grow_with_their_block(tmp_path: Path) -> None:
     """A small block is read in small pieces, a large one has few of them; none is tiny."""
-    windows = some_windows(2_000, 600)[0]
-    block = written(tmp_path, NARROW, windows)
+    windows = some_windows(4_500, 600)[1]
+    block = written(tmp_path, WIDE, windows)
     metadata = pq.read_metadata(tmp_path / block.path)
     rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
     assert rows[:17] == [2_048] * 16 + [4_096]

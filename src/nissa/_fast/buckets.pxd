@@ -18,7 +18,8 @@
 # in it. ``docs/format/ladder.md`` draws the bytes of a sketch.
 
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memset
 from nissa._fast.cursor cimport Cursor, cursor_over, read_varint, zigzag
 from nissa._fast.sample cimport INFINITY_BITS, SIGN_BIT
 from nissa._fast.types cimport OK
@@ -57,6 +58,7 @@ cdef extern from *:
         1.8141457765348319, 1.853870396283853, 1.8944648719367467, 1.9359482508575478,
     };
     #define nissa_ctz(word) ((unsigned)__builtin_ctzll(word))
+    #define nissa_ones(word) ((unsigned)__builtin_popcountll(word))
     #define nissa_clz(word) ((unsigned)__builtin_clzll(word))
     #define nissa_mantissa(bits) ((bits) & 0x000FFFFFFFFFFFFFULL)
     """
@@ -66,6 +68,7 @@ cdef extern from *:
     const Cell* CELLS "nissa_cells"
     const double* MIDDLES "nissa_middles"
     unsigned trailing_zeros "nissa_ctz"(uint64_t word) noexcept nogil
+    unsigned count_ones "nissa_ones"(uint64_t word) noexcept nogil
     unsigned leading_zeros "nissa_clz"(uint64_t word) noexcept nogil
     uint64_t mantissa_of "nissa_mantissa"(uint64_t bits) noexcept nogil
     double ldexp(double fraction, int exponent) noexcept nogil
@@ -109,6 +112,9 @@ cdef enum:
     HAS_ZEROS = 0x20            # header: schema in the low five bits, and what follows
     HAS_NEGATIVE = 0x40
     HAS_POSITIVE = 0x80
+    NARROW_PLACES = 256         # eight octaves
+    NARROW_WORDS = 4
+    ROWS_NARROW = 0xFFFF
     COUNT_IN_TOKEN = 7          # a token holds counts 1 to 7; the value 7 of its low bits says that more follows
 
 
@@ -146,6 +152,13 @@ cdef inline void add_place(Buckets* held, uint32_t place, uint64_t count) noexce
         held.peaks[place >> 12] |= <uint64_t>1 << ((place >> 6) & 63)
     marks[0] |= <uint64_t>1 << (place & 63)
     held.counts[place] += count
+
+
+cdef inline void take_place(Buckets* held, uint32_t place, uint64_t count) noexcept nogil:
+    """Undo ``add_place``."""
+    held.counts[place] -= count
+    if held.counts[place] == 0:
+        held.marks[place >> 6] &= ~(<uint64_t>1 << (place & 63))
 
 
 cdef inline void add_odd_value(Buckets* held, uint64_t bits) noexcept nogil:
@@ -251,21 +264,10 @@ cdef inline uint8_t* put_varint(uint8_t* at, uint64_t number) noexcept nogil:
 cdef inline uint8_t* put_side(const Buckets* held, uint32_t side, const uint32_t* places, uint32_t count,
                               uint8_t* at) noexcept nogil:
     """One sign's buckets: how many, the first index, a token each."""
-    cdef int64_t first = <int64_t>places[0] + INDEX_MIN
-    cdef uint64_t values, token
     cdef uint32_t index, next_place = places[0]
-    at = put_varint(at, count)
-    at = put_varint(at, <uint64_t>(2 * first if first >= 0 else -2 * first - 1))  # zigzag
+    at = put_first(at, count, places[0])
     for index in range(count):
-        values = held.counts[side * SIDE_PLACES + places[index]] - 1
-        token = (<uint64_t>(places[index] - next_place) << 3) | min(values, <uint64_t>COUNT_IN_TOKEN)
-        if token < 0x80:
-            at[0] = <uint8_t>token
-            at += 1
-        else:
-            at = put_varint(at, token)
-        if values >= COUNT_IN_TOKEN:
-            at = put_varint(at, values - COUNT_IN_TOKEN)
+        at = put_token(at, places[index] - next_place, held.counts[side * SIDE_PLACES + places[index]])
         next_place = places[index] + 1
     return at
 
@@ -299,6 +301,74 @@ cdef inline uint8_t* put_sketch(Buckets* held, uint32_t* places, uint8_t* at, co
     return at
 
 
+cdef inline uint8_t* put_values(const uint64_t* bits, size_t rows, uint64_t smallest, uint64_t largest,
+                                uint8_t* at) noexcept nogil:
+    """The sketch of numbers of one sign that lie close together; returns behind it, or NULL for any others.
+
+    smallest, largest: bits of the least and the greatest of them by magnitude; there is no NaN. A window mostly is of
+    that kind, and so needs no counters but its own. at: room for rows buckets.
+    """
+    cdef uint16_t counts[NARROW_PLACES]
+    cdef uint64_t marks[NARROW_WORDS]
+    cdef uint64_t places, mantissa
+    cdef uint32_t first, span, place, word, used = 0, next_place
+    cdef size_t row
+    cdef const Cell* cell
+    if (smallest ^ largest) & SIGN_BIT or rows > ROWS_NARROW or not is_normal(smallest) or not is_normal(largest):
+        return NULL
+    first = place_of(smallest & ~SIGN_BIT)
+    span = place_of(largest & ~SIGN_BIT) - first
+    if span >= NARROW_PLACES:
+        return NULL
+    at[0] = SCHEMA | (HAS_NEGATIVE if smallest & SIGN_BIT else HAS_POSITIVE)
+    if span == 0:
+        at = put_first(at + 1, 1, first)
+        return put_token(at, 0, rows)
+    memset(counts, 0, (span + 1) * sizeof(uint16_t))
+    memset(marks, 0, sizeof(marks))
+    for row in range(rows):
+        mantissa = mantissa_of(bits[row])
+        cell = &CELLS[mantissa >> 46]
+        place = <uint32_t>(32 * (<int64_t>((bits[row] >> 52) & 0x7FF) - 1023) - INDEX_MIN + <int64_t>cell.below +
+                           (mantissa > cell.bound)) - first
+        counts[place] += 1
+        marks[place >> 6] |= <uint64_t>1 << (place & 63)
+    for word in range(NARROW_WORDS):
+        used += count_ones(marks[word])
+    at = put_first(at + 1, used, first)
+    next_place = 0
+    for word in range(NARROW_WORDS):
+        places = marks[word]
+        while places:
+            place = word * 64 + trailing_zeros(places)
+            places &= places - 1
+            at = put_token(at, place - next_place, counts[place])
+            next_place = place + 1
+    return at
+
+
+cdef inline bint is_normal(uint64_t bits) noexcept nogil:
+    return 0 < (bits >> 52) & 0x7FF < 0x7FF
+
+
+cdef inline uint8_t* put_first(uint8_t* at, uint32_t buckets, uint32_t place) noexcept nogil:
+    """How many buckets one sign has, and the index of the first."""
+    cdef int64_t first = <int64_t>place + INDEX_MIN
+    at = put_varint(at, buckets)
+    return put_varint(at, <uint64_t>(2 * first if first >= 0 else -2 * first - 1))  # zigzag
+
+
+cdef inline uint8_t* put_token(uint8_t* at, uint32_t gap, uint64_t count) noexcept nogil:
+    """One bucket."""
+    cdef uint64_t token = (<uint64_t>gap << 3) | min(count - 1, <uint64_t>COUNT_IN_TOKEN)
+    if token < 0x80:
+        at[0] = <uint8_t>token
+        at += 1
+    else:
+        at = put_varint(at, token)
+    return put_varint(at, count - 1 - COUNT_IN_TOKEN) if count > COUNT_IN_TOKEN else at
+
+
 cdef inline SketchFault read_number(Cursor* cursor, uint64_t* out) noexcept nogil:
     """A varint in its shortest form."""
     cdef const uint8_t* before = cursor.at
@@ -316,16 +386,17 @@ cdef inline SketchFault add_count(uint64_t* total, uint64_t count) noexcept nogi
     return SKETCH_SOUND
 
 
-cdef inline SketchFault read_side(Cursor* cursor, uint32_t side, Buckets* held, uint64_t* total) noexcept nogil:
-    """One sign's buckets, added to ``held`` unless that is NULL."""
-    cdef uint64_t buckets = 0, folded = 0, token = 0, more = 0, count, index
+cdef inline SketchFault read_side(Cursor* cursor, uint32_t side, Buckets* held, bint undo,
+                                  uint64_t* total) noexcept nogil:
+    """One sign's buckets, added to ``held``, or taken from it."""
+    cdef uint64_t buckets = 0, folded = 0, token = 0, more = 0, count, index, values = 0
     cdef int64_t place
     cdef SketchFault fault = read_number(cursor, &buckets)
     if fault == SKETCH_SOUND:
         fault = read_number(cursor, &folded)
     if fault != SKETCH_SOUND:
         return fault
-    if buckets == 0:
+    if buckets == 0 or (cursor.at < cursor.end and cursor.at[0] >= 8):  # the first token has no gap
         return SKETCH_FORM
     if folded > 2 * SIDE_PLACES:
         return SKETCH_BUCKET
@@ -336,33 +407,31 @@ cdef inline SketchFault read_side(Cursor* cursor, uint32_t side, Buckets* held, 
             return fault
         if token >> 3 > SIDE_PLACES:
             return SKETCH_BUCKET
-        if index == 0 and token >> 3 != 0:
-            return SKETCH_FORM
         place += 1 + <int64_t>(token >> 3)
         if place < 0 or place > INDEX_INFINITE - INDEX_MIN:
             return SKETCH_BUCKET
         count = (token & COUNT_IN_TOKEN) + 1
         if token & COUNT_IN_TOKEN == COUNT_IN_TOKEN:
             fault = read_number(cursor, &more)
-            if fault == SKETCH_SOUND and more > SKETCH_COUNT_MAX:
-                fault = SKETCH_COUNT
+            if fault == SKETCH_SOUND:
+                fault = SKETCH_COUNT if more > SKETCH_COUNT_MAX else add_count(total, more)
             if fault != SKETCH_SOUND:
                 return fault
             count += more
-        fault = add_count(total, count)
-        if fault != SKETCH_SOUND:
-            return fault
-        if held != NULL:
+        values += (token & COUNT_IN_TOKEN) + 1  # at most 8 a bucket: looked at together
+        if undo:
+            take_place(held, <uint32_t>place + side * SIDE_PLACES, count)
+        else:
             add_place(held, <uint32_t>place + side * SIDE_PLACES, count)
-    return SKETCH_SOUND
+    return add_count(total, values)
 
 
-cdef inline SketchFault read_sketch(const uint8_t* data, size_t size, Buckets* held, uint64_t* total,
+cdef inline SketchFault read_sketch(const uint8_t* data, size_t size, Buckets* held, bint undo, uint64_t* total,
                                     const uint8_t** stopped) noexcept nogil:
-    """Check the bytes of a sketch and add them to ``held``, or only check them where that is NULL.
+    """Check the bytes of a sketch and add them to ``held``.
 
     total: the values of everything so far, to which its own are added. On a fault ``stopped`` is where, and ``held``
-    has a part of the sketch.
+    has a part of the sketch. undo: take away what the same call, with the same total, has added.
     """
     cdef Cursor cursor = cursor_over(data, size)
     cdef uint64_t zeros = 0
@@ -382,13 +451,15 @@ cdef inline SketchFault read_sketch(const uint8_t* data, size_t size, Buckets* h
         if fault == SKETCH_SOUND:
             fault = add_count(total, zeros)
     if fault == SKETCH_SOUND and header & HAS_NEGATIVE:
-        fault = read_side(&cursor, 1, held, total)
+        fault = read_side(&cursor, 1, held, undo, total)
     if fault == SKETCH_SOUND and header & HAS_POSITIVE:
-        fault = read_side(&cursor, 0, held, total)
+        fault = read_side(&cursor, 0, held, undo, total)
     if fault == SKETCH_SOUND and cursor.at != cursor.end:
         fault = SKETCH_FORM
     stopped[0] = cursor.at
-    if fault == SKETCH_SOUND and held != NULL:
+    if fault == SKETCH_SOUND and undo:
+        held.zeros -= zeros
+    elif fault == SKETCH_SOUND:
         held.zeros += zeros
         held.total = total[0]
     return fault

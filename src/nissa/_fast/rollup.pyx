@@ -10,8 +10,9 @@ bit. ``docs/decisions/0006-the-ladder.md`` defines the columns:
 
     count, nans      numbers, and NaN that are not the staleness marker; the marker is neither
     sum min max first last      of the numbers, NaN (but sum 0) where there are none
-    m2               sum of (x - mean)^2, of two windows together by Chan's formula; NaN where sum is not finite
-    increase         steps upwards between neighbours; a step down is a reset and counts the new value
+    m2               sum of (x - mean)^2 in 24 bits, of two windows together by Chan's formula; NaN where sum is not
+                     finite
+    resets           what a counter fell from, added up: it went up by last - first + resets
 
 One walk over the samples makes the windows of two intervals: the wide ones are folded from the narrow ones, as
 ``fold_windows`` would, but for their sketches, which need the samples.
@@ -23,48 +24,27 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from nissa._fast.buckets cimport (BUCKETS_WORDS, SIDE_PLACES, SKETCH_BYTES_BUCKET, SKETCH_BYTES_EMPTY,
-                                  SKETCH_BYTES_SIDE, SKETCH_SOUND, Buckets, buckets_in, put_sketch,
-                                  read_sketch)
-from nissa._fast.sample cimport beats
+                                  SKETCH_BYTES_SIDE, SKETCH_SOUND, Buckets, add_values, buckets_in,
+                                  put_sketch, put_values, read_sketch)
+from nissa._fast.gather cimport (COUNT_OVERFLOW, ROOM_EXHAUSTED, SKETCH_WRONG, SOUND, TIME_LIMIT_MS, TIME_OUT_OF_RANGE,
+                                 UNSORTED, Part, Room, Verdict, gather_series, trim_run)
+from nissa._fast.sample cimport SIGN_BIT
 from nissa._fast.window cimport (Columns, Run, Window, add_window, empty_window, fold_window, next_window_start,
-                                 put_window, window_at, window_start)
+                                 put_window, rounded, window_at, window_start)
 
 import numpy as np
 
 from nissa.model.errors import Malformed
 
-# What a loop says of its input.
-cdef enum Verdict:
-    SOUND = 0
-    UNSORTED = 1            # a part or the windows are not strictly ascending
-    TIME_OUT_OF_RANGE = 2   # beyond 2^62 ms either way, where window arithmetic could overflow
-    COUNT_OVERFLOW = 3      # over 2^32 - 1 values in a window
-    SKETCH_WRONG = 4
-    ROOM_EXHAUSTED = 5      # never: rooms are made for the most there can be
-
 cdef extern from *:
     """
-    #define NISSA_TIME_LIMIT_MS 0x4000000000000000LL
     #define NISSA_COUNT_MAX 0xFFFFFFFFULL
     """
-    const int64_t TIME_LIMIT_MS "NISSA_TIME_LIMIT_MS"
     const uint64_t COUNT_MAX "NISSA_COUNT_MAX"
 
-cdef struct Part:
-    const uint32_t* series
-    const int64_t* ts_ms
-    const uint64_t* bits
-    size_t rows
-    size_t at               # the next to be folded
-
-# Room to bring a series' samples of several parts together.
-cdef struct Room:
-    int64_t* ts_ms
-    uint64_t* bits
-    int64_t* other_ts_ms
-    uint64_t* other_bits
-
 cdef struct Fold:
+    int64_t start_ms        # samples from here
+    int64_t end_ms          # up to here are folded, others passed over
     int64_t interval_ms
     int64_t wide_ms         # 0 where no wide windows are wanted
     Columns narrow
@@ -76,15 +56,17 @@ cdef struct Fold:
 
 # ---- Boundary --------------------------------------------------------------------------------------------------------
 
-def fold_samples(list parts, int64_t interval_ms, int64_t wide_ms=0):
+def fold_samples(list parts, int64_t interval_ms, int64_t wide_ms=0, int64_t start_ms=-TIME_LIMIT_MS,
+                 int64_t end_ms=TIME_LIMIT_MS):
     """Windows of samples, and wider windows with sketches.
 
     parts: list of (series uint32, ts_ms int64, value float64) triples, each strictly ascending by (series, ts_ms). A
         sample in several parts is one sample, resolved by the rule of ``sample.pxd``. Windows that parts hold only
         some samples of are folded of those: the caller brings whole windows.
     wide_ms: a multiple of interval_ms, or 0 for none.
+    start_ms, end_ms: samples in [start_ms, end_ms) are folded; both limits of windows.
     Returns: (columns, wide columns or None, sketches or None). columns: (series uint32, start_ms int64, count uint32,
-        nans uint32, sum, min, max, first, last, m2, increase float64), sorted by series, then time. sketches: (offsets
+        nans uint32, sum, min, max, first, last, m2, resets float64), sorted by series, then time. sketches: (offsets
         int32 of one more than the wide rows, data uint8).
     Raises: ValueError for parts out of order or of uneven columns.
     GIL: released. Cost: 6 to 8 ns per sample, and 15 ns per window.
@@ -101,7 +83,7 @@ def fold_samples(list parts, int64_t interval_ms, int64_t wide_ms=0):
         series, ts_ms, value = parts[index]
         point_part(&part[index], series, ts_ms, value)
         rows += part[index].rows
-    fold.interval_ms, fold.wide_ms = interval_ms, wide_ms
+    fold.interval_ms, fold.wide_ms, fold.start_ms, fold.end_ms = interval_ms, wide_ms, start_ms, end_ms
     rooms = rows if count > 1 else 0  # pages never written cost nothing
     room_memory = [np.empty(max(rooms, 1), kind) for kind in (np.int64, np.uint64, np.int64, np.uint64)]
     room.ts_ms, room.bits, room.other_ts_ms, room.other_bits = (i64(room_memory[0]), u64(room_memory[1]),
@@ -151,6 +133,22 @@ def fold_windows(tuple columns, sketches, int64_t interval_ms):
     return taken(wide, &fold.wide), None if sketches is None else taken_sketches(room, &fold)
 
 
+def told_edges(const double[::1] edge, const double[::1] first, const double[::1] last, bint largest):
+    """Where an edge is not the smaller (largest: the larger) of first and last, the first of what compares equal.
+
+    Returns: (one bit per row, lowest first, uint8; how many are set). GIL: released. Cost: 1 ns per row.
+    """
+    cdef size_t rows = edge.shape[0], told = 0
+    if <size_t>first.shape[0] != rows or <size_t>last.shape[0] != rows:
+        raise ValueError(f"columns of different lengths: {rows}, {first.shape[0]}, {last.shape[0]}")
+    out = np.empty((rows + 7) // 8, np.uint8)
+    cdef uint8_t[::1] view = out
+    if rows:
+        with nogil:
+            told = tell_edges(<const uint64_t*>&edge[0], &first[0], &last[0], rows, largest, &view[0])
+    return out, told
+
+
 cdef int raise_verdict(Verdict verdict) except -1:
     if verdict == UNSORTED:
         raise ValueError("rows are not strictly ascending by series and time")
@@ -193,7 +191,7 @@ cdef int point_columns(Columns* columns, tuple arrays) except -1:
     columns.count, columns.nans = u32(arrays[2]), u32(arrays[3])
     columns.sum, columns.smallest, columns.largest = f64(arrays[4]), f64(arrays[5]), f64(arrays[6])
     columns.first, columns.last = f64(arrays[7]), f64(arrays[8])
-    columns.m2, columns.increase = f64(arrays[9]), f64(arrays[10])
+    columns.m2, columns.resets = f64(arrays[9]), f64(arrays[10])
     columns.rows = len(arrays[0])
     columns.offsets, columns.data, columns.at, columns.end = NULL, NULL, NULL, NULL
     return 0
@@ -258,6 +256,28 @@ cdef double* f64(const double[::1] column) except? NULL:
 
 # ---- Loops -----------------------------------------------------------------------------------------------------------
 
+cdef size_t tell_edges(const uint64_t* edge, const double* first, const double* last, size_t rows, bint largest,
+                       uint8_t* out) noexcept nogil:
+    cdef size_t row, told = 0
+    cdef uint64_t bits
+    cdef unsigned octet = 0, apart
+    cdef double value
+    for row in range(rows):
+        value = first[row]
+        if largest:
+            value = last[row] if last[row] > value else value
+        else:
+            value = last[row] if last[row] < value else value
+        memcpy(&bits, &value, 8)
+        apart = bits != edge[row]
+        told += apart
+        octet |= apart << (row & 7)
+        if row & 7 == 7 or row + 1 == rows:
+            out[row >> 3] = <uint8_t>octet
+            octet = 0
+    return told
+
+
 cdef Verdict fold_parts(Part* parts, size_t count, const Room* room, Fold* fold) noexcept nogil:
     """Series by series: bring its samples together, fold them."""
     cdef size_t index
@@ -273,104 +293,33 @@ cdef Verdict fold_parts(Part* parts, size_t count, const Room* room, Fold* fold)
             return SOUND
         verdict = gather_series(parts, count, <uint32_t>series, room, &run)
         if verdict == SOUND:
+            trim_run(&run, fold.start_ms, fold.end_ms)
             verdict = fold_series(<uint32_t>series, &run, fold)
         if verdict != SOUND:
             return verdict
 
 
-cdef Verdict gather_series(Part* parts, size_t count, uint32_t series, const Room* room, Run* run) noexcept nogil:
-    """The samples of a series of all parts, where they lie if only one has it."""
-    cdef Room here = room[0]
-    cdef Run more
-    cdef size_t index
-    cdef Verdict verdict
-    run.rows = 0
-    run.ts_ms, run.bits = NULL, NULL
-    for index in range(count):
-        verdict = take_series(&parts[index], series, &more)
-        if verdict != SOUND:
-            return verdict
-        if more.rows == 0:
-            continue
-        if run.rows == 0:
-            run[0] = more
-            continue
-        if run.ts_ms != here.ts_ms:
-            memcpy(here.ts_ms, run.ts_ms, run.rows * sizeof(int64_t))
-            memcpy(here.bits, run.bits, run.rows * sizeof(uint64_t))
-            run.ts_ms, run.bits = here.ts_ms, here.bits
-        if more.ts_ms[0] > run.ts_ms[run.rows - 1]:
-            memcpy(here.ts_ms + run.rows, more.ts_ms, more.rows * sizeof(int64_t))
-            memcpy(here.bits + run.rows, more.bits, more.rows * sizeof(uint64_t))
-            run.rows += more.rows
-        else:
-            run.rows = merge_runs(run, &more, here.other_ts_ms, here.other_bits)
-            run.ts_ms, run.bits = here.other_ts_ms, here.other_bits
-            here.other_ts_ms, here.other_bits, here.ts_ms, here.bits = (here.ts_ms, here.bits, here.other_ts_ms,
-                                                                        here.other_bits)
-    return SOUND
-
-
-cdef Verdict take_series(Part* part, uint32_t series, Run* run) noexcept nogil:
-    """The rows at a part's turn that are of ``series``."""
-    cdef size_t end = part.at
-    cdef bint ascending = True
-    while end < part.rows and part.series[end] == series:
-        end += 1
-    run.ts_ms = part.ts_ms + part.at
-    run.bits = part.bits + part.at
-    run.rows = end - part.at
-    for end in range(1, run.rows):
-        ascending &= run.ts_ms[end] > run.ts_ms[end - 1]
-    part.at += run.rows
-    if not ascending or (part.at < part.rows and part.series[part.at] < series):
-        return UNSORTED
-    if run.rows and not (-TIME_LIMIT_MS <= run.ts_ms[0] and run.ts_ms[run.rows - 1] < TIME_LIMIT_MS):
-        return TIME_OUT_OF_RANGE
-    return SOUND
-
-
-cdef size_t merge_runs(const Run* left, const Run* right, int64_t* ts_ms, uint64_t* bits) noexcept nogil:
-    """Two runs as one, equal times resolved. Returns the rows."""
-    cdef size_t at = 0, first = 0, second = 0
-    while first < left.rows or second < right.rows:
-        if second == right.rows or (first < left.rows and left.ts_ms[first] < right.ts_ms[second]):
-            ts_ms[at], bits[at] = left.ts_ms[first], left.bits[first]
-            first += 1
-        elif first == left.rows or right.ts_ms[second] < left.ts_ms[first]:
-            ts_ms[at], bits[at] = right.ts_ms[second], right.bits[second]
-            second += 1
-        else:
-            ts_ms[at] = left.ts_ms[first]
-            bits[at] = right.bits[second] if beats(right.bits[second], left.bits[first]) else left.bits[first]
-            first += 1
-            second += 1
-        at += 1
-    return at
-
-
 cdef Verdict fold_series(uint32_t series, const Run* run, Fold* fold) noexcept nogil:
     """Write the windows of one series."""
-    cdef size_t at = 0
+    cdef size_t at = 0, wide_at = 0
     cdef int64_t start, end = -TIME_LIMIT_MS
     cdef Window window, wide
     cdef Verdict verdict = SOUND
-    cdef Buckets* held = &fold.held if fold.wide_ms else NULL
     wide = empty_window(0)
     while at < run.rows and verdict == SOUND:
         start = next_window_start(run.ts_ms[at], fold.interval_ms, end)
         end = start + fold.interval_ms
-        if held != NULL and (at == 0 or start - wide.start_ms >= fold.wide_ms):
-            verdict = put_wide(series, &wide, fold)
-            wide = empty_window(window_start(start, fold.wide_ms))
-        at = fold_window(run, at, end, &window, held)
+        if fold.wide_ms and (at == 0 or start - wide.start_ms >= fold.wide_ms):
+            verdict = put_samples(series, &wide, run.bits + wide_at, at - wide_at, fold)
+            wide, wide_at = empty_window(window_start(start, fold.wide_ms)), at
+        at = fold_window(run, at, end, &window)
         window.start_ms = start
         if window.count + window.nans:
             put_window(series, &window, &fold.narrow)
-            if held != NULL:
+            if fold.wide_ms:
                 add_window(&wide, &window)
-    if verdict == SOUND and held != NULL:
-        verdict = put_wide(series, &wide, fold)
+    if verdict == SOUND and fold.wide_ms:
+        verdict = put_samples(series, &wide, run.bits + wide_at, at - wide_at, fold)
     return verdict
 
 
@@ -409,27 +358,52 @@ cdef Verdict fold_rows(const Columns* source, Fold* fold) noexcept nogil:
         add_window(&wide, &window)
         if source.offsets != NULL and verdict == SOUND:
             if read_sketch(source.data + source.offsets[row], source.offsets[row + 1] - source.offsets[row],
-                           &fold.held, &total, &fold.stopped) != SKETCH_SOUND:
+                           &fold.held, False, &total, &fold.stopped) != SKETCH_SOUND:
                 verdict = SKETCH_WRONG
         if verdict != SOUND:
             return verdict
     return put_wide(source.series[source.rows - 1], &wide, fold) if source.rows else SOUND
 
 
-cdef Verdict put_wide(uint32_t series, const Window* wide, Fold* fold) noexcept nogil:
+cdef Verdict put_samples(uint32_t series, Window* wide, const uint64_t* bits, size_t rows, Fold* fold) noexcept nogil:
+    """Write a wide window, unless it is empty, and the sketch of its samples."""
+    cdef Columns* columns = &fold.wide
+    cdef uint8_t* end = NULL
+    cdef uint64_t smallest, largest
+    if wide.count == rows and rows > 0:  # all of them numbers
+        memcpy(&smallest, &wide.smallest, 8)
+        memcpy(&largest, &wide.largest, 8)
+        if smallest & SIGN_BIT:
+            smallest, largest = largest, smallest
+        if <size_t>(columns.end - columns.at) >= SKETCH_BYTES_BUCKET * rows + SKETCH_BYTES_SIDE:
+            end = put_values(bits, rows, smallest, largest, columns.at)
+    if end == NULL:
+        add_values(&fold.held, bits, rows)
+        return put_wide(series, wide, fold)
+    return put_row(series, wide, fold, end)
+
+
+cdef Verdict put_wide(uint32_t series, Window* wide, Fold* fold) noexcept nogil:
     """Write a wide window, unless it is empty, and its sketch."""
     cdef Columns* columns = &fold.wide
-    cdef uint8_t* end
+    cdef uint8_t* end = NULL
     if wide.count + wide.nans == 0:
         return SOUND
+    if columns.offsets != NULL:
+        end = put_sketch(&fold.held, fold.places, columns.at, columns.end, True)
+        if end == NULL:
+            return ROOM_EXHAUSTED
+    return put_row(series, wide, fold, end)
+
+
+cdef Verdict put_row(uint32_t series, Window* wide, Fold* fold, uint8_t* end) noexcept nogil:
+    """Write a wide window whose sketch ends before ``end``."""
+    cdef Columns* columns = &fold.wide
     if wide.count > COUNT_MAX or wide.nans > COUNT_MAX:
         return COUNT_OVERFLOW
+    wide.m2 = rounded(wide.m2)
     put_window(series, wide, columns)
-    if columns.offsets == NULL:
-        return SOUND
-    end = put_sketch(&fold.held, fold.places, columns.at, columns.end, True)
-    if end == NULL:
-        return ROOM_EXHAUSTED
-    columns.at = end
-    columns.offsets[columns.rows] = <int32_t>min(<size_t>(end - columns.data), <size_t>0x7FFFFFFF)
+    if columns.offsets != NULL:
+        columns.at = end
+        columns.offsets[columns.rows] = <int32_t>min(<size_t>(end - columns.data), <size_t>0x7FFFFFFF)
     return SOUND

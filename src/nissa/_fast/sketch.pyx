@@ -99,11 +99,15 @@ cdef class Sketch:
         cdef const uint8_t* stopped = NULL
         cdef SketchFault fault = SKETCH_SOUND
         cdef const uint8_t* at = &data[0] if data.shape[0] else NULL
+        cdef uint64_t before
         if count:
             with nogil:
-                fault = add_sketches(&self.held, &offsets[0], at, count, True, &stopped)
-                if fault == SKETCH_SOUND:
-                    fault = add_sketches(&self.held, &offsets[0], at, count, False, &stopped)
+                before = self.held.total
+                fault = add_sketches(&self.held, &offsets[0], at, count, False, &stopped)
+                if fault != SKETCH_SOUND:
+                    self.held.total = before
+                    add_sketches(&self.held, &offsets[0], at, count, True, &stopped)
+                    self.held.total = before
         if fault != SKETCH_SOUND:
             raise sketch_malformed(fault, stopped - at)
 
@@ -225,15 +229,14 @@ cdef bint offsets_inside(const int32_t* offsets, size_t count, size_t bytes_size
     return True
 
 
-cdef SketchFault add_sketches(Buckets* held, const int32_t* offsets, const uint8_t* data, size_t count, bint check,
+cdef SketchFault add_sketches(Buckets* held, const int32_t* offsets, const uint8_t* data, size_t count, bint undo,
                               const uint8_t** stopped) noexcept nogil:
-    """Add sketches; check: only look whether they could be added."""
+    """Add sketches; undo: take away what the same call has added, up to the same fault."""
     cdef size_t row
     cdef uint64_t total = held.total
     cdef SketchFault fault
     for row in range(count):
-        fault = read_sketch(data + offsets[row], offsets[row + 1] - offsets[row], NULL if check else held, &total,
-                            stopped)
+        fault = read_sketch(data + offsets[row], offsets[row + 1] - offsets[row], held, undo, &total, stopped)
         if fault != SKETCH_SOUND:
             return fault
     return SKETCH_SOUND

@@ -29,6 +29,7 @@ from nissa.rollup.compaction import Heap, plan_merges, plan_neighbours, wide_ms,
 from nissa.rollup.fold import tiers_of_samples
 from nissa.rollup.kept import KeptWriter
 from nissa.rollup.merge import merge_windows
+from nissa.rollup.merging import MergeWriter, fold_merging, plan_span_merge
 from nissa.rollup.read import Question, Touched, compute_windows, fold_samples, late_windows, pieces_of
 from nissa.rollup.windows import ceil_ms, floor_ms, take_windows
 from nissa.store.catalogue import NEVER_MS, BlockRow, Catalogue, TierRow
@@ -40,6 +41,7 @@ ALWAYS = (NEVER_MS, 2**63 - 1)
 SPAN_WINDOWS = 6  # of a tier made of windows, in one block: what is not written yet is folded for every question
 SPAN_WINDOWS_LONG = 8  # of a tier of days or more
 
+Written = tuple[list[BlockRow], tuple[BlockRow, ...]]
 Publish = Callable[[Sequence[BlockRow], Sequence[BlockRow], tuple[TierRow, ...]], None]
 
 log = structlog.get_logger()
@@ -48,13 +50,14 @@ log = structlog.get_logger()
 class Moment(msgspec.Struct, frozen=True):
     """What the ladder is written of. blocks: all of the frames up to lsn, which hold all received before until_ms.
 
-    missing: what is in quarantine; windows over it are not written again.
+    missing: what is in quarantine; windows over it are not written again. roomy: there is space to merge blocks in.
     """
 
     blocks: tuple[BlockRow, ...]
     lsn: int
     until_ms: int
     missing: tuple[QuarantineRow, ...] = ()
+    roomy: bool = True
 
 
 class Ladder:
@@ -106,9 +109,21 @@ class Ladder:
         for first, end in self._groups():
             blocks = self._write_spans(moment, blocks, (first, end), between)
         self._merge(blocks, between)
-        if self.rows != self._noted:
+        if self._is_news(moment):
             self._commit(self.rows, ())
         self.done_lsn = moment.lsn
+
+    def _is_news(self, moment: Moment) -> bool:
+        """Whether the rows say more than the catalogue. An LSN alone does where samples came late."""
+        if [(row.tier, row.written_until_ms) for row in self.rows] != [
+            (row.tier, row.written_until_ms) for row in self._noted
+        ]:
+            return True
+        return any(
+            block.kind == RAW_KIND and block.last_lsn > row.lsn and block.min_ms < row.written_until_ms
+            for block in moment.blocks
+            for row in self._noted
+        )
 
     def facts(self) -> dict[str, Any]:
         """What ``/api/status`` tells, by tier."""
@@ -199,34 +214,77 @@ class Ladder:
             )
             start_ms = min(floor_ms(start_ms, length_ms), limit_ms)
             start_ms, end_ms = max(start_ms, position_ms), min(start_ms + length_ms, limit_ms)
-            if start_ms >= limit_ms:
-                added: list[BlockRow] = []
-            else:
+            added: list[BlockRow] = []
+            gone: tuple[BlockRow, ...] = ()
+            if start_ms < limit_ms:
                 snapshot = Snapshot(self._directory, blocks, (), self.rows, (), self.keeping)
                 asked = Question(None, start_ms, end_ms, on_damage=self._note_damage)
-                added = self._write_span(snapshot, group, asked, moment.lsn, between)
+                added, gone = self._write_span(moment, snapshot, group, asked, between)
             rows = list(self.rows)
             for place in range(first, end):
                 until = max(rows[place].written_until_ms, end_ms)
                 rows[place] = msgspec.structs.replace(rows[place], written_until_ms=until)
             if added:
-                self._commit(tuple(rows), added)
+                self._commit(tuple(rows), added, gone)
+                self._delete(gone)
             self.rows = tuple(rows)
-            blocks = (*blocks, *added)
+            blocks = (*(block for block in blocks if block not in gone), *added)
             between()
         return blocks
 
     def _write_span(
-        self, snapshot: Snapshot, group: tuple[int, int], asked: Question, lsn: int, between: Callable[[], None]
-    ) -> list[BlockRow]:
-        """Blocks of one span, synced; empty where it has no windows."""
+        self,
+        moment: Moment,
+        snapshot: Snapshot,
+        group: tuple[int, int],
+        asked: Question,
+        between: Callable[[], None],
+    ) -> Written:
+        """Blocks of one span, synced, and those they take the place of; none where it has no windows."""
         first, end = group
-        writers = [self._writer(row.tier) for row in self.rows[first:end]]
-        steps: Iterator[list[WindowBatch]]
         if first:
             steps = ([windows] for windows in compute_windows(snapshot, first, asked))
-        else:
-            steps = fold_samples(snapshot, asked, end)
+            return self._write_windows(steps, group, moment.lsn, between), ()
+        sound = [block for block in snapshot.blocks if block.id not in self._unreadable]
+        merged = plan_span_merge(sound, asked.start_ms, asked.end_ms) if moment.roomy else ()
+        if merged:
+            try:
+                return self._write_merging(snapshot, merged, (end, moment.lsn), asked, between), merged
+            except Damaged:  # noted when it is met again
+                self._unreadable |= {block.id for block in merged}
+        return self._write_windows(fold_samples(snapshot, asked, end), group, moment.lsn, between), ()
+
+    def _write_merging(
+        self,
+        snapshot: Snapshot,
+        merged: Sequence[BlockRow],
+        until: tuple[int, int],
+        asked: Question,
+        between: Callable[[], None],
+    ) -> list[BlockRow]:
+        """The same, and the block that raw ones are merged into on the way. until: place of a tier, LSN."""
+        end, lsn = until
+        tiers, span = [row.tier for row in self.rows[:end]], (asked.start_ms, asked.end_ms)
+        writer = MergeWriter(self._directory, self._catalogue.new_id(), merged, self._clock())
+        added: list[BlockRow] = []
+        try:
+            steps = fold_merging(self._directory, snapshot.blocks, merged, tiers, span, writer.write)
+            added += self._write_windows(steps, (0, end), lsn, between)
+            return [*added, writer.finish()]
+        except BaseException:  # raised again; the files must not stay
+            self._delete(added)
+            writer.discard()
+            raise
+
+    def _write_windows(
+        self,
+        steps: Iterator[list[WindowBatch]],
+        group: tuple[int, int],
+        lsn: int,
+        between: Callable[[], None],
+    ) -> list[BlockRow]:
+        first, end = group
+        writers = [self._writer(row.tier) for row in self.rows[first:end]]
         try:
             for batches in steps:
                 for writer, windows in zip(writers, batches, strict=False):
@@ -264,8 +322,10 @@ class Ladder:
         again are the same, and the next start deletes what nobody names."""
         self._catalogue.commit_tiers(rows, added, gone)
         self.rows = self._noted = rows
-        for block in () if gone else added:
-            self._windows[tier_of(block.kind)] += block.rows
+        merged = {block.kind for block in gone}
+        for block in added:
+            if block.kind != RAW_KIND and block.kind not in merged:
+                self._windows[tier_of(block.kind)] += block.rows
         self._publish(added, gone, rows)
 
     def _delete(self, blocks: Sequence[BlockRow]) -> None:

@@ -32,7 +32,7 @@ from nissa.model.errors import Damaged, JournalFailed, Unavailable
 from nissa.model.ladder import Keeping
 from nissa.model.tally import Tallies
 from nissa.store.catalogue import BlockRow, Catalogue, TierRow
-from nissa.store.compaction import merge_blocks, plan_compaction
+from nissa.store.compaction import FAN_IN_ABOVE, merge_blocks, plan_compaction
 from nissa.store.event_runs import EventSnapshot
 from nissa.store.journal import Journal
 from nissa.store.names import EVENTS_KIND, RAW_KIND
@@ -299,7 +299,8 @@ class Sealer:
     def _write_ladder(self) -> None:
         """Bring the tiers up to what is in blocks. What fails is tried again after the next seal."""
         missing = () if self._upkeep is None else self._upkeep.quarantine
-        moment = Moment(self._writer.blocks, self._writer.checkpoint_lsn, self._begun_ms, missing)
+        roomy = self._upkeep is None or not self._upkeep.is_low
+        moment = Moment(self._writer.blocks, self._writer.checkpoint_lsn, self._begun_ms, missing, roomy)
         try:
             self._ladder.advance(moment, self._between)
             self.ladder_error = None
@@ -350,8 +351,11 @@ class Sealer:
         """
         if self._upkeep is not None and self._upkeep.is_low:
             return ()
+        above = FAN_IN_ABOVE * self._fan_in if self._ladder.rows else self._fan_in
         plans = (
-            plan_compaction(self._blocks, self._fan_in, span_ms, kind, self._damaged)
+            plan_compaction(
+                self._blocks, self._fan_in, span_ms, kind, self._damaged, above if kind == RAW_KIND else self._fan_in
+            )
             for kind, span_ms in self._spans_ms.items()
         )
         return next(filter(None, plans), ())

@@ -120,7 +120,8 @@ class WindowBatch(msgspec.Struct, frozen=True):
     """Windows of one tier as parallel arrays of shape (n,), sorted by series, then start.
 
     start_ms: int64, a multiple of the interval. count: uint32, numbers. nans: uint32, NaN that are no staleness marker.
-    min, max, first, last are NaN and sum is 0 where count is 0. m2: sum of (x - mean)^2. increase: inside the window.
+    min, max, first, last are NaN and sum is 0 where count is 0. m2: sum of (x - mean)^2, in 24 bits.
+    resets: what a counter fell from, added up, so that inside of the window it went up by last - first + resets.
     """
 
     series: "SeriesColumn"
@@ -133,7 +134,7 @@ class WindowBatch(msgspec.Struct, frozen=True):
     first: "ValueColumn"
     last: "ValueColumn"
     m2: "ValueColumn"
-    increase: "ValueColumn"
+    resets: "ValueColumn"
     sketch: SketchColumn | None = None
 
     def __len__(self) -> int:

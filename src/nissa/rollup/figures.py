@@ -35,7 +35,8 @@ def increase_of(windows: WindowBatch, interval_ms: int) -> ValueColumn:
     """
     out = np.full(len(windows), np.nan)
     rows = np.flatnonzero(windows.count)
-    out[rows] = windows.increase[rows]
+    with np.errstate(invalid="ignore"):  # between two infinities there is no step
+        out[rows] = windows.last[rows] - windows.first[rows] + windows.resets[rows]
     before, after = rows[:-1], rows[1:]
     apart_ms = windows.start_ms[after] - windows.start_ms[before]
     near = (windows.series[before] == windows.series[after]) & (apart_ms <= (SILENT_WINDOWS_MAX + 1) * interval_ms)

@@ -14,6 +14,8 @@ from nissa.model.columns import SampleBatch
 from nissa.model.ladder import SketchColumn, Tier, WindowBatch
 from nissa.rollup.windows import columns_of
 
+START_MS, END_MS = -(2**62), 2**62
+
 Parts = Sequence[SampleBatch]
 
 
@@ -24,8 +26,8 @@ def tiers_of_samples(tiers: Sequence[Tier]) -> int:
     return min(len(tiers), 1)
 
 
-def fold_raw(parts: Parts, tiers: Sequence[Tier]) -> list[WindowBatch]:
-    """The windows of the first ``tiers_of_samples(tiers)`` tiers.
+def fold_raw(parts: Parts, tiers: Sequence[Tier], start_ms: int = START_MS, end_ms: int = END_MS) -> list[WindowBatch]:
+    """The windows in [start_ms, end_ms) of the first ``tiers_of_samples(tiers)`` tiers.
 
     parts: batches sorted by series and time that together hold whole windows of those tiers; what stands in several
     is resolved. Cost: 10 to 17 ns per sample.
@@ -36,7 +38,7 @@ def fold_raw(parts: Parts, tiers: Sequence[Tier]) -> list[WindowBatch]:
     first = tiers[0]
     wide_ms = tiers[1].interval_ms if made == 2 else first.interval_ms if first.has_sketch else 0
     triples = [(part.series, part.ts_ms, part.value) for part in parts]
-    narrow, wide, sketches = fold_samples(triples, first.interval_ms, wide_ms)
+    narrow, wide, sketches = fold_samples(triples, first.interval_ms, wide_ms, start_ms, end_ms)
     if made == 1:  # a tier with sketches of its own: its rows are the wide ones, of one narrow window each
         return [_windows(narrow if wide is None else wide, sketches)]
     return [_windows(narrow, None), _windows(wide, sketches)]

@@ -96,7 +96,7 @@ def fold_samples(snapshot: Snapshot, asked: Question, made: int) -> Iterator[lis
     tiers = [row.tier for row in snapshot.tiers[:made]]
     wide_ms = tiers[-1].interval_ms
     steps = stream_parts(snapshot, asked.series, asked.start_ms, asked.end_ms, asked.on_damage)
-    for whole in _whole_windows(steps, wide_ms):
+    for whole in whole_windows(steps, wide_ms):
         yield fold_raw(whole, tiers)
 
 
@@ -197,7 +197,7 @@ def _tell(asked: Question, damage: Damaged) -> None:
     asked.on_damage(damage)
 
 
-def _whole_windows(steps: Iterable[tuple[list[SampleBatch], bool]], interval_ms: int) -> Iterator[list[SampleBatch]]:
+def whole_windows(steps: Iterable[tuple[list[SampleBatch], bool]], interval_ms: int) -> Iterator[list[SampleBatch]]:
     """Sorted batches cut anew between windows: of a series that goes on, the last window is kept back."""
     held: list[SampleBatch] = []
     for step, goes_on in steps:

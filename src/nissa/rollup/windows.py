@@ -51,7 +51,7 @@ def cut_windows(windows: WindowBatch, start: int, end: int) -> WindowBatch:
 def columns_of(windows: WindowBatch) -> tuple[npt.NDArray[Any], ...]:
     """The columns but for the sketch, in the order of the compiled folds."""
     w = windows
-    return (w.series, w.start_ms, w.count, w.nans, w.sum, w.min, w.max, w.first, w.last, w.m2, w.increase)
+    return (w.series, w.start_ms, w.count, w.nans, w.sum, w.min, w.max, w.first, w.last, w.m2, w.resets)
 
 
 def take_windows(windows: WindowBatch, rows: npt.NDArray[np.intp]) -> WindowBatch:

@@ -23,6 +23,7 @@ from nissa.model.units import KIB
 Crcs = bytes  # ``bytes`` means a size inside FileSeal
 
 PAGE_BYTES = 64 * KIB
+HELD_BYTES = 8 * PAGE_BYTES
 
 
 class FileGone(FileNotFoundError):
@@ -38,39 +39,40 @@ class FileSeal(msgspec.Struct, frozen=True):
 
 
 class CheckedWriter(io.RawIOBase):
-    """A new file, sequential. Raises: FileExistsError where there is one already."""
+    """A new file, sequential, written in large pieces: whoever writes Parquet brings it in small ones.
+
+    Raises: FileExistsError where there is one already.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._fd = os.open(path, flags, 0o640)
-        self._bytes = 0
+        self._held = bytearray()  # whole pages of it are written and forgotten
+        self._bytes = 0  # written
         self._crc = 0
-        self._page_crc = 0
         self._page_crcs = bytearray()
 
     def write(self, data: object) -> int:
         """Append ``data``, whole."""
         view = memoryview(data).cast("B")  # type: ignore[arg-type]
-        self._sum(view)
-        written = 0
-        while written < len(view):
-            written += os.write(self._fd, view[written:])
-        return written
+        self._held += view
+        if len(self._held) >= HELD_BYTES:
+            self._spill(len(self._held) // PAGE_BYTES * PAGE_BYTES)
+        return len(view)
 
     def writable(self) -> bool:
         """Always."""
         return True
 
     def tell(self) -> int:
-        """Bytes written so far."""
-        return self._bytes
+        """Bytes appended so far."""
+        return self._bytes + len(self._held)
 
     def finish(self) -> FileSeal:
         """Sync the file and its directory. Only after this does the file count."""
-        if self._bytes % PAGE_BYTES:
-            self._page_crcs += self._page_crc.to_bytes(4, "little")
+        self._spill(len(self._held))
         os.fsync(self._fd)
         self._close()
         sync_directory(self.path.parent)
@@ -81,17 +83,16 @@ class CheckedWriter(io.RawIOBase):
         self._close()
         self.path.unlink(missing_ok=True)
 
-    def _sum(self, view: memoryview) -> None:
-        at = 0
-        while at < len(view):
-            part = bytes(view[at : at + PAGE_BYTES - self._bytes % PAGE_BYTES])
-            self._crc = google_crc32c.extend(self._crc, part)
-            self._page_crc = google_crc32c.extend(self._page_crc, part)
-            self._bytes += len(part)
-            at += len(part)
-            if self._bytes % PAGE_BYTES == 0:
-                self._page_crcs += self._page_crc.to_bytes(4, "little")
-                self._page_crc = 0
+    def _spill(self, count: int) -> None:
+        """Write what is held, up to ``count`` bytes: whole pages, or all of it at the end."""
+        out, self._held = bytes(self._held[:count]), self._held[count:]
+        self._crc = google_crc32c.extend(self._crc, out)
+        for at in range(0, count, PAGE_BYTES):
+            self._page_crcs += google_crc32c.value(out[at : at + PAGE_BYTES]).to_bytes(4, "little")
+        self._bytes += count
+        view, written = memoryview(out), 0
+        while written < count:
+            written += os.write(self._fd, view[written:])
 
     def _close(self) -> None:
         if self._fd >= 0:

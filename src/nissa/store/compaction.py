@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 Rows = TypeVar("Rows")
 EVENTS_BYTES_MAX = 32 * MIB  # of a merged block: where many arrive, blocks are large as sealed, and cost nothing more
 LEVEL_MAX = 3  # sealed every 2 min and merged by 8: a block of level 3 spans 17 h
+FAN_IN_ABOVE = 3  # times as many blocks lie above level 0 before they are merged where the ladder merges them by hours
 START_MS, END_MS = -(2**63), 2**63 - 1
 
 
@@ -45,19 +46,21 @@ def plan_compaction(
     span_ms: int = END_MS,
     kind: str = RAW_KIND,
     passed_by: Collection[int] = (),
+    fan_in_above: int = 0,
 ) -> tuple[BlockRow, ...]:
     """The blocks to merge next: the ``fan_in`` oldest of the lowest level that has as many; none where no level has.
 
     Those that would span more than ``span_ms`` together, and more than twice what one of them spans, are passed by, as
-    are events that are large enough, and blocks whose ids the caller says.
+    are events that are large enough, and blocks whose ids the caller says. fan_in_above: of levels above 0, if another.
     """
     arrived = sorted((one for one in blocks if one.kind == kind), key=lambda one: (one.first_lsn, one.id))
     for level in range(LEVEL_MAX):
         there = [at for at, one in enumerate(arrived) if one.level == level and one.id not in passed_by]
-        for first in range(len(there) - fan_in + 1):
-            places = there[first : first + fan_in]
+        count = (fan_in_above if level else 0) or fan_in
+        for first in range(len(there) - count + 1):
+            places = there[first : first + count]
             chosen = [arrived[at] for at in places]
-            if kind == EVENTS_KIND and places[-1] - places[0] >= fan_in:
+            if kind == EVENTS_KIND and places[-1] - places[0] >= count:
                 continue  # something arrived between them
             if kind == EVENTS_KIND and sum(one.bytes for one in chosen) > EVENTS_BYTES_MAX:
                 continue

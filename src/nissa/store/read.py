@@ -69,7 +69,7 @@ def read_samples(
     """
     with ExitStack() as stack:
         runs = _open_runs(snapshot, series, start_ms, end_ms, on_damage, stack)
-        return _resolve([batch for run in runs for batch in run])
+        return resolve([batch for run in runs for batch in run])
 
 
 def stream_samples(
@@ -104,17 +104,22 @@ def stream_parts(
     Beside them: whether their one series may go on, later, in the next ones.
     """
     with ExitStack() as stack:
-        yield from _merge_parts(_open_runs(snapshot, series, start_ms, end_ms, on_damage, stack))
+        for parts, goes_on in merge_parts(_open_runs(snapshot, series, start_ms, end_ms, on_damage, stack)):
+            yield [part for _, part in parts], goes_on
 
 
 def merge_runs(runs: Sequence[Run]) -> Iterator[SampleBatch]:
     """Sorted runs as one, resolved; whole series unless one has over ``RUN_ROWS_MAX`` rows in a run."""
-    for parts, _ in _merge_parts(runs):
-        yield _resolve(parts)
+    for parts, _ in merge_parts(runs):
+        yield resolve([part for _, part in parts])
 
 
-def _merge_parts(runs: Sequence[Run]) -> Iterator[tuple[list[SampleBatch], bool]]:
-    cursors = [_Cursor(run) for run in runs]
+def merge_parts(runs: Sequence[Run]) -> Iterator[tuple[list[tuple[int, SampleBatch]], bool]]:
+    """Of sorted runs, batch beside batch, what together holds the rows up to a point; each with the run's number.
+
+    Beside them: whether their one series may go on in the next ones.
+    """
+    cursors = [_Cursor(number, run) for number, run in enumerate(runs)]
     while True:
         for cursor in cursors:
             cursor.fill()
@@ -122,7 +127,7 @@ def _merge_parts(runs: Sequence[Run]) -> Iterator[tuple[list[SampleBatch], bool]
         if not cursors:
             return
         series, ts_ms = _horizon(cursors)
-        parts = [part for cursor in cursors if len(part := cursor.take(series, ts_ms))]
+        parts = [(cursor.number, part) for cursor in cursors if len(part := cursor.take(series, ts_ms))]
         if parts:
             yield parts, ts_ms is not None
 
@@ -146,7 +151,8 @@ def block_run(
 class _Cursor:
     """One run and what of it is in memory."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, number: int, run: Run) -> None:
+        self.number = number
         self._run = run
         self.batch = empty_batch()
         self.ended = False
@@ -266,7 +272,7 @@ def _sorted_run(parts: Sequence[SampleBatch], choice: SeriesChoice | None, start
             yield chosen
 
 
-def _resolve(batches: Sequence[SampleBatch]) -> SampleBatch:
+def resolve(batches: Sequence[SampleBatch]) -> SampleBatch:
     """Batches, each sorted and resolved, as one."""
     parts = [batch for batch in batches if len(batch)]
     if len(parts) <= 1:

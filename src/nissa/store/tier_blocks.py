@@ -1,9 +1,9 @@
 """Tier blocks: windows as Parquet, sorted by series, then start, one row per series and window.
 
     blocks/5m-<id>.parquet
-    series   start_ms        count nans  sum  min  max  first last  m2   increase  sketch
-         0   1763700000000      30    0  …                                         5 a3 …
-         0   1763700300000      30    0
+    series   start_ms        count nans  sum  min  max  first last  m2   resets  sketch
+         0   1763700000000      30    0  …    —    —    1.0   7.0   …     0.0     5 a3 …
+         0   1763700300000      30    0       2.0  —    7.0   9.0
          1   1763700000000      30    0
 
 What the columns mean is decided in ``docs/decisions/0006-the-ladder.md``; sketches are drawn in
@@ -11,9 +11,11 @@ What the columns mean is decided in ``docs/decisions/0006-the-ladder.md``; sketc
 them with NaN. Where two blocks of a tier hold the same series and start, the one with the higher id is right: it was
 computed again after late samples.
 
-Encodings: numbers are split into their bytes, of which neighbours share the high ones; series and starts are deltas,
-counts a dictionary; all under zstd. Row groups grow with their block: of a small one a question about one series reads
-little, and the footer of a large one stays small.
+A null of ``min`` stands for the smaller of ``first`` and ``last``, one of ``max`` for the larger: so it is with most
+windows, and what goes one way only has no other numbers there. Numbers are split into their bytes, of which neighbours
+share the high ones. Rows of narrow tiers are many and live for a day, so they are under LZ4; the wider, the more rows
+are read and the longer they are kept. Row groups grow with their block: of a small one a question about one series
+reads little, and the footer of a large one stays small.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,9 +26,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nissa.model.columns import SeriesColumn, TimeColumn
+from nissa._fast.rollup import told_edges
+from nissa.model.columns import SeriesColumn, TimeColumn, ValueColumn
 from nissa.model.errors import Damaged
 from nissa.model.ladder import Aggregate, SketchColumn, Tier, WindowBatch
+from nissa.model.units import HOUR_MS, MINUTE_MS
 from nissa.store.arrow_columns import arrow_column
 from nissa.store.blocks import SeriesChoice, one_thread
 from nissa.store.catalogue import BlockRow
@@ -41,10 +45,15 @@ GROUP_ROWS_MIN = 2 * 1024  # of the first GROWTH_GROUPS groups, twice as many in
 GROUP_ROWS = 32 * 1024
 GROWTH_GROUPS = 16
 FOOTERS_MAX = 512  # parsed footers kept: about 10 KB each
-ZSTD_LEVEL = 1  # 3 takes a third more time for 2 % of the size
+ZSTD_LEVEL = 1  # 3 takes half as much time again for 4 % of the size
+ZSTD_LEVEL_WIDE = 6
+ZSTD_FROM_MS = 5 * MINUTE_MS  # narrower windows are under LZ4: a third less time, a fifth more bytes
+WIDE_FROM_MS = HOUR_MS
 KEYS = ("series", "start_ms", "count", "nans")
-NUMBERS = ("sum", "min", "max", "first", "last", "m2", "increase")
+NUMBERS = ("sum", "min", "max", "first", "last", "m2", "resets")
 SKETCH = "sketch"
+INCREASE = "increase"  # in the place of resets, in blocks of builds before 0.1.0
+EDGES = {"min": np.less, "max": np.greater}  # nullable; how ``last`` stands to ``first`` where it takes its place
 # Which columns an aggregate is told from, or is folded on with.
 NEEDED = {
     Aggregate.SUM: ("sum",),
@@ -53,7 +62,7 @@ NEEDED = {
     Aggregate.FIRST: ("first",),
     Aggregate.LAST: ("last",),
     Aggregate.STDDEV: ("sum", "min", "max", "m2"),
-    Aggregate.INCREASE: ("first", "last", "increase"),
+    Aggregate.INCREASE: ("first", "last", "resets"),
     Aggregate.QUANTILES: ("min", "max", SKETCH),
 }
 _TYPES = {"series": np.uint32, "start_ms": np.int64, "count": np.uint32, "nans": np.uint32}
@@ -78,17 +87,17 @@ class TierWriter:
         self.path = block_path(self._kind, number)
         self._file = CheckedWriter(locate(directory, self.path))
         self._schema = _schema(self._names)
-        encodings = {"series": "DELTA_BINARY_PACKED", "start_ms": "DELTA_BINARY_PACKED", SKETCH: "PLAIN"}
-        encodings |= dict.fromkeys(NUMBERS, "BYTE_STREAM_SPLIT")
+        self._spares_edges = {"first", "last"} <= {*self._names}
+        self._group_rows_min = GROUP_ROWS_MIN if tier.interval_ms >= ZSTD_FROM_MS else GROUP_ROWS
+        compression, level = _compression(tier)
         self._writer = pq.ParquetWriter(
             self._file,
             self._schema,
-            compression="zstd",
-            compression_level=ZSTD_LEVEL,
-            use_dictionary=[name for name in self._names if name not in encodings],
-            column_encoding={name: encodings[name] for name in self._names if name in encodings},
+            compression=compression,
+            compression_level=level,
+            use_dictionary=False,
+            column_encoding={name: "BYTE_STREAM_SPLIT" if name in NUMBERS else "PLAIN" for name in self._names},
             write_statistics=["series", "start_ms"],
-            write_page_checksum=True,
             store_schema=False,
         )
         self.rows = self._groups = 0
@@ -108,10 +117,7 @@ class TierWriter:
         self._min_ms, self._max_ms = min(self._min_ms, first), max(self._max_ms, last)
         self._series_max = int(windows.series[-1])
         self.rows += len(windows)
-        columns = [
-            _arrow_sketch(windows.sketch) if name == SKETCH else arrow_column(getattr(windows, name), self._type(name))
-            for name in self._names
-        ]
+        columns = [self._column(windows, name) for name in self._names]
         self._pending.append(pa.record_batch(columns, schema=self._schema))
         if sum(len(batch) for batch in self._pending) >= GROUP_ROWS:
             self._write_pending(last=False)
@@ -150,9 +156,9 @@ class TierWriter:
 
         if not self._pending:
             return
-        table, at = pa.Table.from_batches(self._pending).combine_chunks(), 0
+        table, at = pa.Table.from_batches(self._pending), 0
         while left := len(table) - at:
-            rows = min(GROUP_ROWS_MIN << self._groups // GROWTH_GROUPS, GROUP_ROWS)
+            rows = min(self._group_rows_min << self._groups // GROWTH_GROUPS, GROUP_ROWS)
             if left < 2 * rows and not last:
                 break  # what comes behind it must not be less than a group
             count = left if left < 2 * rows else rows
@@ -161,8 +167,13 @@ class TierWriter:
             at += count
         self._pending = table.slice(at).to_batches()
 
-    def _type(self, name: str) -> "pa.DataType":
-        return self._schema.field(name).type
+    def _column(self, windows: WindowBatch, name: str) -> "pa.Array":
+        if name == SKETCH:
+            return _arrow_sketch(windows.sketch)
+        column = getattr(windows, name)
+        if name in EDGES and self._spares_edges:
+            return _arrow_edges(column, windows, name)
+        return arrow_column(column, self._schema.field(name).type)
 
 
 def write_windows(
@@ -201,9 +212,7 @@ class OpenTierBlock:
         self._file = CheckedReader(locate(directory, block.path), block.seal)
         try:
             self._footer = _footer(str(self._file.path), block.seal)
-            self._parquet = pq.ParquetFile(
-                self._file, metadata=self._footer.metadata, page_checksum_verification=True, pre_buffer=False
-            )
+            self._parquet = pq.ParquetFile(self._file, metadata=self._footer.metadata, pre_buffer=False)
         except BaseException as error:  # whatever the bytes made of Arrow; told as damage, or raised as it is
             self._file.close()
             raise _as_damaged(self._file, error) from error
@@ -285,7 +294,7 @@ def _footer(path: str, seal: FileSeal) -> _Footer:
     try:
         metadata = pq.read_metadata(file)
         names = tuple(metadata.schema.column(index).name for index in range(metadata.num_columns))
-        if names[:4] != KEYS or not {*names[4:]} <= {*NUMBERS, SKETCH}:
+        if names[:4] != KEYS or not {*names[4:]} <= {*NUMBERS, SKETCH, INCREASE}:
             raise Damaged(path, f"columns {names}, expected those of windows")
         groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
         series = [group.column(0).statistics for group in groups]
@@ -317,15 +326,42 @@ def _windows(table: "pa.Table") -> WindowBatch:
     there = set(table.column_names)
     missing = np.full(len(table), np.nan)
     numbers = {name: _numbers(table, name) if name in there else missing for name in NUMBERS}
+    for name in EDGES:
+        if name in there and table.column(name).null_count:
+            numbers[name] = _filled(_chunk(table, name), numbers, name)
+    if INCREASE in there:
+        with np.errstate(invalid="ignore"):
+            numbers["resets"] = _numbers(table, INCREASE) - (numbers["last"] - numbers["first"])
     keys = {name: _numbers(table, name) for name in KEYS}
     return WindowBatch(**keys, **numbers, sketch=_sketches(table) if SKETCH in there else None)
 
 
 def _numbers(table: "pa.Table", name: str) -> Any:
-    """A column without nulls as a numpy view."""
+    """A column as a numpy view; what nulls hold means nothing."""
     chunk = _chunk(table, name)
     kind = np.dtype(_TYPES.get(name, np.float64))
     return np.frombuffer(chunk.buffers()[1] or b"", kind, len(chunk), chunk.offset * kind.itemsize)
+
+
+def _edge(first: ValueColumn, last: ValueColumn, name: str) -> ValueColumn:
+    """What a null stands for. Of zeros of both signs, and where there are no numbers, ``first``."""
+    with np.errstate(invalid="ignore"):
+        return np.where(EDGES[name](last, first), last, first)
+
+
+def _filled(chunk: "pa.Array", numbers: dict[str, ValueColumn], name: str) -> ValueColumn:
+    bits = np.frombuffer(chunk.buffers()[0], np.uint8)
+    told = np.unpackbits(bits, count=chunk.offset + len(chunk), bitorder="little")[chunk.offset :]
+    return np.where(told, numbers[name], _edge(numbers["first"], numbers["last"], name))
+
+
+def _arrow_edges(column: ValueColumn, windows: WindowBatch, name: str) -> "pa.Array":
+    import pyarrow as pa
+
+    column = np.ascontiguousarray(column)
+    bits, told = told_edges(column, windows.first, windows.last, name == "max")
+    buffers = [pa.py_buffer(bits), pa.py_buffer(column)]
+    return pa.Array.from_buffers(pa.float64(), len(column), buffers, null_count=len(column) - told)
 
 
 def _sketches(table: "pa.Table") -> SketchColumn:
@@ -367,4 +403,10 @@ def _schema(names: tuple[str, ...]) -> "pa.Schema":
 
     kinds = {"series": pa.uint32(), "start_ms": pa.int64(), "count": pa.uint32(), "nans": pa.uint32()}
     kinds |= dict.fromkeys(NUMBERS, pa.float64()) | {SKETCH: pa.binary()}
-    return pa.schema([pa.field(name, kinds[name], nullable=False) for name in names])
+    return pa.schema([pa.field(name, kinds[name], nullable=name in EDGES) for name in names])
+
+
+def _compression(tier: Tier) -> tuple[str, int | None]:
+    if tier.interval_ms < ZSTD_FROM_MS:
+        return "lz4", None
+    return "zstd", ZSTD_LEVEL_WIDE if tier.interval_ms >= WIDE_FROM_MS else ZSTD_LEVEL
