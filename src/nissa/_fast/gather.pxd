@@ -90,7 +90,8 @@ cdef inline Verdict take_series(Part* part, uint32_t series, Run* run) noexcept 
     return SOUND
 
 
-cdef inline Verdict gather_series(Part* parts, size_t count, uint32_t series, const Room* room, Run* run) noexcept nogil:
+cdef inline Verdict gather_series(Part* parts, size_t count, uint32_t series, const Room* room,
+                                  Run* run) noexcept nogil:
     """The samples of a series of all parts, where they lie if only one has it."""
     cdef Room here = room[0]
     cdef Run more
