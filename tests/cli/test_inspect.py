@@ -1,12 +1,14 @@
 """nissa inspect: what stands on disk, for people and programs."""
 
 import json
+import shutil
 from pathlib import Path
 
 from typer.testing import CliRunner
 
 from nissa.cli.main import app
 
+GOLDEN = Path(__file__).parents[1] / "goldens" / "directory-3"
 RUNNER = CliRunner()
 
 
@@ -25,6 +27,15 @@ def test_a_directory_shows_journal_checkpoint_blocks_and_series(directory: Path)
     assert kinds["checkpoint"]["lsn"] == 2
     assert kinds["blocks"]["rows"] == 2
     assert kinds["series segments"]["rows"] == 2
+
+
+def test_pins_and_quarantine_are_shown(tmp_path: Path) -> None:
+    """What retention leaves alone, and what is not served, and why; a directory without a journal is shown too."""
+    shutil.copytree(GOLDEN, tmp_path / "data")
+    kinds = {str(row["kind"]): row for row in rows(str(tmp_path / "data"))}
+    assert kinds["pins"]["name"] == "outage"
+    assert (kinds["quarantine"]["holds"], kinds["quarantine"]["rows"]) == ("raw", 1)
+    assert kinds["quarantine"]["damage"] == "hit"
 
 
 def test_frames_are_listed_behind_an_lsn(directory: Path) -> None:

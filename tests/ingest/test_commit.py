@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from nissa.ingest import commit
 from nissa.ingest.commit import Committer, Settlement
 from nissa.ingest.head import Head
+from nissa.ingest.space import Space
 from nissa.model.durability import FSYNC, parse_durability
 from nissa.model.errors import Malformed, Unavailable
 from nissa.model.frame import Codec, Encoding, Frame, Source
@@ -121,7 +123,7 @@ def test_too_little_space_closes_and_opens(tmp_path: Path, monkeypatch: pytest.M
     """Under the floor frames are refused before they are taken; with space back they are taken again."""
     rig = Rig(tmp_path / "data", config_of(storage={"free_bytes_min": 1_000}))
     free = 10_000
-    monkeypatch.setattr(Committer, "_free_bytes", lambda self: free)
+    monkeypatch.setattr(commit, "read_space", lambda *_: Space(free, 1_000))
     rig.keep([("a", NOW_MS, ONE)])
     free = 900
     unaware = [("a", NOW_MS + 1, ONE)]

@@ -283,7 +283,7 @@ def test_status_names_who_is_over_the_limit(rig: Rig) -> None:
 
 def test_low_space_trims_the_journal_before_ingestion_closes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under twice the floor the head is sealed for the journal's sake and nothing is merged; frames are still taken."""
-    space = SimpleNamespace(f_bavail=9_000, f_frsize=1)
+    space = SimpleNamespace(f_blocks=9_000, f_bavail=9_000, f_frsize=1)
     monkeypatch.setattr(os, "statvfs", lambda _: space)
     rig = Rig(tmp_path / "data", config_of(storage={"free_bytes_min": 1_000, "segment_bytes": 4 * KIB}))
     try:

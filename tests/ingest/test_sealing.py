@@ -121,6 +121,29 @@ def test_a_disk_that_refuses_blocks(rig: Rig, monkeypatch: pytest.MonkeyPatch) -
     rig.check()
 
 
+def test_a_flush_is_told_of_now(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks once the disk is well again hears nothing of old errors, and does not wait for the next try."""
+    monkeypatch.setattr(sealing, "RETRY_S", 3_600)
+    disk = BadDisk(monkeypatch, "write", errno.ENOSPC)
+    rig.keep([("a", NOW_MS, ONE)])
+    disk.failing = True
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="could not be sealed"):
+            rig.engine.flush()
+    disk.failing = False
+    rig.engine.flush()
+    assert seals(rig) >= 1
+    rig.check()
+    disk.failing = True
+    rig.keep([("b", NOW_MS, ONE)])
+    with pytest.raises(Unavailable, match="could not be sealed"):
+        rig.engine.flush()
+    rig.engine.close()  # nor does closing wait
+    disk.failing = False
+    rig.engine = rig._open()
+    rig.check()
+
+
 def test_readers_see_everything_once(rig: Rig) -> None:
     """While heads are sealed and blocks merged, a snapshot always holds each acknowledged row exactly once."""
     opened(rig, compaction_fan_in=2)

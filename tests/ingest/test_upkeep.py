@@ -30,7 +30,7 @@ def config_of(tiers: bool = False, **storage: int) -> Config:
     """Without a ladder, raw goes by age alone."""
     config = Config()
     ladder = config.ladder if tiers else msgspec.structs.replace(config.ladder, tiers=())
-    settings = {"free_bytes_min": 0, "scrub_bytes_per_second_max": GIB, **storage}
+    settings = {"free_bytes_min": 0, "free_percent_min": 0, "scrub_bytes_per_second_max": GIB, **storage}
     return Config(storage=msgspec.structs.replace(config.storage, **settings), ladder=ladder)
 
 

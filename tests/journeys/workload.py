@@ -25,7 +25,9 @@ BASE_MS = 1_700_000_000_000
 BODIES_BEFORE, BODIES_AFTER = 4, 3
 MERGE_WAITS = 100
 CONFIG = Config(
-    storage=Storage(segment_bytes=256 * 1024, seal_interval_ms=3_600_000, free_bytes_min=0, compaction_fan_in=2),
+    storage=Storage(
+        segment_bytes=256 * 1024, seal_interval_ms=3_600_000, free_bytes_min=0, free_percent_min=0, compaction_fan_in=2
+    ),
     acceptance=Acceptance(past_ms=100 * 365 * 86_400_000),
 )
 

@@ -93,6 +93,8 @@ def test_damage_is_named(client, twin):
     data = asked(client)
     assert ids(data) == ["p7", "p8", "p9"]
     assert data["damaged"] == ["events-00000000000000000001.parquet"]
+    (warning,) = client.get("/api/v1/events").json()["warnings"]
+    assert warning.startswith("data is missing: events-00000000000000000001.parquet: page 0")
 
 
 def test_a_block_that_went_away_is_asked_for_anew(client, twin):

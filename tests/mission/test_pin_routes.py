@@ -90,3 +90,9 @@ def test_an_answer_says_what_is_missing(serve, engine, tmp_path):
     elsewhere = client.get("/api/v1/export", params={**everything, "end": "1000"})
     assert "x-nissa-missing" not in elsewhere.headers
     assert client.get("/api/v1/accounting").json()["data"]["damaged"] == {"blocks": 1, "rows": 1}
+    for path in ("series", "labels", "label/__name__/values"):
+        told = client.get(f"/api/v1/{path}", params={**everything, "start": str(NOW_MS // 1000 - 1)}).json()
+        assert [warning.partition(" ms are missing")[0] for warning in told["warnings"]] == [
+            f"data is missing: {hit.name}.damaged: 1 rows of {NOW_MS} to {NOW_MS}"
+        ]
+        assert "warnings" not in client.get(f"/api/v1/{path}", params=everything).json()  # the index alone is asked

@@ -37,7 +37,13 @@ Rows = dict[tuple[str, int], int]
 def config_of(**changes: Any) -> Config:
     """Small segments; heads are sealed when a test says so. ``storage=dict(…)`` and the like change single settings."""
     parts = {
-        "storage": Storage(segment_bytes=64 * KIB, free_bytes_min=0, seal_interval_ms=HOUR_MS, journal_bytes_max=2**30),
+        "storage": Storage(
+            segment_bytes=64 * KIB,
+            free_bytes_min=0,
+            free_percent_min=0,
+            seal_interval_ms=HOUR_MS,
+            journal_bytes_max=2**30,
+        ),
         "series": Series(idle_ttl_ms=5 * MINUTE_MS),
         "acceptance": Acceptance(),
         "ingest": Ingest(decompressed_bytes_max=2**20),

@@ -31,6 +31,7 @@ CONFIG = Config(
         seal_samples=400,
         compaction_fan_in=3,
         free_bytes_min=0,
+        free_percent_min=0,
         journal_bytes_max=256 * KIB,
         events_retention_ms=YEARS_MS,
         scrub_interval_ms=1_000,

@@ -13,6 +13,7 @@ from nissa.cli.text_table import print_table, utc
 SEGMENT_COLUMNS = ("segment", "first_lsn", "last_lsn", "frames", "bytes", "torn_bytes", "rot_frames")
 FRAME_COLUMNS = ("lsn", "received", "source", "codec", "encoding", "bytes", "new_series", "offset")
 BLOCK_COLUMNS = ("block", "holds", "level", "rows", "bytes", "from", "to")
+PIN_COLUMNS = ("pin", "name", "from", "to")
 TABLE_COLUMNS = ("segment", "first_series", "rows", "bytes")
 NEW_SERIES_ALL = 2**32 - 1  # the frame met no limit
 CHECKPOINT_COLUMNS = ("lsn", "series")
@@ -57,7 +58,7 @@ def _segment_rows(path: Path) -> Iterator[tuple[object, ...]]:
     # Loaded here: the checksum library is not for --help.
     from nissa.store.recovery import RecoveryReport, read_segment, segment_paths
 
-    directory = path / "journal" if (path / "journal").is_dir() else path
+    directory = _journal_of(path)
     for segment in segment_paths(directory) if path.is_dir() else [path]:
         report = RecoveryReport()
         first = last = 0
@@ -67,10 +68,15 @@ def _segment_rows(path: Path) -> Iterator[tuple[object, ...]]:
         yield segment.name, first, last, report.frames, size, report.torn_bytes, report.rot_frames
 
 
+def _journal_of(path: Path) -> Path:
+    """Where segments stand: those of a data directory, which may have lost its journal, or files alone."""
+    return path / "journal" if (path / "journal").is_dir() or (path / "catalogue.sqlite").exists() else path
+
+
 def _frame_rows(path: Path, after_lsn: int) -> Iterator[tuple[object, ...]]:
     from nissa.store.recovery import read_journal, read_segment
 
-    directory = path / "journal" if (path / "journal").is_dir() else path
+    directory = _journal_of(path)
     for entry in read_journal(directory, after_lsn) if path.is_dir() else read_segment(path):
         frame = entry.frame
         if entry.lsn > after_lsn:
@@ -80,9 +86,10 @@ def _frame_rows(path: Path, after_lsn: int) -> Iterator[tuple[object, ...]]:
 
 
 def _print_catalogue(directory: Path, as_json: bool) -> None:
-    """The checkpoint, blocks, tiers, what is in quarantine and series segments, as the catalogue has them."""
+    """The checkpoint, blocks, tiers, what is in quarantine, pins and series segments, as the catalogue has them."""
     from nissa.model.ladder import interval_name
     from nissa.store.catalogue import NEVER_MS, Catalogue
+    from nissa.store.pins import read_pins
     from nissa.store.quarantine import SUFFIX, read_quarantine
 
     catalogue = Catalogue.open(directory, readonly=True)
@@ -111,6 +118,8 @@ def _print_catalogue(directory: Path, as_json: bool) -> None:
             for one in read_quarantine(catalogue)
         ]
         print_table("quarantine", QUARANTINE_COLUMNS, damaged, as_json=as_json)
+        pins = [(one.id, one.name, utc(one.start_ms), utc(one.end_ms)) for one in read_pins(catalogue)]
+        print_table("pins", PIN_COLUMNS, pins, as_json=as_json)
         segments = [(one.path, one.first_series, one.rows, one.bytes) for one in catalogue.series_segments()]
         print_table("series segments", TABLE_COLUMNS, segments, as_json=as_json)
     finally:

@@ -45,6 +45,7 @@ BOUNDS: dict[str, tuple[int, int]] = {
     "storage.head_samples_max": (1, 4_000_000_000),
     "storage.compaction_fan_in": (2, 1_000),
     "storage.free_bytes_min": (0, 1024 * GIB),
+    "storage.free_percent_min": (0, 90),
     "storage.journal_bytes_max": (128 * KIB, 1024 * GIB),
     "storage.events_retention_ms": (SECOND_MS, 100 * YEAR_MS),
     "storage.scrub_interval_ms": (SECOND_MS, YEAR_MS),

@@ -52,6 +52,7 @@ class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     head_samples_max: int = 24_000_000
     compaction_fan_in: int = 8
     free_bytes_min: int = 256 * MIB
+    free_percent_min: int = 2
     journal_bytes_max: int = GIB
     events_retention_ms: int = 7 * DAY_MS
     scrub_interval_ms: int = 12 * HOUR_MS

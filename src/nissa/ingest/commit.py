@@ -16,7 +16,6 @@ What was taken before "gave up" is refused whenever it arrives: its frames are f
 ingestion as well, but what was appended before is still committed, and nothing is given up.
 """
 
-import os
 import queue
 import threading
 from collections.abc import Callable
@@ -27,6 +26,7 @@ import structlog
 
 from nissa.config.tree import Storage
 from nissa.ingest.head import Head
+from nissa.ingest.space import read_space
 from nissa.model.errors import JournalFailed, Unavailable
 from nissa.model.intake import Outcome, Settle
 from nissa.model.receipt import Receipt
@@ -36,7 +36,6 @@ from nissa.store.journal import Journal
 TICK_S = 1.0
 PROBE_S = 0.5
 RETRY_AFTER_S = 5
-SPACE_HYSTERESIS = 1.25  # writing resumes when this many times the floor is free
 
 log = structlog.get_logger()
 
@@ -65,7 +64,7 @@ class Committer:
         """ask_to_give_up: has the engine thread forget what is not durable, seal, and call ``gave_up`` then."""
         self._journal = journal
         self._directory = directory
-        self._free_bytes_min = storage.free_bytes_min
+        self._storage = storage
         self._linger_s = storage.commit_linger_ms / SECOND_MS
         self._ask_to_give_up = ask_to_give_up
         self._queue: queue.SimpleQueue[list[Settlement] | str] = queue.SimpleQueue()
@@ -155,8 +154,10 @@ class Committer:
             self._pause.wait(self._linger_s)  # what arrives meanwhile goes into one commit
         if self.closed_reason is None:
             self._journal.prepare()
-        if self._free_bytes() < self._free_bytes_min:  # two microseconds, once per commit
-            self._close(f"less than {self._free_bytes_min} bytes are free on the disk (storage.free_bytes_min)")
+        space = read_space(self._directory, self._storage)  # two microseconds, once per commit
+        if space.is_closed:
+            settings = "storage.free_bytes_min, storage.free_percent_min"
+            self._close(f"less than {space.floor_bytes} bytes are free on the disk ({settings})")
 
     def _fail(self, reason: str, group: list[Settlement]) -> None:
         self.failures += 1
@@ -190,7 +191,7 @@ class Committer:
     def _try_to_resume(self) -> None:
         if self._probe_waits:
             return
-        if self._free_bytes() >= self._free_bytes_min * SPACE_HYSTERESIS and self._journal.probe():
+        if read_space(self._directory, self._storage).may_resume and self._journal.probe():
             log.info("ingestion is open again")
             self._failed = False
             self.closed_reason = None
@@ -199,10 +200,3 @@ class Committer:
         later = threading.Timer(PROBE_S, self._queue.put, ("probe",))
         later.daemon = True
         later.start()
-
-    def _free_bytes(self) -> int:
-        try:
-            space = os.statvfs(self._directory)
-        except OSError:
-            return 0
-        return space.f_bavail * space.f_frsize

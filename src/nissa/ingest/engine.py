@@ -233,8 +233,10 @@ class Engine:
         begun = False
         while not begun:
             generation, begun = self._ask(self._seal_or_wait)
+            tries = generation.tries  # what fails of these says nothing about now
+            self._sealer.hurry()
             while not generation.sealed.wait(FLUSH_POLL_S):
-                if generation.failed.is_set():
+                if generation.failed.is_set() or generation.failed_try > tries:
                     raise Unavailable(f"a head could not be sealed: {generation.error}", BUSY_RETRY_S)
 
     def close(self, *, seal: bool = False) -> None:

@@ -42,7 +42,9 @@ class Generation:
         self.duplicates: dict[str, int] = {}
         self.conflicts: dict[str, int] = {}
         self.sealed = threading.Event()
-        self.failed = threading.Event()
+        self.failed = threading.Event()  # it will never be sealed by this process
+        self.tries = 0  # begun so far
+        self.failed_try = 0  # the last one that failed
         self.error: str | None = None
 
     def settle(self, tallies: Tallies) -> None:

@@ -15,6 +15,7 @@ processor it would stop them all.
 
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -96,6 +97,7 @@ class Sealer:
         self._upkeep: Upkeep | None = None
         self._queue: queue.SimpleQueue[Generation | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
+        self._hurry = threading.Event()  # what failed is tried again at once
         self._thread = threading.Thread(target=self._run, name="nissa-sealer", daemon=True)
         self.seals = 0
         self.failures = 0
@@ -108,9 +110,14 @@ class Sealer:
         self._upkeep = upkeep
         self._thread.start()
 
+    def hurry(self) -> None:
+        """Somebody waits for a head that could not be sealed: it is tried again now. From any thread."""
+        self._hurry.set()
+
     def stop(self) -> None:
         """End the thread. A generation that is not in a block yet is still in the journal."""
         self._stopping.set()
+        self._hurry.set()
         self._queue.put(None)
         self._thread.join()
 
@@ -191,6 +198,7 @@ class Sealer:
         blocks = self._blocks
         return {
             "count": len(blocks),
+            "kinds": dict(Counter(block.kind for block in blocks)),
             "samples": sum(block.rows for block in blocks if block.kind == RAW_KIND),
             "events": sum(block.rows for block in blocks if block.kind == EVENTS_KIND),
             "bytes": sum(block.bytes for block in blocks),
@@ -246,14 +254,16 @@ class Sealer:
     def _work_on(self, generation: Generation) -> None:
         """Seal ``generation``, however often it takes, unless the engine closes meanwhile."""
         while self._wait_durable(generation.head):
+            generation.tries += 1
             try:
                 self._writer.write(generation)
             except Exception as error:  # nothing is lost: it stays in memory and in the journal
                 log.exception("a head could not be sealed; trying again", retry_s=RETRY_S)
                 self._note_failure(error)
                 generation.error = self.last_error
-                generation.failed.set()
-                self._stopping.wait(RETRY_S)
+                generation.failed_try = generation.tries
+                self._hurry.wait(RETRY_S)
+                self._hurry.clear()
             else:
                 self._finish(generation)
                 return

@@ -8,7 +8,6 @@ Nothing goes while the wall clock is in doubt (store/clock_guard.py). A damaged 
 (store/quarantine.py). What fails is counted and tried again at the next turn; the sealer goes on.
 """
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ import msgspec
 import structlog
 
 from nissa.config.tree import Config
+from nissa.ingest.space import read_space
 from nissa.model.errors import BadQuery, Unavailable
 from nissa.model.units import MINUTE_MS, SECOND_MS
 from nissa.rollup.salvage import save_sound_windows
@@ -33,7 +33,6 @@ from nissa.store.scrub import ScrubbedFile, next_turn, note_turn, read_back, rea
 
 RETAIN_INTERVAL_MS = MINUTE_MS
 LOW_INTERVAL_MS = 10 * SECOND_MS  # between two tries to make space
-LOW_FACTOR = 2  # of storage.free_bytes_min
 SUSPECTS_MAX = 1_000
 DOUBT_LOG_MS = 10 * MINUTE_MS
 
@@ -120,8 +119,7 @@ class Upkeep:
 
     def _watch_space(self) -> None:
         """Note whether space is low, well before ingestion must close."""
-        space = os.statvfs(self._directory)
-        is_low = space.f_bavail * space.f_frsize < LOW_FACTOR * self._config.storage.free_bytes_min
+        is_low = read_space(self._directory, self._config.storage).is_low
         if is_low and not self.is_low:
             log.warning("space is low: what may go goes now, blocks are not merged")
         self.is_low = is_low

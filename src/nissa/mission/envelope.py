@@ -16,14 +16,17 @@ internal           500   all else
 =================  ====  =============================================
 """
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import orjson
 from starlette.responses import Response
 
-from nissa.model.errors import BadQuery, NissaError, QueryTimeout, TooLarge, Unavailable
+from nissa.model.errors import BadQuery, Damaged, NissaError, QueryTimeout, TooLarge, Unavailable
 
 RETRY_AFTER_S = 1
+DAMAGED_MAX = 100  # files named in one answer
 
 
 def success(data: Any, warnings: list[str] | None = None) -> Response:
@@ -32,6 +35,13 @@ def success(data: Any, warnings: list[str] | None = None) -> Response:
     if warnings:
         content["warnings"] = warnings
     return _json(200, content)
+
+
+def missing_data(damages: Mapping[str, Damaged]) -> list[str]:
+    """Warnings that name what an answer lacks. damages: by path."""
+    named = sorted((Path(path).name, damage.what) for path, damage in damages.items())
+    told = [f"data is missing: {name}: {what}" for name, what in named[:DAMAGED_MAX]]
+    return told + ([f"data is missing: {len(named) - len(told)} more files"] if len(named) > len(told) else [])
 
 
 def failure(error: Exception) -> Response:

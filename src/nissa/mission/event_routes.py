@@ -8,11 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from nissa.mission.documented import documented
-from nissa.mission.envelope import success
+from nissa.mission.envelope import DAMAGED_MAX, missing_data, success
 from nissa.mission.parameters import Parameters
-from nissa.mission.state import mission_of
+from nissa.mission.state import Mission, mission_of
 from nissa.model.errors import Damaged
-from nissa.query.backend import Backend
 from nissa.query.events import (
     LIMIT_MAX,
     EventPage,
@@ -29,7 +28,6 @@ from nissa.store.checked_file import FileGone
 
 router = APIRouter()
 LIMIT = 1_000
-DAMAGED_MAX = 100  # files named in one answer
 
 PARAMETERS = ("source", "level", "q", "start", "end", "limit", "cursor", "order")
 
@@ -43,8 +41,8 @@ async def events(request: Request) -> Response:
     def work(parameters: Parameters, deadline: Deadline) -> Response:
         question = _question(parameters)
         damages: dict[str, Damaged] = {}
-        page = _page(mission.backend, question, deadline, damages)
-        return success(_shown(page, sorted(Path(path).name for path in damages)))
+        page = _page(mission, question, deadline, damages)
+        return success(_shown(page, sorted(Path(path).name for path in damages)), missing_data(damages))
 
     return await mission.answer(request, work)
 
@@ -64,20 +62,16 @@ def _question(parameters: Parameters) -> EventQuestion:
     )
 
 
-def _page(backend: Backend, question: EventQuestion, deadline: Deadline, damages: dict[str, Damaged]) -> EventPage:
+def _page(mission: Mission, question: EventQuestion, deadline: Deadline, damages: dict[str, Damaged]) -> EventPage:
     """The page, of a new snapshot where a file was merged into another meanwhile. damages: by path, filled."""
     for _ in range(ATTEMPTS_MAX - 1):
         damages.clear()
         try:
-            return read_page(backend.event_snapshot(), question, deadline.check, _noting(damages))
+            return read_page(mission.backend.event_snapshot(), question, deadline.check, mission.noting(damages))
         except FileGone:
             continue
     damages.clear()
-    return read_page(backend.event_snapshot(), question, deadline.check, _noting(damages))
-
-
-def _noting(damages: dict[str, Damaged]) -> Any:
-    return lambda damage: damages.setdefault(damage.path, damage)
+    return read_page(mission.backend.event_snapshot(), question, deadline.check, mission.noting(damages))
 
 
 def _shown(page: EventPage, damaged: list[str]) -> dict[str, Any]:

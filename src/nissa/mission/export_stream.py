@@ -68,11 +68,11 @@ class ExportStream(Response):
         zipped = form.compressible and _accepts_gzip(self._request.headers.get("accept-encoding", ""))
         damages: list[Damaged] = []
         missing: list[Damaged] = []
+        look_at = mission.noting({})
 
         def note(damage: Damaged) -> None:
             (missing if isinstance(damage, Quarantined) else damages).append(damage)
-            if mission.keeper is not None:
-                mission.keeper.suspect(damage.path)
+            look_at(damage)
 
         chunks = await mission.exports.run(lambda: self._chunks(parameters, form, zipped, deadline, note))
         gone = asyncio.create_task(_disconnected(receive))

@@ -8,11 +8,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from nissa.mission.documented import documented
-from nissa.mission.envelope import success
+from nissa.mission.envelope import missing_data, success
 from nissa.mission.export_stream import ExportStream
 from nissa.mission.parameters import Parameters
 from nissa.mission.state import Mission, mission_of
 from nissa.model.columns import Metadata
+from nissa.model.errors import Damaged
 from nissa.query.limits import Deadline
 from nissa.query.series_answers import SeriesQuestion, label_names, label_sets, label_values
 
@@ -35,9 +36,10 @@ async def series(request: Request) -> Response:
     mission = mission_of(request)
 
     def work(parameters: Parameters, deadline: Deadline) -> Response:
-        question = _question(mission, parameters, deadline, needed=True)
+        damages: dict[str, Damaged] = {}
+        question = _question(mission, parameters, deadline, damages, needed=True)
         entries_max = min(parameters.count("limit") or mission.limits.query_series_max, mission.limits.query_series_max)
-        return _limited(label_sets(mission.backend, question, entries_max + 1), entries_max)
+        return _limited(label_sets(mission.backend, question, entries_max + 1), entries_max, damages)
 
     return await mission.answer(request, work)
 
@@ -49,8 +51,9 @@ async def labels(request: Request) -> Response:
     mission = mission_of(request)
 
     def work(parameters: Parameters, deadline: Deadline) -> Response:
-        question = _question(mission, parameters, deadline, needed=False)
-        return _limited(label_names(mission.backend, question), parameters.count("limit"))
+        damages: dict[str, Damaged] = {}
+        question = _question(mission, parameters, deadline, damages, needed=False)
+        return _limited(label_names(mission.backend, question), parameters.count("limit"), damages)
 
     return await mission.answer(request, work)
 
@@ -61,8 +64,9 @@ async def values(request: Request, name: str) -> Response:
     mission = mission_of(request)
 
     def work(parameters: Parameters, deadline: Deadline) -> Response:
-        question = _question(mission, parameters, deadline, needed=False)
-        return _limited(label_values(mission.backend, _label_name(name), question), parameters.count("limit"))
+        damages: dict[str, Damaged] = {}
+        question = _question(mission, parameters, deadline, damages, needed=False)
+        return _limited(label_values(mission.backend, _label_name(name), question), parameters.count("limit"), damages)
 
     return await mission.answer(request, work)
 
@@ -81,19 +85,23 @@ async def metadata(request: Request) -> Response:
     return await mission.answer(request, work)
 
 
-def _question(mission: Mission, parameters: Parameters, deadline: Deadline, *, needed: bool) -> SeriesQuestion:
+def _question(
+    mission: Mission, parameters: Parameters, deadline: Deadline, damages: dict[str, Damaged], *, needed: bool
+) -> SeriesQuestion:
     return SeriesQuestion(
         selectors=parameters.selectors(needed=needed),
         interval_ms=parameters.interval_ms(),
         samples_max=mission.limits.query_samples_max,
         check=deadline.check,
+        on_damage=mission.noting(damages),
     )
 
 
-def _limited(entries: list[Any], entries_max: int) -> Response:
+def _limited(entries: list[Any], entries_max: int, damages: dict[str, Damaged]) -> Response:
+    warnings = missing_data(damages)
     if entries_max and len(entries) > entries_max:
-        return success(entries[:entries_max], [TRUNCATED])
-    return success(entries)
+        return success(entries[:entries_max], [TRUNCATED, *warnings])
+    return success(entries, warnings)
 
 
 def _label_name(name: str) -> str:

@@ -13,9 +13,10 @@ from nissa.config.tree import Api
 from nissa.mission.envelope import failure
 from nissa.mission.gate import Gate
 from nissa.mission.parameters import Parameters, read_parameters
-from nissa.model.errors import NissaError
+from nissa.model.errors import Damaged, NissaError
 from nissa.query.backend import Backend, Keeper
 from nissa.query.limits import Deadline
+from nissa.store.quarantine import Quarantined
 
 log = structlog.get_logger()
 Work = Callable[[Parameters, Deadline], Response]
@@ -54,6 +55,16 @@ class Mission:
                 return await self.questions.run(lambda: work(parameters, deadline))
         except Exception as error:  # the edge: every failure becomes an answer, and is counted
             return self.failed(error)
+
+    def noting(self, damages: dict[str, Damaged]) -> Callable[[Damaged], None]:
+        """Notes what a question meets, by path, and has it looked at."""
+
+        def note(damage: Damaged) -> None:
+            damages.setdefault(damage.path, damage)
+            if self.keeper is not None and not isinstance(damage, Quarantined):
+                self.keeper.suspect(damage.path)
+
+        return note
 
     def load(self) -> dict[str, Any]:
         """How busy the API is, for ``/api/status``."""

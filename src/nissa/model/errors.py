@@ -90,6 +90,7 @@ class Damaged(NissaError):
     def __init__(self, path: str, what: str) -> None:
         super().__init__(f"{path}: {what}")
         self.path = path
+        self.what = what
 
 
 class InvariantBroken(NissaError):

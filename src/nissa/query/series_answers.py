@@ -14,20 +14,28 @@ from nissa.model.columns import SeriesColumn
 from nissa.model.errors import Damaged
 from nissa.model.matcher import Selector
 from nissa.query.backend import Backend, IndexView
-from nissa.query.export import stream_series
+from nissa.query.export import OnDamage, stream_series
 from nissa.query.times import TIME_MS_MAX, TIME_MS_MIN
 from nissa.series.select import no_check, select_any
 
 SERIES_PER_SLICE = 16_384
 
 
+def _passed_by(_: Damaged) -> None:
+    """Nobody wants to know."""
+
+
 class SeriesQuestion(msgspec.Struct, frozen=True):
-    """What is asked. selectors: united; none means all series. interval_ms: half-open. samples_max: see above."""
+    """What is asked. selectors: united; none means all series. interval_ms: half-open. samples_max: see above.
+
+    on_damage: told of each damaged file that samples were looked for in; the answer then has every series it may have.
+    """
 
     selectors: Sequence[Selector] = ()
     interval_ms: tuple[int, int] = (TIME_MS_MIN, TIME_MS_MAX)
     samples_max: int = 0
     check: Callable[[], None] = no_check
+    on_damage: OnDamage = _passed_by
 
 
 def series_meant(backend: Backend, question: SeriesQuestion) -> SeriesColumn:
@@ -52,6 +60,8 @@ def _present(backend: Backend, series: SeriesColumn, question: SeriesQuestion) -
         if samples > question.samples_max:
             seen.append(series[series > batch.series[-1]])
             break
+    for damage in damages:
+        question.on_damage(damage)
     if damages:  # nobody knows what stood there
         return series
     return np.unique(np.concatenate([np.empty(0, np.uint32), *seen]))
