@@ -90,6 +90,14 @@ def test_a_changed_table_is_named(tmp_path: Path, table: str) -> None:
             Catalogue.open(tmp_path, readonly=readonly)
 
 
+def test_a_changed_digest_is_told(tmp_path: Path) -> None:
+    """Whatever stands in it: damage there is damage of its table."""
+    filled(tmp_path).close()
+    behind_its_back(tmp_path, "UPDATE digest SET crc = x'00ff' WHERE name = 'tier'")
+    with pytest.raises(Damaged, match="table tier has"):
+        Catalogue.open(tmp_path)
+
+
 def test_whoever_deletes_the_digests_takes_it_as_it_is(tmp_path: Path) -> None:
     """Without digests a directory opens, and has them again."""
     filled(tmp_path).close()

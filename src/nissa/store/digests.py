@@ -44,8 +44,8 @@ def digest_faults(db: sqlite3.Connection, tables: Sequence[str] = tuple(KEYS)) -
     noted = {name: (rows, crc) for name, rows, crc in db.execute("SELECT name, rows, crc FROM digest")}
     for table in _with_sequences(tables):
         if table in noted and (found := _digest_of(db, table)) != noted[table]:
-            rows, crc = noted[table]
-            yield f"table {table} has {found[0]} rows with CRC-32C {found[1]:08x}, written were {rows} with {crc:08x}"
+            rows, crc = noted[table]  # of any type, where the damage is in these
+            yield f"table {table} has {found[0]} rows with CRC-32C {found[1]}, written were {rows} with {crc}"
 
 
 def write_digests(db: sqlite3.Connection, tables: Sequence[str] = tuple(KEYS)) -> None:
