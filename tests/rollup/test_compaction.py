@@ -21,7 +21,7 @@ def windows_of(rows: list[tuple[int, int]], value: float | npt.NDArray[np.float6
     """Windows at (series, start), every number of one the same."""
     series, starts = (np.array(column) for column in zip(*sorted(rows), strict=True))
     count = np.ones(len(rows), np.uint32)
-    numbers = [np.full(len(rows), float(value))] * 7
+    numbers = [np.full(len(rows), value, np.float64)] * 7
     return WindowBatch(series.astype(np.uint32), starts.astype(np.int64), count, count * 0, *numbers)
 
 
