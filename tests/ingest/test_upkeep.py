@@ -2,7 +2,7 @@
 
 import errno
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -49,16 +49,19 @@ class House:
         self.config = config or config_of()
         self.blocks = self.directory.catalogue.blocks()
         self.pieces = 0
+        self.meanwhile: Callable[[], object] = lambda: None  # happens each time the blocks are listed
         self.head_ms: int | None = None
         self.upkeep = self.open()
 
     def open(self) -> Upkeep:
         """A process that starts."""
-        hands = Hands(
-            lambda: tuple(self.blocks), self._forget, self._replace, lambda: self.head_ms, self._between, lambda _: None
-        )
+        hands = Hands(self._listed, self._forget, self._replace, lambda: self.head_ms, self._between, lambda _: None)
         catalogue, path = self.directory.catalogue, self.directory.path
         return Upkeep(path, catalogue, self.config, lambda: self.wall_ms, lambda: (self.boot, self.steady_ms), hands)
+
+    def _listed(self) -> tuple[BlockRow, ...]:
+        self.meanwhile()
+        return tuple(self.blocks)
 
     def _forget(self, gone: Sequence[BlockRow]) -> None:
         self.blocks = [block for block in self.blocks if block not in gone]
@@ -170,6 +173,16 @@ def test_without_a_steady_clock_nothing_goes(tmp_path: Path) -> None:
     house.pass_time(9 * DAY_MS)
     assert house.ages() == [99]
     assert house.upkeep.facts()["clock_in_doubt"]
+
+
+def test_a_pin_set_while_blocks_are_looked_at_holds_them(tmp_path: Path) -> None:
+    """Rows and files of what was about to go stay, for this turn all of them; the next one knows the pin."""
+    house = House(tmp_path, [30, 20, 10])
+    house.meanwhile = lambda: house.upkeep.pins() or house.upkeep.add_pin("now", NOW_MS - DAY_MS, NOW_MS)
+    house.upkeep.retain(Sighting(NOW_MS, "boot", 7))
+    assert house.ages() == [30, 20, 10]
+    house.pass_time(MINUTE_MS)
+    assert house.ages() == [20, 10]
 
 
 def test_pins_hold_blocks(tmp_path: Path) -> None:
