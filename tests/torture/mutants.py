@@ -362,7 +362,7 @@ MUTANTS: Final = (
         "store/catalogue.py",
         "    faults = list(digest_faults(db, tables))",
         "    faults: list[str] = []",
-        ("tests/store/test_catalogue.py", *FLIPS),
+        ("tests/store/test_digests.py", "tests/store/test_catalogue.py"),
     ),
     Mutant(
         "the checksum of the settings not looked at",

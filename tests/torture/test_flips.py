@@ -104,6 +104,7 @@ def test_flipped_bits_of_a_journal(tmp_path: Path) -> None:
             for _ in flips(path, iter(range(8 * path.stat().st_size))):
                 fates[fate(directory, frames, report.torn_bytes)] += 1
         shutil.rmtree(directory)
+        told("D0-13 journal so far", str(fates.total()))
     told("D0-13 journal", f"{fates.total()} bits flipped: {dict(fates)}; served altered 0, lost untold 0")
 
 
@@ -130,6 +131,7 @@ def test_flipped_bits_of_blocks(tmp_path: Path) -> None:
             if detected >= wanted:
                 break
         path.unlink()
+        told("D0-13 blocks so far", str(detected))
     told("D0-13 blocks", f"{detected} bits flipped: {detected} detected, served altered 0")
 
 
@@ -150,6 +152,7 @@ def test_flipped_bits_of_every_file(tmp_path: Path) -> None:
         for _ in flips(path, iter(range(rng.randrange(stride), 8 * path.stat().st_size, stride))):
             assert read_back(directory, file, lambda _: None), f"{file.path}: a flipped bit is not told"
             detected[kind] += 1
+        told("D0-13 files read back so far", str(detected.total()))
     told("D0-13 files read back", f"{detected.total()} bits flipped, all detected: {dict(sorted(detected.items()))}")
     assert {"raw", "events", "series", "1m", "5m", "10m"} <= detected.keys()
 

@@ -91,6 +91,8 @@ def test_no_call_costs_anything_acknowledged(tmp_path: Path, kind: str) -> None:
                 again += synced_again(made, number)
             check(directory, notes)
             shutil.rmtree(directory)
+            if ends.total() % 50 == 0:
+                told(f"calls {kind} so far", f"{ends.total()} of {len(points)}")
     assert len(points) > 1
     assert again == 0
     told(

@@ -30,6 +30,7 @@ def test_kills_at_random_moments_lose_nothing_acknowledged(tmp_path: Path) -> No
             loops = min(KILLS_A_ROUND, kills - len(starts_s))
             starts_s += kill_loop(tmp_path / str(seed), ledger, random.Random(seed), loops, 0.6, zygote.start)
             acknowledged += len(ledger.acknowledged)
+            told("A-01 so far", f"kills {len(starts_s)}, acknowledged {acknowledged} requests")
     starts_s.sort()
     told(
         "A-01",
