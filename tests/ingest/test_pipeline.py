@@ -237,7 +237,7 @@ def test_frames_given_up_cost_no_later_sample() -> None:
     bench.take(at(NOW_MS, "kept"))
     bench.durable()
     bench.take(at(NOW_MS, "lost") + at(NOW_MS, "late") + series([("a", "b")]))
-    bench.pipeline.give_up()
+    bench.pipeline.give_up(1)
     del bench.journal[1:]
     assert bench.tally() == Tally(frames=2, received=4, stored=1, refused={"unavailable": 2, "name_missing": 1})
     assert bench.tally().residue == 0

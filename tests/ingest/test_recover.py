@@ -3,21 +3,25 @@
 import errno
 import shutil
 import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+import nissa
 from nissa.ingest import pipeline as pipeline_module
 from nissa.ingest.generation import Generation, GenerationWriter
 from nissa.ingest.pipeline import Pipeline
 from nissa.ingest.recover import HEADS_MAX, open_directory, read_directory
 from nissa.model.errors import ConfigInvalid, Damaged, DirectoryLocked, Malformed
 from nissa.model.receipt import Receipt
-from nissa.model.units import KIB
+from nissa.model.units import HOUR_MS, KIB
 from nissa.store.checked_file import FileGone
 from nissa.store.read import Snapshot
 from oracle.engine import NOW_MS, ONE, BadDisk, Rig, Rows, config_of, rows_in, stamps
+from oracle.packet_frames import Sent, alert_frame, frame_of
 
+GOLDENS = Path(__file__).parents[1] / "goldens"
 SEAL_SAMPLES = 50
 
 
@@ -208,3 +212,46 @@ def test_what_cannot_be_opened_is_given_back(rig: Rig) -> None:
     opened.close()
     rig.engine = rig._open()
     rig.check()
+
+
+def test_a_directory_of_the_format_before_is_read_as_it_was(tmp_path: Path) -> None:
+    """What an older version took twice stays twice, read from outside and opened; from then on packets come once."""
+    path = tmp_path / "data"
+    shutil.copytree(GOLDENS / "directory-2-packets", path)
+
+    def seen() -> Counter[str]:
+        with nissa.open(path) as data:
+            return Counter(data.events()["description"].to_pylist())
+
+    before = Counter({"1": 2, "2": 2})
+    assert seen() == before
+    rig = Rig(path)
+    assert seen() == before
+    assert rig.engine.accounting()["embedded/nissa_packet"].stored == 6
+    for turn in range(2):
+        packets = [Sent("s", f"p{number}", events=(f"new {number}",)) for number in (1, 2)]
+        outcome = rig.submit_frame(frame_of(packets, rig.now_ms)).get(timeout=60)
+        assert isinstance(outcome, Receipt)
+        assert outcome.duplicates == 2 * turn
+        rig.restart()
+    assert seen() == before + Counter({"new 1": 1, "new 2": 1})
+    assert rig.engine.accounting()["embedded/nissa_packet"].residue == 0
+    rig.engine.close()
+
+
+def test_what_this_format_remembers_is_known(tmp_path: Path) -> None:
+    """Format 4, frozen: packets, a request and an alert of three seals; without a journal they are known still."""
+    path = tmp_path / "data"
+    shutil.copytree(GOLDENS / "directory-4", path)
+    rig = Rig(path)
+    rig.now_ms += 3_500
+    packets = [Sent("s", name, events=("again",)) for name in ("p2", "p3", "p4")]
+    outcome = rig.submit_frame(frame_of(packets, rig.now_ms)).get(timeout=60)
+    assert isinstance(outcome, Receipt)
+    assert outcome.duplicates == 2
+    outcome = rig.submit_frame(alert_frame(NOW_MS, alert_id="a", state=2, timestamp_ms=NOW_MS)).get(timeout=60)
+    assert isinstance(outcome, Receipt)
+    assert outcome.duplicates == 1
+    (found,) = rig.engine.find_request(7, "r1")
+    assert (found.kind, found.lsn, found.known_ms) == ("metric", 1, 2 * HOUR_MS - 3_500)
+    rig.engine.close()

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from nissa.config.tree import Acceptance, Config, Ingest, Series, Storage
+from nissa.config.tree import Acceptance, Config, Ingest, Series, Storage, Ttl
 from nissa.ingest.engine import Engine
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.model.intake import Outcome
@@ -47,6 +47,7 @@ def config_of(**changes: Any) -> Config:
         "series": Series(idle_ttl_ms=5 * MINUTE_MS),
         "acceptance": Acceptance(),
         "ingest": Ingest(decompressed_bytes_max=2**20),
+        "ttl": Ttl(),
     }
     return Config(**{name: msgspec.structs.replace(part, **changes.get(name, {})) for name, part in parts.items()})
 

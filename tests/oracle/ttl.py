@@ -35,15 +35,17 @@ class Map:
         """Who had it, or 0: it is remembered now."""
         known = self.look_up(key, now_ms)
         if not known:
-            self.store(key, lsn, now_ms, expires_ms)
+            self.store(key, lsn, expires_ms)
         return known
 
-    def store(self, key: Key, lsn: int, now_ms: int, expires_ms: int) -> None:
-        """Remember a key."""
+    def restore(self, key: Key, lsn: int, now_ms: int, expires_ms: int) -> None:
+        """Remember a key that was remembered elsewhere."""
+        if expires_ms > now_ms and not self.look_up(key, now_ms):
+            self.store(key, lsn, expires_ms)
+
+    def store(self, key: Key, lsn: int, expires_ms: int) -> None:
+        """Remember a key that is not known."""
         entry = self.held.get(key)
-        if entry is not None and entry.expires_ms > now_ms:
-            entry.lsn, entry.expires_ms = lsn, expires_ms
-            return
         if entry is not None:
             self.drop(entry)
         if len(self.held) >= self.entries_max:
@@ -56,6 +58,17 @@ class Map:
         """Forget an entry."""
         entry.dead = True
         del self.held[entry.key]
+
+    def forget_above(self, lsn: int) -> int:
+        """Forget the end of the line."""
+        before = len(self.held)
+        while self.line and self.line[-1].lsn > lsn:
+            entry = self.line.pop()
+            if not entry.dead:
+                self.drop(entry)
+        self.pass_end = min(self.pass_end, len(self.line))
+        self.cursor = min(self.cursor, len(self.line))
+        return before - len(self.held)
 
     def sweep(self, now_ms: int, entries_slice: int) -> tuple[int, bool]:
         """Expired entries among the next of a pass; what is dead in front of all others is not looked at."""

@@ -5,11 +5,11 @@ import sqlite3
 from nissa.store.schema import FORMAT, MIGRATIONS
 
 TABLES = {"block", "checkpoint", "cursor", "meta", "metadata", "series_segment"}
-TABLES |= {"pin", "quarantine", "scrub", "tier", "digest"}
+TABLES |= {"claim", "pin", "quarantine", "scrub", "tier", "digest"}
 
 
 def test_steps_make_the_tables_of_the_format_page() -> None:
-    """All steps from nothing make the eleven tables, and there is one step per format."""
+    """All steps from nothing make the twelve tables, and there is one step per format."""
     db = sqlite3.connect(":memory:")
     for step in MIGRATIONS:
         for statement in step:
@@ -18,4 +18,4 @@ def test_steps_make_the_tables_of_the_format_page() -> None:
         row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
     }
     assert names == TABLES
-    assert len(MIGRATIONS) == FORMAT == 3
+    assert len(MIGRATIONS) == FORMAT == 4

@@ -150,7 +150,7 @@ def test_a_directory_of_format_1_is_read_as_it_was_written(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("number", [2, 3])
 def test_a_directory_with_a_ladder_is_read_as_it_was_written(tmp_path: Path, number: int) -> None:
-    """Formats 2 and 3, frozen: blocks of all kinds, tiers, a pin, a block in quarantine; opened, they are format 3."""
+    """Formats 2 and 3, frozen: blocks of all kinds, tiers, a pin, a block in quarantine; opened, they are format 4."""
     shutil.copytree(GOLDENS / f"directory-{number}", tmp_path, dirs_exist_ok=True)
     report = verify_directory(tmp_path)
     assert [file.damage for file in report.files if file.damage] == []
@@ -161,7 +161,7 @@ def test_a_directory_with_a_ladder_is_read_as_it_was_written(tmp_path: Path, num
     assert (report.catalogue, report.orphans) == ((), ())
     assert [(row.path[-14:], row.rows, row.damage) for row in report.quarantine] == [("000008.parquet", 1, "hit")]
     directory = Directory(tmp_path)
-    assert directory.catalogue.format == 3
+    assert directory.catalogue.format == 4
     assert directory.catalogue.check() == []
     assert len(directory.export()) == 17
     start_ms = directory.catalogue.blocks("events")[0].min_ms

@@ -5,100 +5,105 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nissa.model.columns import TextColumn
+from nissa._fast.batch import Batch
+from nissa._fast.claims import claim_message, key_of_request
+from nissa._fast.series import SeriesIndex
+from nissa.config.tree import Ttl
+from nissa.model.columns import ClaimColumns
 from nissa.model.units import HOUR_MS, MINUTE_MS
 from nissa.ttl import CacheType, CleanupStatistics, Stored, TtlMaps
-from nissa.ttl.maps import TtlSettings
 
-SECRET = bytes(range(32))
+INDEX = SeriesIndex(bytes(range(32)))
 EVENT, METRIC, ALERT = CacheType
 
 
-def text(values: list[str]) -> TextColumn:
-    """Strings as a column."""
-    parts = [value.encode() for value in values]
-    return TextColumn(np.cumsum([0, *(len(part) for part in parts)]).astype(np.int32), b"".join(parts))
+def store(maps: TtlMaps, names: list[str], lsn: int, now_ms: int, *, alert: bool = False) -> list[int]:
+    """Messages with these ids, each of the request of its name: which of them came before."""
+    batch = Batch()
+    batch.clear(len(names))
+    for event, name in enumerate(names):
+        word = name.encode()
+        claim_message(batch, INDEX, event, alert=alert, source=b"s", packet_id=word, epoch=1, request_id=word)
+    marks = maps.store_with_ttl(batch, lsn, now_ms)
+    return [0] * len(names) if marks is None else marks.tolist()
+
+
+def get(maps: TtlMaps, kind: CacheType, name: str, now_ms: int) -> Stored | None:
+    """What is remembered of a request of epoch 1."""
+    return maps.get(kind, key_of_request(INDEX, 1, name.encode()), now_ms)
 
 
 def cleaned(maps: TtlMaps, now_ms: int) -> list[CleanupStatistics]:
     """Slices until none is under way."""
-    statistics = [maps.clean(now_ms)]
+    statistics = [maps.cleanup_expired_entries(now_ms)]
     while maps.cleaning:
-        statistics.append(maps.clean(now_ms))
+        statistics.append(maps.cleanup_expired_entries(now_ms))
     return [one for one in statistics if one is not None]
 
 
 def test_each_map_remembers_for_its_own_time() -> None:
     """An event for an hour, a metric for two, an alert for a day; from that millisecond on it is not known."""
-    maps = TtlMaps(SECRET)
-    for kind, hours in ((EVENT, 1), (METRIC, 2), (ALERT, 24)):
-        maps.store_with_ttl(kind, 7, "request", 3, 1_000)
+    assert (Ttl().event_ttl_ms, Ttl().metric_ttl_ms, Ttl().alert_ttl_ms) == (HOUR_MS, 2 * HOUR_MS, 24 * HOUR_MS)
+    maps = TtlMaps(Ttl())
+    for kind, hours, lsn in ((EVENT, 1, 3), (ALERT, 24, 7)):
+        assert store(maps, ["r"], lsn, 1_000, alert=kind is ALERT) == [0]
         end_ms = 1_000 + hours * HOUR_MS
-        assert maps.get(kind, 7, "request", end_ms - 1) == Stored(3, end_ms)
-        assert maps.get(kind, 7, "request", end_ms) is None
-        assert maps.get(kind, 8, "request", 1_000) is None
-        assert maps.get(kind, 7, "requesT", 1_000) is None
+        assert get(maps, kind, "r", end_ms - 1) == Stored(lsn, end_ms)
+        assert get(maps, kind, "r", end_ms) is None
+        assert get(maps, kind, "R", 1_000) is None
+        assert get(maps, METRIC, "r", 1_000) is None
+        assert store(maps, ["r", "q", "q"], lsn + 1, end_ms - 1, alert=kind is ALERT) == [1, 0, 1]
+    assert get(maps, EVENT, "r", HOUR_MS) == Stored(3, 1_000 + HOUR_MS)
 
 
-def test_a_request_stored_again_is_the_later_one() -> None:
-    """The last store of a key holds, with a life time of its own where one is given."""
-    maps = TtlMaps(SECRET)
-    maps.store_with_ttl(EVENT, 1, "r", 3, 0)
-    maps.store_with_ttl(EVENT, 1, "r", 4, 10, custom_ttl_ms=5)
-    assert maps.get(EVENT, 1, "r", 14) == Stored(4, 15)
-    assert maps.get(EVENT, 1, "r", 15) is None
-    assert maps.get(METRIC, 1, "r", 0) is None
+def test_nothing_is_remembered_for_no_time() -> None:
+    """A life time of 0 switches a kind off; the others go on."""
+    maps = TtlMaps(Ttl(event_ttl_ms=0))
+    assert [store(maps, ["r"], lsn, 0) for lsn in (1, 2)] == [[0], [0]]
+    assert [store(maps, ["r"], lsn, 0, alert=True) for lsn in (3, 4)] == [[0], [1]]
+    assert maps.counts() == {"event": 0, "metric": 0, "alert": 2}
 
 
-@pytest.mark.parametrize("ttl_ms", [0, -1])
-def test_a_life_of_nothing_is_refused(ttl_ms: int) -> None:
-    """A life time is at least a millisecond; an epoch fits 64 bits."""
-    maps = TtlMaps(SECRET)
-    with pytest.raises(ValueError, match="custom_ttl_ms"):
-        maps.store_with_ttl(EVENT, 1, "r", 3, 0, custom_ttl_ms=ttl_ms)
-    with pytest.raises(ValueError, match="epoch"):
-        maps.store_with_ttl(EVENT, -1, "r", 3, 0)
-
-
-def test_redelivered_packets_are_known() -> None:
-    """A packet's second coming names the first; the same id of another source is another packet."""
-    maps = TtlMaps(SECRET)
-    keys = maps.packet_keys(text(["a", "a", "b", "a"]), text(["1", "2", "1", "1"]))
-    assert maps.claim(METRIC, keys, 5, 0).tolist() == [0, 0, 0, 5]
-    assert maps.claim(METRIC, keys, 6, 2 * HOUR_MS - 1).tolist() == [5, 5, 5, 5]
-    assert maps.look_up(METRIC, keys, 2 * HOUR_MS).tolist() == [0, 0, 0, 0]
-    assert maps.claim(METRIC, keys[:1], 7, 2 * HOUR_MS).tolist() == [0]
+def test_what_lost_frames_brought_may_come_again() -> None:
+    """Above an LSN everything is forgotten, in each map."""
+    maps = TtlMaps(Ttl())
+    for lsn, name in enumerate("abc", 1):
+        store(maps, [name], lsn, 0)
+        store(maps, [name], lsn, 0, alert=True)
+    maps.forget_above(2)
+    assert store(maps, list("abc"), 4, 0) == [1, 1, 0]
+    assert store(maps, list("abc"), 4, 0, alert=True) == [1, 1, 0]
 
 
 def test_cleanups_come_every_five_minutes_in_slices() -> None:
     """Each call looks at one slice; the last one of a cleanup tells what all of them dropped."""
-    maps = TtlMaps(SECRET, TtlSettings(cleanup_slice_entries=10))
-    assert maps.clean(0) is None
-    for number in range(35):
-        maps.store_with_ttl(EVENT, 1, str(number), 1, 0, custom_ttl_ms=MINUTE_MS)
-        maps.store_with_ttl(ALERT, 1, str(number), 1, 0)
-    maps.store_with_ttl(METRIC, 1, "m", 1, 0, custom_ttl_ms=1)
-    assert maps.clean(5 * MINUTE_MS - 1) is None
+    assert (Ttl().cleanup_interval_ms, Ttl().cleanup_slice_entries) == (5 * MINUTE_MS, 10_000)
+    maps = TtlMaps(Ttl(event_ttl_ms=MINUTE_MS, cleanup_slice_entries=10))
+    assert maps.cleanup_expired_entries(0) is None
+    store(maps, [str(number) for number in range(18)], 1, 0)
+    store(maps, [str(number) for number in range(18)], 1, 0, alert=True)
+    assert maps.cleanup_expired_entries(5 * MINUTE_MS - 1) is None
     assert not maps.cleaning
-    calls = [maps.clean(5 * MINUTE_MS) for _ in range(4 + 1 + 4)]
-    assert calls == [None] * 8 + [CleanupStatistics(events_cleaned=35, metrics_cleaned=1, alerts_cleaned=0)]
+    calls = [maps.cleanup_expired_entries(5 * MINUTE_MS) for _ in range(4 + 1 + 4)]
+    assert calls == [None] * 8 + [CleanupStatistics(events_cleaned=36, metrics_cleaned=0, alerts_cleaned=0)]
     assert calls[-1] is not None
     assert calls[-1].total_cleaned == 36
-    assert maps.clean(10 * MINUTE_MS - 1) is None
+    assert maps.cleanup_expired_entries(10 * MINUTE_MS - 1) is None
     assert cleaned(maps, 10 * MINUTE_MS) == [CleanupStatistics(0, 0, 0)]
     status = maps.status()
     assert (status["total_entries_cleaned"], status["cleanup_operations"]) == (36, 2)
-    assert (status["event_entries"], status["metric_entries"], status["alert_entries"]) == (0, 0, 35)
+    assert status["entries"] == {"event": 0, "metric": 0, "alert": 36}
+    assert status["cleaned"] == {"event": 36, "metric": 0, "alert": 0}
 
 
 def test_a_full_map_says_what_it_forgot() -> None:
     """entries_max is of each map; what it costs is counted and shown."""
-    maps = TtlMaps(SECRET, TtlSettings(entries_max=3))
+    maps = TtlMaps(Ttl(entries_max=4))
     for number in range(5):
-        maps.store_with_ttl(EVENT, 1, str(number), number + 1, 0)
-    assert [maps.get(EVENT, 1, str(number), 0) is not None for number in range(5)] == [False, False, True, True, True]
-    assert maps.status()["evicted_total"] == 2
-    assert maps.status()["memory_bytes"] > 0
+        store(maps, [str(number)], number + 1, 0)
+    assert [get(maps, EVENT, str(number), 0) is not None for number in range(5)] == [False, False, False, True, True]
+    assert maps.status()["evicted_total"] == 6
+    assert maps.status()["entries_max"] == 4
 
 
 @settings(deadline=None, max_examples=40)
@@ -108,15 +113,34 @@ def test_a_full_map_says_what_it_forgot() -> None:
 )
 def test_a_restored_map_answers_like_the_one_before(frames: list[tuple[list[int], int]], cut: int) -> None:
     """Entries kept at a checkpoint and restored elsewhere: every later answer is the same, full maps too."""
-    small = TtlSettings(entries_max=9)
-    whole, first = TtlMaps(SECRET, small), TtlMaps(SECRET, small)
+    small = Ttl(entries_max=19)
+    whole, first = TtlMaps(small), TtlMaps(small)
     now_ms = 0
-    for lsn, (names, step) in enumerate(frames, 1):
+    for lsn, (numbers, step) in enumerate(frames, 1):
         now_ms += step
         if lsn == cut + 1:
-            second = TtlMaps(SECRET, small)
-            second.restore(METRIC, *first.entries(METRIC), now_ms)
+            second = TtlMaps(small)
+            second.restore(first.entries(), now_ms)
             first = second
-        keys = whole.packet_keys(text(["s"] * len(names)), text([str(name) for name in names]))
-        assert whole.claim(METRIC, keys, lsn, now_ms).tolist() == first.claim(METRIC, keys, lsn, now_ms).tolist()
+        names = [str(number) for number in numbers]
+        assert store(whole, names, lsn, now_ms) == store(first, names, lsn, now_ms)
         cleaned(whole, now_ms)
+
+
+def test_another_life_time_holds_for_what_is_restored() -> None:
+    """What is kept is when something came."""
+    maps = TtlMaps(Ttl())
+    store(maps, ["r"], 1, 50)
+    entries = maps.entries()
+    assert entries["event"].stored_ms.tolist() == [50, 50]
+    for ttl_ms, known in ((100, Stored(1, 150)), (10, None), (0, None)):
+        other = TtlMaps(Ttl(event_ttl_ms=ttl_ms))
+        other.restore(entries, 60)
+        assert get(other, EVENT, "r", 60) == known
+
+
+def test_entries_in_no_order_are_refused() -> None:
+    """LSNs ascend: what is cut off the end relies on it."""
+    wrong = ClaimColumns(np.ones((2, 2), np.uint64), np.array([2, 1], np.uint64), np.zeros(2, np.int64))
+    with pytest.raises(ValueError, match="descend"):
+        TtlMaps(Ttl()).restore({"event": wrong}, 0)

@@ -25,6 +25,12 @@ def pair(key: np.ndarray) -> tuple[int, int]:
     return int(key[0]), int(key[1])
 
 
+def look_up(held: TtlMap, keys: np.ndarray, now_ms: int) -> list[int]:
+    """The LSN of each key, 0 where it is not known."""
+    found = [held.get(low, high, now_ms) for low, high in keys.tolist()]
+    return [0 if one is None else one[0] for one in found]
+
+
 class Twins(RuleBasedStateMachine):
     """The same calls to both."""
 
@@ -45,13 +51,19 @@ class Twins(RuleBasedStateMachine):
         assert found.tolist() == wanted
 
     @rule(chosen=names, step=steps, life=lives)
-    def store(self, chosen: list[int], step: int, life: int) -> None:
+    def restore(self, chosen: list[int], step: int, life: int) -> None:
         self.now_ms += step
         lsns = np.arange(self.lsn + 1, self.lsn + 1 + len(chosen), dtype=np.uint64)
+        expires_ms = self.now_ms + np.arange(len(chosen)) % life
         self.lsn += len(chosen)
-        self.map.store_all(SOME_KEYS[chosen], lsns, self.now_ms, self.now_ms + life)
-        for name, lsn in zip(chosen, lsns.tolist(), strict=True):
-            self.twin.store(pair(SOME_KEYS[name]), lsn, self.now_ms, self.now_ms + life)
+        self.map.restore_all(SOME_KEYS[chosen], lsns, expires_ms, self.now_ms)
+        for name, lsn, expiry_ms in zip(chosen, lsns.tolist(), expires_ms.tolist(), strict=True):
+            self.twin.restore(pair(SOME_KEYS[name]), lsn, self.now_ms, expiry_ms)
+
+    @rule(lost=st.integers(0, 30))
+    def forget_above(self, lost: int) -> None:
+        kept_lsn = max(self.lsn - lost, 0)
+        assert self.map.forget_above(kept_lsn) == self.twin.forget_above(kept_lsn)
 
     @rule(entries_slice=st.integers(0, 40), step=steps)
     def sweep(self, entries_slice: int, step: int) -> None:
@@ -61,7 +73,7 @@ class Twins(RuleBasedStateMachine):
     @invariant()
     def both_hold_the_same(self) -> None:
         wanted = [self.twin.look_up(pair(key), self.now_ms) for key in SOME_KEYS]
-        assert self.map.look_up_all(SOME_KEYS, self.now_ms).tolist() == wanted
+        assert look_up(self.map, SOME_KEYS, self.now_ms) == wanted
         assert (self.map.count, self.map.evicted_total) == (len(self.twin.held), self.twin.evicted_total)
         for above in (0, self.lsn // 2):
             keys, lsns, expires = self.map.entries(above)
@@ -82,11 +94,11 @@ def test_a_map_that_grows_and_empties_forgets_nothing_and_keeps_nothing(seed: in
     for start in range(0, len(keys), 700):
         part = keys[start : start + 700]
         assert not held.claim_all(part, start + 1, 0, 10 + start).any()
-    lsns = held.look_up_all(keys, 9)
+    lsns = np.array(look_up(held, keys, 9))
     assert lsns.tolist() == [place // 700 * 700 + 1 for place in range(len(keys))]
     assert held.memory_bytes < 60_000 * 60 + empty_bytes
-    assert not held.look_up_all(rng.integers(0, 2**64, (10_000, 2), np.uint64), 9).any()
-    assert (held.look_up_all(keys, 30_010) != 0).sum() == held.count - np.count_nonzero(lsns <= 30_000)
+    assert not any(look_up(held, rng.integers(0, 2**64, (10_000, 2), np.uint64), 9))
+    assert np.count_nonzero(look_up(held, keys, 30_010)) == held.count - np.count_nonzero(lsns <= 30_000)
     removed = 0
     finished = False
     while not finished:
@@ -94,8 +106,25 @@ def test_a_map_that_grows_and_empties_forgets_nothing_and_keeps_nothing(seed: in
         removed += dropped
     assert (removed, held.count) == (60_000, 0)
     assert held.memory_bytes < 60_000 * 24 + empty_bytes
-    assert not held.look_up_all(keys, 0).any()
-    assert not held.claim_all(keys, 1, 0, 10).any()
+    assert not any(look_up(held, keys, 0))
+    assert not held.claim_all(keys, 60_000, 0, 10).any()
+
+
+@pytest.mark.parametrize("lost", [1, 2_047, 2_048, 2_049, 9_000])
+def test_what_is_forgotten_from_the_end_may_come_again(lost: int) -> None:
+    """The last frames' keys go, over chunks and in the midst of a cleanup; the others stay, and the memory is used."""
+    keys = np.random.default_rng(8).integers(0, 2**64, (10_000, 2), np.uint64)
+    held = TtlMap(20_000)
+    for lsn, key in enumerate(keys, 1):
+        held.claim_all(key[None, :], lsn, 0, 10)
+    held.sweep(0, 9_500)
+    assert held.forget_above(10_000 - lost) == lost
+    assert held.memory_bytes < 20_000 * 18 + 32 * 2_048 * (-(-(10_000 - lost) // 2_048))
+    assert [lsn != 0 for lsn in look_up(held, keys, 0)] == [True] * (10_000 - lost) + [False] * lost
+    assert not held.claim_all(keys[-lost:], 10_001, 0, 10).any()
+    assert held.claim_all(keys, 10_002, 0, 10).all()
+    assert held.count == 10_000
+    assert held.sweep(10, 100_000)[1]
 
 
 def test_a_full_map_forgets_what_was_stored_first() -> None:
@@ -104,7 +133,7 @@ def test_a_full_map_forgets_what_was_stored_first() -> None:
     held = TtlMap(5_000)
     for start in range(0, len(keys), 999):
         held.claim_all(keys[start : start + 999], 1, 0, 10)
-    assert (held.look_up_all(keys, 0) != 0).tolist() == [False] * 25_000 + [True] * 5_000
+    assert [lsn != 0 for lsn in look_up(held, keys, 0)] == [False] * 25_000 + [True] * 5_000
     assert (held.count, held.evicted_total) == (5_000, 25_000)
 
 
@@ -140,7 +169,7 @@ def test_keys_that_are_no_hashes_are_refused() -> None:
     held = TtlMap(10_000)
     with pytest.raises(ValueError, match="no hashes"):
         held.claim_all(keys, 1, 0, 10)
-    assert (held.look_up_all(keys, 0) != 0).tolist() == [place < held.count for place in range(2_000)]
+    assert [lsn != 0 for lsn in look_up(held, keys, 0)] == [place < held.count for place in range(2_000)]
     assert held.count >= 600
 
 
@@ -151,7 +180,10 @@ def test_keys_that_are_no_hashes_are_refused() -> None:
         (lambda: TtlMap(10**9), "entries_max"),
         (lambda: TtlMap(1).claim_all(np.zeros((1, 3), np.uint64), 1, 0, 1), "shape"),
         (lambda: TtlMap(1).claim_all(np.zeros((1, 2), np.uint64), 0, 0, 1), "lsn 0"),
-        (lambda: TtlMap(1).store_all(np.zeros((2, 2), np.uint64), np.zeros(1, np.uint64), 0, 1), "LSN for each"),
+        (lambda: restored([1, 2, 3]), "LSN and an expiry for each"),
+        (lambda: restored([2, 1]), "descend"),
+        (lambda: restored([0, 1]), "lsn 0"),
+        (lambda: descending(TtlMap(1)), "lsn 1 comes behind 2"),
     ],
 )
 def test_what_cannot_be_is_refused(call: object, message: str) -> None:
@@ -160,11 +192,22 @@ def test_what_cannot_be_is_refused(call: object, message: str) -> None:
         call()  # type: ignore[operator]
 
 
+def restored(lsns: list[int]) -> None:
+    """Two keys with these LSNs."""
+    TtlMap(3).restore_all(np.ones((2, 2), np.uint64), np.array(lsns, np.uint64), np.array([5, 5]), 0)
+
+
+def descending(held: TtlMap) -> None:
+    """A frame behind a later one."""
+    for lsn in (2, 1):
+        held.claim_all(np.zeros((1, 2), np.uint64), lsn, 0, 1)
+
+
 def test_no_keys_are_no_trouble() -> None:
     """Empty arrays pass everywhere."""
     held, none = TtlMap(1), np.empty((0, 2), np.uint64)
     assert held.claim_all(none, 1, 0, 1).tolist() == []
-    held.store_all(none, np.empty(0, np.uint64), 0, 1)
-    assert held.look_up_all(none, 0).tolist() == []
+    held.restore_all(none, np.empty(0, np.uint64), np.empty(0, np.int64), 0)
+    assert held.forget_above(0) == 0
     assert held.sweep(5, 10) == (0, True)
     assert [len(column) for column in held.entries()] == [0, 0, 0]

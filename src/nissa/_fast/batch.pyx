@@ -11,12 +11,14 @@ A decoder walks a frame once and pushes rows and records; ``SeriesIndex.resolve`
 acceptance window. Until settle has run, nothing of the frame counts. A frame that ends in a Status other than OK
 leaves no trace but its error.
 
+Claims say which records belong to a packet that would be known if it came again (``claims.pyx``).
+
 This file knows no protocol and no series.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
 import numpy as np
 
@@ -64,6 +66,7 @@ cdef class Batch:
         free(self.value)
         free(self.records)
         free(self.notes)
+        free(self.claims)
         free(self.symbols)
         free(self.symbol_hashes)
 
@@ -141,6 +144,7 @@ cdef class Batch:
         self.rows = 0
         self.record_count = 0
         self.note_count = 0
+        self.claim_count = 0
         self.symbol_count = 0
         self.samples = 0
         self.histograms = 0
@@ -149,13 +153,17 @@ cdef class Batch:
         self.series_new = 0
         self.missed = 0
         self.rows_received = 0
+        self.duplicate_rows = 0
         memset(self.refused_counts, 0, sizeof(self.refused_counts))
         memset(self.refused_row_counts, 0, sizeof(self.refused_row_counts))
         self.status = OK
         self.stopped_at = NULL
 
     cdef void settle(self, int64_t oldest_ms, int64_t newest_ms) noexcept nogil:
-        """Keep the rows that are admitted and inside [oldest_ms, newest_ms]; count the others by reason."""
+        """Keep the rows that are admitted and inside [oldest_ms, newest_ms]; count the others by reason.
+
+        Afterwards a record's first_row is that of the first row kept of it or behind it.
+        """
         cdef size_t index, row, end, kept = 0
         cdef Record* record
         cdef uint32_t series
@@ -173,7 +181,9 @@ cdef class Batch:
                     self.refused_counts[record.refusal & 15] += record.rows
                 elif index > 0 and self.records[index - 1].series != SERIES_NONE:
                     self.refuse_halves(record, oldest_ms, newest_ms)
+                record.first_row = <uint32_t>kept
                 continue
+            record.first_row = <uint32_t>kept
             while row < end:
                 ts_ms = self.ts_ms[row]
                 if ts_ms < oldest_ms or ts_ms > newest_ms:
@@ -266,6 +276,36 @@ cdef class Batch:
         memset(out[0], 0, sizeof(Note))
         self.note_count += 1
         return OK
+
+    cdef Status push_claim(self, Claim** out) noexcept nogil:
+        """One more claim, which begins here and stands for nothing yet."""
+        cdef void* grown
+        cdef size_t capacity
+        if self.claim_count == self.claim_capacity:
+            capacity = self.claim_capacity * 2 + 16  # as many as records and events at most: their limits hold here too
+            grown = realloc(self.claims, capacity * sizeof(Claim))
+            if grown == NULL:
+                return NO_MEMORY
+            self.claims = <Claim*>grown
+            self.claim_capacity = capacity
+        out[0] = &self.claims[self.claim_count]
+        memset(out[0], 0, sizeof(Claim))
+        out[0].first_record = self.record_count
+        self.claim_count += 1
+        return OK
+
+    cdef size_t kept_before(self, size_t record) noexcept nogil:
+        """How many rows were kept of the records in front of this one."""
+        return self.records[record].first_row if record < self.record_count else self.rows
+
+    cdef size_t move_rows(self, size_t to, size_t first, size_t end) noexcept nogil:
+        """Move rows [first, end) forward to ``to``; returns where they end there."""
+        cdef size_t count = end - first
+        if to != first and count:
+            memmove(self.series + to, self.series + first, count * sizeof(uint32_t))
+            memmove(self.ts_ms + to, self.ts_ms + first, count * sizeof(int64_t))
+            memmove(self.value + to, self.value + first, count * sizeof(double))
+        return to + count
 
     cdef Status grow_symbols(self) noexcept nogil:
         """Room for one further symbol and its hash; a frame may bring as many symbols as series."""

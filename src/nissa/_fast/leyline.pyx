@@ -37,8 +37,8 @@ from nissa._fast.hash cimport Secret, chain, hash_bytes
 from nissa._fast.series cimport SeriesIndex
 from nissa._fast.types cimport (NAME_MISSING, OK, SERIES_NONE, WIRE_TYPE_WRONG, Fingerprint, Label, LabelList, Record,
                                 Status, Text)
-from nissa._fast.walk cimport (Event, Packet, Walk, begin_walk, drop_packet, end_walk, packet_of, push_attribute,
-                               push_event, push_packet, same_note, take_all)
+from nissa._fast.walk cimport (Event, Packet, Walk, begin_claim, begin_walk, drop_packet, end_claim, end_walk,
+                               packet_of, push_attribute, push_event, push_packet, same_note, take_all)
 
 # A tag as it is compared: field number << 3 | wire type. The names say message and field.
 cdef enum:
@@ -202,10 +202,12 @@ cdef Status walk_packet(Walk* walk, Batch batch, Text message) noexcept nogil:
     cdef uint32_t tag = 0
     cdef Text field = no_text()
     cdef Packet* packet
-    cdef size_t records = batch.record_count
+    cdef size_t records = batch.record_count, claim = 0
     cdef Status status = push_packet(walk, message, &packet)
     if status == OK:
         status = walk_header(walk, batch, packet, message)
+    if status == OK:
+        status = begin_claim(walk, batch, packet, &claim)
     while status == OK and cursor.at < cursor.end:
         batch.stopped_at = cursor.at
         read_tag(&cursor, &tag)
@@ -218,6 +220,8 @@ cdef Status walk_packet(Walk* walk, Batch batch, Text message) noexcept nogil:
         else:
             skip_field(&cursor, tag)
     batch.events = walk.event_count
+    if status == OK:
+        end_claim(walk, batch, claim)
     if status == OK and batch.record_count == records:
         drop_packet(walk)
     return status

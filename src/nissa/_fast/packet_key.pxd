@@ -1,6 +1,8 @@
-# The key by which a packet, or a request, is known when it comes again: a keyed 128-bit hash of its two parts.
+# The key by which a packet, or a request, is known when it comes again: a keyed 128-bit hash of its parts.
 #
-#   packet    source, packet id           request    epoch as 8 bytes little endian, request id
+#   packet               source, packet id
+#   packet without id    source, request
+#   request              epoch as 8 bytes little endian, request id
 #
 # Each part is hashed in a name space of its own, and the second is chained to the first.
 
@@ -26,4 +28,11 @@ cdef inline Fingerprint request_key(const Secret* secret, uint64_t epoch, Text r
     cdef Fingerprint key = hash_bytes(secret, <const uint8_t*>&epoch, sizeof(epoch), DOMAIN_EPOCH)
     cdef Fingerprint part = hash_bytes(secret, request_id.at, request_id.size, DOMAIN_REQUEST)
     chain(secret, &key, &part)
+    return key
+
+
+cdef inline Fingerprint nameless_key(const Secret* secret, Text source, const Fingerprint* request) noexcept nogil:
+    """The key of a packet that is told by its request."""
+    cdef Fingerprint key = hash_bytes(secret, source.at, source.size, DOMAIN_SOURCE)
+    chain(secret, &key, request)
     return key

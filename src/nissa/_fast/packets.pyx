@@ -22,20 +22,23 @@ UTF-8 although proto2 does not ask for it.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from nissa._fast.batch cimport Batch, Note, push_row
+from nissa._fast.batch cimport CLAIM_EVENT, CLAIM_METRIC, Batch, Note, push_row
 from nissa._fast.cursor cimport Cursor, cursor_in, read_bytes, read_double, read_tag, read_varint, skip_field
 from nissa._fast.fields cimport add_default, add_label, add_name, check_field, kind_of, no_text, read_entry, read_text
 from nissa._fast.hash cimport Secret, chain, hash_bytes
 from nissa._fast.series cimport SeriesIndex
 from nissa._fast.types cimport (NAME_MISSING, OK, SERIES_NONE, WIRE_TYPE_WRONG, Fingerprint, Label, LabelList, Record,
                                 Status, Text)
-from nissa._fast.walk cimport (Event, Packet, Walk, begin_walk, drop_packet, end_walk, note_type, packet_of,
-                               push_attribute, push_event, push_packet, same_note, take_all)
+from nissa._fast.walk cimport (Event, Packet, Walk, begin_claim, begin_walk, claim_request, drop_packet, end_claim,
+                               end_walk, note_type, packet_of, push_attribute, push_event, push_packet, same_note,
+                               take_all)
 
 # A tag as it is compared: field number << 3 | wire type. The names say message and field.
 cdef enum:
     TAG_PACKET_ID = 1 << 3 | 2
     TAG_SOURCE = 2 << 3 | 2
+    TAG_PACKET_EPOCH = 3 << 3 | 0
+    TAG_PACKET_REQUEST = 4 << 3 | 2
     TAG_TIME = 6 << 3 | 0
     TAG_POINT = 10 << 3 | 2
     TAG_EVENT = 20 << 3 | 2
@@ -67,6 +70,8 @@ cdef struct Point:
     Text unit
     double value
     int64_t ts_ms           # the packet's, unless the point has its own
+    uint64_t epoch
+    Text request_id         # empty: the point has none of its own
     uint32_t type
 
 
@@ -135,7 +140,7 @@ cdef Status walk_message(Walk* walk, Batch batch, Text message, int codec) noexc
     if codec == CODEC_POINT:
         status = walk_point(walk, batch, packet, message)
     elif codec == CODEC_EVENT:
-        status = walk_event(walk, packet, message)
+        status = walk_event(walk, batch, packet, message)
     else:
         status = walk_packet(walk, batch, packet, message)
     if status == OK and batch.record_count == records:
@@ -148,7 +153,10 @@ cdef Status walk_packet(Walk* walk, Batch batch, Packet* packet, Text message) n
     cdef Cursor cursor = cursor_in(message)
     cdef uint32_t tag = 0
     cdef Text field = no_text()
+    cdef size_t claim = 0
     cdef Status status = walk_header(walk, batch, packet, message)
+    if status == OK:
+        status = begin_claim(walk, batch, packet, &claim)
     while status == OK and cursor.at < cursor.end:
         batch.stopped_at = cursor.at
         read_tag(&cursor, &tag)
@@ -157,9 +165,11 @@ cdef Status walk_packet(Walk* walk, Batch batch, Packet* packet, Text message) n
             status = walk_point(walk, batch, packet, field)
         elif tag == TAG_EVENT:
             read_bytes(&cursor, &field)
-            status = walk_event(walk, packet, field)
+            status = walk_event(walk, batch, packet, field)
         else:
             skip_field(&cursor, tag)
+    if status == OK:
+        end_claim(walk, batch, claim)
     return status
 
 
@@ -181,6 +191,10 @@ cdef Status walk_header(Walk* walk, Batch batch, Packet* packet, Text message) n
             status = read_text(&cursor, &packet.source)
         elif tag == TAG_PACKET_ID:
             status = read_text(&cursor, &packet.packet_id)
+        elif tag == TAG_PACKET_EPOCH:
+            status = read_varint(&cursor, &packet.epoch)
+        elif tag == TAG_PACKET_REQUEST:
+            status = read_text(&cursor, &packet.request_id)
         elif tag == TAG_TIME:
             status = read_varint(&cursor, &number)
             packet.time_ms = <int64_t>number
@@ -209,7 +223,7 @@ cdef Status walk_point(Walk* walk, Batch batch, const Packet* packet, Text messa
     record.key = packet.source_key
     point.ts_ms = packet.time_ms
     if read_plain_point(walk.secret, message, &point, &record.key):
-        return push_row(batch, point.ts_ms, point.value)
+        return push_point(walk, batch, &point)
     status = read_point(message, &point, NULL, walk.secret, &record.key)
     if status != OK:
         return status
@@ -219,7 +233,7 @@ cdef Status walk_point(Walk* walk, Batch batch, const Packet* packet, Text messa
     chain(walk.secret, &record.key, &part)
     part = hash_bytes(walk.secret, point.unit.at, point.unit.size, DOMAIN_FIELDS ^ (point.type << 8))
     chain(walk.secret, &record.key, &part)
-    return push_row(batch, point.ts_ms, point.value)
+    return push_point(walk, batch, &point)
 
 
 cdef Status read_point(Text message, Point* out, LabelList* labels, const Secret* secret,
@@ -235,6 +249,8 @@ cdef Status read_point(Text message, Point* out, LabelList* labels, const Secret
     out.unit = no_text()
     out.value = 0.0
     out.type = 0
+    out.epoch = 0
+    out.request_id = no_text()
     while cursor.at < cursor.end:
         status = read_tag(&cursor, &tag)
         if status != OK:
@@ -265,9 +281,13 @@ cdef Status read_point_field(Cursor* cursor, uint32_t tag, Point* out) noexcept 
         elif number & 0xFFFFFFFFU <= LEVEL_MAX:
             out.type = <uint32_t>number
         return status
-    if tag >> 3 <= 6:
+    if tag == TAG_EPOCH:
+        return read_varint(cursor, &out.epoch)
+    if tag == TAG_REQUEST_ID:
+        return read_text(cursor, &out.request_id)
+    if tag >> 3 <= 8:
         return WIRE_TYPE_WRONG
-    return check_field(cursor, tag, kind_of(b"-------ns", 9, tag))
+    return skip_field(cursor, tag)
 
 
 cdef Status read_point_label(Cursor* cursor, LabelList* labels, const Secret* secret, Fingerprint* key) noexcept nogil:
@@ -285,13 +305,14 @@ cdef Status read_point_label(Cursor* cursor, LabelList* labels, const Secret* se
     return status
 
 
-cdef Status walk_event(Walk* walk, const Packet* packet, Text message) noexcept nogil:
+cdef Status walk_event(Walk* walk, Batch batch, const Packet* packet, Text message) noexcept nogil:
     """A TelemetryEvent. Its attributes are kept as they come; of one name, readers take the last."""
     cdef Cursor cursor = cursor_in(message)
     cdef uint32_t tag = 0
     cdef Event* event
     cdef Label attribute
-    cdef Text field
+    cdef Text field, request_id = no_text()
+    cdef uint64_t epoch = 0
     cdef Status status = push_event(walk, packet, &event)
     while status == OK and cursor.at < cursor.end:
         status = read_tag(&cursor, &tag)
@@ -304,13 +325,19 @@ cdef Status walk_event(Walk* walk, const Packet* packet, Text message) noexcept 
             if status == OK:
                 event.attribute_count += 1
                 status = push_attribute(walk, attribute)
+        elif tag == TAG_EPOCH:
+            status = read_varint(&cursor, &epoch)
+        elif tag == TAG_REQUEST_ID:
+            status = read_text(&cursor, &request_id)
         else:
             status = read_event_field(&cursor, tag, event)
+    if status == OK and request_id.size:
+        status = claim_request(walk, batch, epoch, request_id, CLAIM_EVENT)
     return status
 
 
 cdef Status read_event_field(Cursor* cursor, uint32_t tag, Event* event) noexcept nogil:
-    """One field of a TelemetryEvent other than an attribute."""
+    """One field of a TelemetryEvent other than its attributes and its request."""
     cdef uint64_t number = 0
     cdef Status status
     if tag == TAG_EVENT_ID:
@@ -326,9 +353,9 @@ cdef Status read_event_field(Cursor* cursor, uint32_t tag, Event* event) noexcep
         elif number & 0xFFFFFFFFU <= LEVEL_MAX:
             event.level = <uint8_t>number
         return status
-    if tag >> 3 <= 6:
+    if tag >> 3 <= 8:
         return WIRE_TYPE_WRONG
-    return check_field(cursor, tag, kind_of(b"-------ns", 9, tag))
+    return skip_field(cursor, tag)
 
 
 cdef Status labels_of_point(void* codec, const Record* record, LabelList* out) noexcept nogil:
@@ -385,7 +412,6 @@ cdef inline bint read_plain_point(const Secret* secret, Text message, Point* poi
     """The point every sender writes, fields in the order of their numbers with short lengths; else False."""
     cdef Cursor cursor = cursor_in(message)
     cdef const uint8_t* start
-    cdef Text request_id
     cdef Fingerprint before, after
     cdef uint64_t number = 0
     cdef int64_t ts_ms = point.ts_ms
@@ -408,13 +434,15 @@ cdef inline bint read_plain_point(const Secret* secret, Text message, Point* poi
     start = cursor.at
     step_over_short(&cursor, TAG_UNIT)
     after = hash_bytes(secret, start, cursor.at - start, DOMAIN_PLAIN)
+    point.epoch = 0
+    point.request_id.size = 0
     if cursor.at < cursor.end and cursor.at[0] == TAG_EPOCH:
         cursor.at += 1
-        if read_varint(&cursor, &number) != OK:
+        if read_varint(&cursor, &point.epoch) != OK:
             return False
     if cursor.at < cursor.end and cursor.at[0] == TAG_REQUEST_ID:
         cursor.at += 1
-        if read_text(&cursor, &request_id) != OK:
+        if read_text(&cursor, &point.request_id) != OK:
             return False
     if cursor.at != cursor.end:
         return False
@@ -422,6 +450,14 @@ cdef inline bint read_plain_point(const Secret* secret, Text message, Point* poi
     chain(secret, key, &before)
     chain(secret, key, &after)
     return True
+
+
+cdef inline Status push_point(Walk* walk, Batch batch, const Point* point) noexcept nogil:
+    """The row of the record pushed last, and the request it was made for."""
+    cdef Status status = OK
+    if point.request_id.size:
+        status = claim_request(walk, batch, point.epoch, point.request_id, CLAIM_METRIC)
+    return push_row(batch, point.ts_ms, point.value) if status == OK else status
 
 
 cdef inline void step_over_short(Cursor* cursor, uint8_t tag) noexcept nogil:

@@ -20,18 +20,20 @@ from libc.string cimport memcpy
 
 from nissa._fast.batch cimport Batch, Note
 from nissa._fast.cursor cimport BYTES, Cursor, cursor_in, read_bytes, read_tag, read_varint, skip_field
-from nissa._fast.fields cimport add_label, check_field, no_text, read_text, text_is
+from nissa._fast.fields cimport add_label, no_text, read_text, text_is
 from nissa._fast.hash cimport chain, hash_bytes
 from nissa._fast.packed cimport Column, count_varints, join_pieces, note_column, read_run
 from nissa._fast.series cimport SeriesIndex
 from nissa._fast.types cimport (COLUMNS_UNEVEN, NAME_MISSING, NO_MEMORY, OK, RUNS_WRONG, SERIES_NONE, SYMBOL_FIRST,
                                 SYMBOL_OUT_OF_RANGE, SYMBOLS_ODD, WIRE_TYPE_WRONG, Fingerprint, Label, LabelList,
                                 Record, Status, Text)
-from nissa._fast.walk cimport (Packet, Walk, begin_walk, drop_packet, end_walk, note_type, packet_of, push_packet,
-                               same_note, take_all)
+from nissa._fast.walk cimport (Packet, Walk, begin_claim, begin_walk, drop_packet, end_claim, end_walk, note_type,
+                               packet_of, push_packet, same_note, take_all)
 
 # A tag as it is compared: field number << 3 | wire type.
 cdef enum:
+    TAG_PACKET_ID = 1 << 3 | 2
+    TAG_SOURCE = 2 << 3 | 2
     TAG_TIME = 3 << 3 | 0
     TAG_SYMBOL = 4 << 3 | 2
     TAG_SERIES = 5 << 3 | 2
@@ -109,7 +111,7 @@ cdef Status walk_columns(Walk* walk, Batch batch, Text message) noexcept nogil:
     """A SampleColumns: symbols and the extent of its columns, then its series, then its samples."""
     cdef Columns columns
     cdef Packet* packet
-    cdef size_t records = batch.record_count
+    cdef size_t records = batch.record_count, claim = 0
     cdef Status status = push_packet(walk, message, &packet)
     if status != OK:
         return status
@@ -117,16 +119,17 @@ cdef Status walk_columns(Walk* walk, Batch batch, Text message) noexcept nogil:
     status = walk_fields(walk, batch, packet, message, &columns)
     if status == OK:
         status = join_columns(walk, message, &columns)
+    if status == OK and begin_claim(walk, batch, packet, &claim) != OK:
+        return NO_MEMORY
     if status == OK:
         status = walk_all_series(walk, batch, packet, message, &columns)
     if status != OK:
         return status
+    end_claim(walk, batch, claim)
     if batch.record_count == records:
         drop_packet(walk)
     # Columns that were joined stand outside of the body: what is wrong with them is told of the message.
-    batch.stopped_at = message.at
-    if columns.columns[2].pieces == 1:
-        batch.stopped_at = columns.columns[2].bytes.at
+    batch.stopped_at = columns.columns[2].bytes.at if columns.columns[2].pieces == 1 else message.at
     if columns.columns[0].bytes.size:
         return place_runs(batch, columns.start_ms, &columns)
     return place_grid(batch, columns.start_ms, &columns)
@@ -152,6 +155,8 @@ cdef Status walk_fields(Walk* walk, Batch batch, Packet* packet, Text message, C
         elif tag == TAG_SERIES:
             out.series_count += 1
             status = read_bytes(&cursor, &field)
+        elif tag == TAG_PACKET_ID or tag == TAG_SOURCE:
+            status = read_text(&cursor, &packet.packet_id if tag == TAG_PACKET_ID else &packet.source)
         elif tag == TAG_TIME:
             status = read_varint(&cursor, &number)
             out.start_ms = <int64_t>number
@@ -160,10 +165,10 @@ cdef Status walk_fields(Walk* walk, Batch batch, Packet* packet, Text message, C
             out.by_round = number != 0
         elif FIELD_RUNS <= tag >> 3 <= FIELD_VALUES:
             status = note_column(&cursor, tag, &out.columns[(tag >> 3) - FIELD_RUNS], tag >> 3 == FIELD_VALUES)
-        elif 3 <= tag >> 3 <= 9:
+        elif tag >> 3 <= 9:
             return WIRE_TYPE_WRONG
         else:
-            status = check_field(&cursor, tag, <char>c's' if tag >> 3 <= 2 else <char>c'-')
+            status = skip_field(&cursor, tag)
         if status != OK:
             return status
     return OK
@@ -394,8 +399,7 @@ cdef Status labels_of_series(void* codec, const Record* record, LabelList* out) 
     """Labels of a SeriesDefinition, which the walk has checked throughout."""
     cdef const Walk* walk = <const Walk*>codec
     cdef const Text* symbols = walk.symbols + packet_of(walk, record.origin).first_symbol
-    cdef Cursor cursor
-    cdef Cursor refs
+    cdef Cursor cursor, refs
     cdef uint32_t tag = 0, count = 0
     cdef uint64_t symbol = 0
     cdef Text field = no_text()
@@ -475,15 +479,14 @@ cdef inline void begin_columns(Columns* columns, size_t first_record, int64_t st
 
 
 cdef inline Status push_symbol(Walk* walk, Batch batch, const Packet* packet, Text symbol) noexcept nogil:
-    cdef Fingerprint* hashes
     cdef Status status = batch.grow_symbols()
     if status != OK:
         return status
     if batch.symbol_count == packet.first_symbol and symbol.size:
         return SYMBOL_FIRST
     batch.symbols[batch.symbol_count] = symbol
-    hashes = <Fingerprint*>batch.symbol_hashes
-    hashes[batch.symbol_count] = hash_bytes(walk.secret, symbol.at, symbol.size, DOMAIN_SYMBOL)
+    (<Fingerprint*>batch.symbol_hashes)[batch.symbol_count] = hash_bytes(walk.secret, symbol.at, symbol.size,
+                                                                         DOMAIN_SYMBOL)
     batch.symbol_count += 1
     return OK
 

@@ -39,6 +39,7 @@ cdef class TtlMap:
     cdef size_t segments_max
     cdef Region slots
     # entries [oldest, next) by number, in chunks on a ring
+    cdef uint64_t last_lsn                  # of the entry stored last
     cdef Entry** chunks
     cdef size_t chunk_ring                  # chunks on the ring, a power of two
     cdef size_t chunk_count                 # of them in memory
@@ -50,11 +51,18 @@ cdef class TtlMap:
 
     # the live entry of a key, or NULL; gone with the next store or sweep
     cdef const Entry* live(self, const Fingerprint* key, int64_t now_ms) noexcept nogil
-    # remember a key, in place of what was stored of it
-    cdef Status store(self, const Fingerprint* key, uint64_t lsn, int64_t now_ms, int64_t expires_ms) noexcept nogil
-    # ask for the memory that the keys behind keys[index] will touch
-    cdef void fetch_ahead(self, const Fingerprint* keys, size_t index, size_t count) noexcept nogil
+    # remember a key that has no live entry
+    cdef Status store(self, const Fingerprint* key, uint64_t lsn, int64_t expires_ms) noexcept nogil
+    # raise where an LSN is 0 or below one that was stored
+    cdef int go_on_at(self, uint64_t lsn) except -1
+    # ask for the memory that a key will touch: early its slot, somewhat later its entry
+    cdef void fetch_slot(self, const Fingerprint* key) noexcept nogil
+    cdef void fetch_entry(self, const Fingerprint* key) noexcept nogil
 
+    cdef void fetch_ahead(self, const Fingerprint* keys, size_t index, size_t count) noexcept nogil
+    cdef uint64_t first_above(self, uint64_t lsn) noexcept nogil
+    cdef void cut_at(self, uint64_t end) noexcept nogil
+    cdef void free_chunk(self, uint64_t number) noexcept nogil
     cdef Entry* entry_of(self, uint64_t number) noexcept nogil
     cdef uint32_t segment_of(self, uint64_t low) noexcept nogil
     cdef Slot* slots_of(self, uint32_t segment) noexcept nogil
@@ -68,8 +76,7 @@ cdef class TtlMap:
     cdef void forget(self, Entry* entry) noexcept nogil
     cdef void let_go(self) noexcept nogil
     cdef size_t sweep_slice(self, int64_t now_ms, size_t entries) noexcept nogil
-    cdef Status store_keys(self, const Fingerprint* keys, size_t count, const uint64_t* lsns, int64_t now_ms,
-                           int64_t expires_ms) noexcept nogil
+    cdef Status restore_keys(self, const Fingerprint* keys, size_t count, const uint64_t* lsns,
+                             const int64_t* expires_ms, int64_t now_ms) noexcept nogil
     cdef Status claim_keys(self, const Fingerprint* keys, size_t count, uint64_t lsn, int64_t now_ms,
                            int64_t expires_ms, uint64_t* out) noexcept nogil
-    cdef void look_up_keys(self, const Fingerprint* keys, size_t count, int64_t now_ms, uint64_t* out) noexcept nogil

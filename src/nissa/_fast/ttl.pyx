@@ -16,8 +16,10 @@ bytes of index and 32 of entry; chunks go back when all in them are dead, the in
 
 An entry is dead to every question from its expiry on, whether or not it was swept. A sweep visits entries in the order
 of storing, so many at a time. What is live after a sequence of calls therefore does not depend on when it was swept, as
-long as all entries live equally long: whatever a full map forgets, expired entries come first. An entry stored again
-before it expired keeps its place in line.
+long as all entries live equally long: whatever a full map forgets, expired entries come first.
+
+LSNs never descend along the line. What came with an LSN above some other is therefore the end of it: that is what a
+checkpoint adds, and what is taken back where frames were lost.
 
 Keys come from a keyed hash, so nobody can aim for a crowded segment. This file knows no clock: times are given, in
 milliseconds of whatever monotonic clock. One thread.
@@ -95,53 +97,51 @@ cdef class TtlMap:
         directory_bytes = (sizeof(uint32_t) << self.depth) + self.chunk_ring * sizeof(Entry*)
         return index_bytes + directory_bytes + self.chunk_count * CHUNK_ENTRIES * sizeof(Entry)
 
-    def store_all(self, const uint64_t[:, ::1] keys not None, const uint64_t[::1] lsns not None, int64_t now_ms,
-                  int64_t expires_ms):
-        """Remember keys until ``expires_ms``, each with its LSN, in place of what was stored of it.
-
-        Raises: MemoryError; ValueError where keys are no hashes. GIL: released. Cost: 30 to 60 ns per key at a million
-        entries.
-        """
-        cdef size_t count = keys_in(keys)
-        cdef Status status = OK
-        if <size_t>lsns.shape[0] != count:
-            raise ValueError(f"expected an LSN for each of {count} keys, got {lsns.shape[0]}")
-        if count:
-            with nogil:
-                status = self.store_keys(<const Fingerprint*>&keys[0, 0], count, &lsns[0], now_ms, expires_ms)
-        told(status)
-
     def claim_all(self, const uint64_t[:, ::1] keys not None, uint64_t lsn, int64_t now_ms, int64_t expires_ms):
         """Remember those keys that are not known; say of each who had it before.
 
         Returns: uint64 (n,), 0 for a key that was not known (it is now, with ``lsn``, until ``expires_ms``), else the
-        LSN it has; ``lsn`` itself for a key that came twice in this call. lsn: not 0. Raises, GIL and Cost as
-        ``store_all``.
+        LSN it has; ``lsn`` itself for a key that came twice in this call. lsn: not 0, not below those before. Raises:
+        MemoryError; ValueError where keys are no hashes. GIL: released. Cost: 30 to 60 ns per key at a million entries.
         """
         cdef size_t count = keys_in(keys)
         cdef Status status = OK
         out = np.zeros(count, np.uint64)
         cdef uint64_t[::1] out_view = out
-        if lsn == 0:
-            raise ValueError("lsn 0 stands for an unknown key")
+        self.go_on_at(lsn)
         if count:
             with nogil:
                 status = self.claim_keys(<const Fingerprint*>&keys[0, 0], count, lsn, now_ms, expires_ms, &out_view[0])
         told(status)
         return out
 
-    def look_up_all(self, const uint64_t[:, ::1] keys not None, int64_t now_ms):
-        """The LSN of each key, uint64 (n,); 0 where it is not known or has expired.
+    def restore_all(self, const uint64_t[:, ::1] keys not None, const uint64_t[::1] lsns not None,
+                    const int64_t[::1] expires_ms not None, int64_t now_ms):
+        """Remember keys that are not known, each with its LSN and expiry, in the order of ``entries``.
 
-        GIL: released. Cost: 20 to 40 ns per key at a million entries.
+        Those that have expired are left out. Raises, GIL and Cost as ``claim_all``.
         """
         cdef size_t count = keys_in(keys)
-        out = np.zeros(count, np.uint64)
-        cdef uint64_t[::1] out_view = out
-        if count:
-            with nogil:
-                self.look_up_keys(<const Fingerprint*>&keys[0, 0], count, now_ms, &out_view[0])
-        return out
+        cdef Status status = OK
+        if <size_t>lsns.shape[0] != count or <size_t>expires_ms.shape[0] != count:
+            raise ValueError(f"expected an LSN and an expiry for each of {count} keys")
+        if not count:
+            return
+        if (np.diff(lsns) >> np.uint64(63)).any():
+            raise ValueError("LSNs descend")
+        self.go_on_at(lsns[0])
+        with nogil:
+            status = self.restore_keys(<const Fingerprint*>&keys[0, 0], count, &lsns[0], &expires_ms[0], now_ms)
+        self.last_lsn = max(self.last_lsn, lsns[count - 1])
+        told(status)
+
+    def forget_above(self, uint64_t lsn):
+        """Forget what came with an LSN above ``lsn``: those frames are lost. Returns: how many keys."""
+        cdef size_t before = self.count
+        with nogil:
+            self.cut_at(self.first_above(lsn))
+        self.last_lsn = min(self.last_lsn, lsn)
+        return before - self.count
 
     def get(self, uint64_t low, uint64_t high, int64_t now_ms):
         """(lsn, expires_ms) of one key, or None."""
@@ -168,20 +168,19 @@ cdef class TtlMap:
     def entries(self, uint64_t above_lsn=0):
         """Entries stored with an LSN above ``above_lsn``, oldest first: (keys, lsns, expires_ms).
 
-        For whoever writes them down; expired ones that are not swept yet among them. Cost: 2 ns per entry held.
+        For whoever writes them down; expired ones that are not swept yet among them. Cost: 2 ns per entry given.
         """
-        cdef size_t place = 0
-        cdef uint64_t number
+        cdef uint64_t first = self.first_above(above_lsn), number
+        cdef size_t place = 0, span = self.next - first
         cdef Entry* entry
-        keys, lsns = np.empty((self.count, 2), np.uint64), np.empty(self.count, np.uint64)
-        expires = np.empty(self.count, np.int64)
+        keys, lsns, expires = np.empty((span, 2), np.uint64), np.empty(span, np.uint64), np.empty(span, np.int64)
         cdef uint64_t[:, ::1] keys_view = keys
         cdef uint64_t[::1] lsns_view = lsns
         cdef int64_t[::1] expires_view = expires
         with nogil:
-            for number in range(self.oldest, self.next):
+            for number in range(first, self.next):
                 entry = self.entry_of(number)
-                if entry.expires_ms == INT64_MIN or entry.lsn <= above_lsn:
+                if entry.expires_ms == INT64_MIN:
                     continue
                 keys_view[place, 0] = entry.key.low
                 keys_view[place, 1] = entry.key.high
@@ -190,17 +189,27 @@ cdef class TtlMap:
                 place += 1
         return keys[:place], lsns[:place], expires[:place]
 
+    cdef int go_on_at(self, uint64_t lsn) except -1:
+        """Raise where ``lsn`` is none, or below what the line ends with."""
+        if lsn == 0:
+            raise ValueError("lsn 0 stands for an unknown key")
+        if lsn < self.last_lsn:
+            raise ValueError(f"lsn {lsn} comes behind {self.last_lsn}: they never descend")
+        self.last_lsn = lsn
+        return 0
+
     # ---- Loops ----------------------------------------------------------------------------------------------------
 
-    cdef Status store_keys(self, const Fingerprint* keys, size_t count, const uint64_t* lsns, int64_t now_ms,
-                           int64_t expires_ms) noexcept nogil:
+    cdef Status restore_keys(self, const Fingerprint* keys, size_t count, const uint64_t* lsns,
+                             const int64_t* expires_ms, int64_t now_ms) noexcept nogil:
         cdef size_t index
         cdef Status status
         for index in range(count):
             self.fetch_ahead(keys, index, count)
-            status = self.store(&keys[index], lsns[index], now_ms, expires_ms)
-            if status != OK:
-                return status
+            if expires_ms[index] > now_ms and self.live(&keys[index], now_ms) == NULL:
+                status = self.store(&keys[index], lsns[index], expires_ms[index])
+                if status != OK:
+                    return status
         return OK
 
     cdef Status claim_keys(self, const Fingerprint* keys, size_t count, uint64_t lsn, int64_t now_ms,
@@ -214,18 +223,23 @@ cdef class TtlMap:
             if entry != NULL:
                 out[index] = entry.lsn
                 continue
-            status = self.store(&keys[index], lsn, now_ms, expires_ms)
+            status = self.store(&keys[index], lsn, expires_ms)
             if status != OK:
                 return status
         return OK
 
-    cdef void look_up_keys(self, const Fingerprint* keys, size_t count, int64_t now_ms, uint64_t* out) noexcept nogil:
-        cdef size_t index
-        cdef const Entry* entry
-        for index in range(count):
-            self.fetch_ahead(keys, index, count)
-            entry = self.live(&keys[index], now_ms)
-            out[index] = 0 if entry == NULL else entry.lsn
+    cdef void cut_at(self, uint64_t end) noexcept nogil:
+        """Forget entries from the number ``end`` on, and give back chunks that are left empty."""
+        cdef Entry* entry
+        while self.next > end:
+            self.next -= 1
+            entry = self.entry_of(self.next)
+            if entry.expires_ms != INT64_MIN:
+                self.forget(entry)
+            if self.next % CHUNK_ENTRIES == 0 or self.next == self.oldest:
+                self.free_chunk(self.next)
+        self.pass_end = min(self.pass_end, end)
+        self.cursor = min(self.cursor, end)
 
     cdef size_t sweep_slice(self, int64_t now_ms, size_t entries) noexcept nogil:
         cdef size_t removed = 0
@@ -253,25 +267,36 @@ cdef class TtlMap:
         cdef const Entry* entry = self.held(key)
         return entry if entry != NULL and entry.expires_ms > now_ms else NULL
 
-    cdef Status store(self, const Fingerprint* key, uint64_t lsn, int64_t now_ms, int64_t expires_ms) noexcept nogil:
+    cdef Status store(self, const Fingerprint* key, uint64_t lsn, int64_t expires_ms) noexcept nogil:
         cdef Entry* entry = self.held(key)
-        if entry != NULL and entry.expires_ms > now_ms:
-            entry.lsn = lsn
-            entry.expires_ms = expires_ms
-            return OK
         if entry != NULL:
-            self.forget(entry)  # it comes anew: its place in line is the last
+            self.forget(entry)  # expired: it comes anew, its place in line is the last
         return self.append(key, lsn, expires_ms)
 
+    cdef uint64_t first_above(self, uint64_t lsn) noexcept nogil:
+        """The number of the first entry with an LSN above ``lsn``."""
+        cdef uint64_t low = self.oldest, high = self.next, middle
+        while low < high:
+            middle = (low + high) // 2
+            if self.entry_of(middle).lsn > lsn:
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
     cdef void fetch_ahead(self, const Fingerprint* keys, size_t index, size_t count) noexcept nogil:
-        """Ask for the slot of a key to come, and for the entry of one that comes sooner."""
-        cdef const Slot* slot
         if index + 2 * AHEAD < count:
-            nissa_prefetch(self.home_of(&keys[index + 2 * AHEAD]))
+            self.fetch_slot(&keys[index + 2 * AHEAD])
         if index + AHEAD < count:
-            slot = self.home_of(&keys[index + AHEAD])
-            if slot.tag == tag_of(keys[index + AHEAD].low):  # further ones are rarely needed
-                nissa_prefetch(self.entry_of(slot.place))
+            self.fetch_entry(&keys[index + AHEAD])
+
+    cdef void fetch_slot(self, const Fingerprint* key) noexcept nogil:
+        nissa_prefetch(self.home_of(key))
+
+    cdef void fetch_entry(self, const Fingerprint* key) noexcept nogil:
+        cdef const Slot* slot = self.home_of(key)
+        if slot.tag == tag_of(key.low):  # further ones are rarely needed
+            nissa_prefetch(self.entry_of(slot.place))
 
     cdef Entry* entry_of(self, uint64_t number) noexcept nogil:
         return &self.chunks[(number // CHUNK_ENTRIES) & (self.chunk_ring - 1)][number % CHUNK_ENTRIES]
@@ -417,14 +442,17 @@ cdef class TtlMap:
 
     cdef void let_go(self) noexcept nogil:
         """Move ``oldest`` over dead entries, and give back chunks that it leaves."""
-        cdef Entry** chunk
         while self.oldest < self.next and self.entry_of(self.oldest).expires_ms == INT64_MIN:
             if self.oldest % CHUNK_ENTRIES == CHUNK_ENTRIES - 1:
-                chunk = &self.chunks[(self.oldest // CHUNK_ENTRIES) & (self.chunk_ring - 1)]
-                free(chunk[0])
-                chunk[0] = NULL
-                self.chunk_count -= 1
+                self.free_chunk(self.oldest)
             self.oldest += 1
+
+    cdef void free_chunk(self, uint64_t number) noexcept nogil:
+        """Give back the chunk of an entry, where it is there."""
+        cdef Entry** chunk = &self.chunks[(number // CHUNK_ENTRIES) & (self.chunk_ring - 1)]
+        self.chunk_count -= chunk[0] != NULL
+        free(chunk[0])
+        chunk[0] = NULL
 
 
 cdef size_t keys_in(const uint64_t[:, ::1] keys) except? 0:

@@ -14,6 +14,8 @@ cdef struct Packet:
     Text packet_id
     Fingerprint source_key  # hash of source: where the raw key of each of its series begins
     int64_t time_ms
+    uint64_t epoch
+    Text request_id
     size_t first_symbol     # of batch.symbols
 
 cdef struct Event:
@@ -41,6 +43,8 @@ cdef struct Walk:
     Label* attributes
     size_t attribute_count
     size_t attribute_capacity
+    # whether a claim stands for the packet under way
+    bint claimed
     # messages that were accepted and not read
     size_t ignored
     # the content encoding of a payload inside a message, where it is one that is not undone
@@ -51,11 +55,14 @@ cdef struct Walk:
     uint8_t* joined
     size_t joined_capacity
 
-# phases: begin_walk → (push_*) → take_all → end_walk
+# phases: begin_walk → (push_*, claims) → take_all → end_walk
 cdef void begin_walk(Walk* walk, const Secret* secret, int64_t received_ms, size_t events_max) noexcept nogil
 cdef Status push_packet(Walk* walk, Text message, Packet** out) noexcept nogil
 cdef Status push_event(Walk* walk, const Packet* packet, Event** out) noexcept nogil
 cdef Status push_attribute(Walk* walk, Label attribute) noexcept nogil
+cdef Status begin_claim(Walk* walk, Batch batch, const Packet* packet, size_t* number) noexcept nogil
+cdef void end_claim(Walk* walk, Batch batch, size_t number) noexcept nogil
+cdef Status claim_request(Walk* walk, Batch batch, uint64_t epoch, Text request_id, uint32_t kind) noexcept nogil
 cdef const Packet* packet_of(const Walk* walk, const uint8_t* at) noexcept nogil
 cdef void end_walk(Walk* walk) noexcept nogil
 cdef bint same_note(Batch batch, Text name, Text unit, uint32_t type) noexcept nogil

@@ -5,7 +5,8 @@
     events     packet 0: e0 e1       packet 1: e2
     attributes e0: a0 a1             e2: a2
 
-Rows of samples go into the Batch; this holds what a batch has no columns for. Nothing is copied before the whole body
+Rows of samples go into the Batch, and what packets and requests are known by (``Claim``); this holds what a batch has
+no columns for. Nothing is copied before the whole body
 is known to be sound. Memory grows with need and is given back with the body: events are rare beside samples. This file
 knows no wire language.
 """
@@ -17,9 +18,10 @@ from libc.string cimport memcmp, memcpy, memset
 
 import numpy as np
 
-from nissa._fast.batch cimport Batch, Note
+from nissa._fast.batch cimport CLAIM_EVENT, CLAIM_METRIC, Batch, Claim, Note
 from nissa._fast.hash cimport Secret
-from nissa._fast.types cimport NO_MEMORY, OK, TOO_MANY_SERIES, Label, Status, Text
+from nissa._fast.packet_key cimport nameless_key, packet_key, request_key
+from nissa._fast.types cimport NO_MEMORY, OK, TOO_MANY_SERIES, Fingerprint, Label, Status, Text
 
 from nissa.model.columns import EventBatch, Metadata, TextColumn
 from nissa.model.errors import TooLarge, UnsupportedMedia
@@ -165,6 +167,70 @@ cdef Status push_attribute(Walk* walk, Label attribute) noexcept nogil:
     walk.attributes[walk.attribute_count] = attribute
     walk.attribute_count += 1
     return OK
+
+
+cdef Status begin_claim(Walk* walk, Batch batch, const Packet* packet, size_t* number) noexcept nogil:
+    """Claim what comes from here on for a packet whose header is read, where it has an id or a request."""
+    cdef Claim* claim
+    cdef Status status
+    number[0] = batch.claim_count
+    walk.claimed = packet.packet_id.size or packet.request_id.size
+    if not walk.claimed:
+        return OK
+    status = batch.push_claim(&claim)
+    if status != OK:
+        return status
+    claim.first_event = walk.event_count
+    claim.has_packet = True
+    claim.has_request = packet.request_id.size != 0
+    if claim.has_request:
+        claim.request = request_key(walk.secret, packet.epoch, packet.request_id)
+    if packet.packet_id.size:
+        claim.packet = packet_key(walk.secret, packet.source, packet.packet_id)
+    else:
+        claim.packet = nameless_key(walk.secret, packet.source, &claim.request)
+    return OK
+
+
+cdef void end_claim(Walk* walk, Batch batch, size_t number) noexcept nogil:
+    """The packet ends here. One that brought nothing claims nothing."""
+    cdef Claim* claim
+    if walk.claimed:
+        claim = &batch.claims[number]
+        claim.end_record = batch.record_count
+        claim.end_event = walk.event_count
+        claim.kind = CLAIM_METRIC if claim.end_record > claim.first_record else CLAIM_EVENT
+        if claim.kind == CLAIM_EVENT and claim.end_event == claim.first_event:
+            batch.claim_count = number
+    walk.claimed = False
+
+
+cdef Status claim_request(Walk* walk, Batch batch, uint64_t epoch, Text request_id, uint32_t kind) noexcept nogil:
+    """Claim the record or event pushed last for a request of its own."""
+    cdef size_t records = batch.record_count, events = walk.event_count
+    cdef Fingerprint key = request_key(walk.secret, epoch, request_id)
+    cdef size_t first_record = records - (kind == CLAIM_METRIC), first_event = events - (kind == CLAIM_EVENT)
+    cdef Claim* claim
+    cdef Status status
+    if batch.claim_count:
+        claim = &batch.claims[batch.claim_count - 1]
+        if (claim.request.low == key.low and claim.request.high == key.high and claim.kind == kind
+                and not claim.has_packet and claim.inside == walk.claimed
+                and claim.end_record == first_record and claim.end_event == first_event):
+            claim.end_record = records      # the same request goes on
+            claim.end_event = events
+            return OK
+    status = batch.push_claim(&claim)
+    if status == OK:
+        claim.request = key
+        claim.has_request = True
+        claim.inside = walk.claimed
+        claim.kind = kind
+        claim.first_record = first_record
+        claim.end_record = records
+        claim.first_event = first_event
+        claim.end_event = events
+    return status
 
 
 cdef const Packet* packet_of(const Walk* walk, const uint8_t* at) noexcept nogil:

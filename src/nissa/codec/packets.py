@@ -20,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 
 from nissa._fast.batch import Batch
+from nissa._fast.claims import claim_message
 from nissa._fast.packets import decode_packets
 from nissa._fast.sample_columns import decode_sample_columns
 from nissa._fast.series import SeriesIndex
@@ -37,6 +38,7 @@ _COLUMN_FIELDS: Final = {
     Codec.NISSA_ALERT: ("alert_id", "name", "source", "severity", "timestamp_ms"),
     Codec.NISSA_COMMAND: ("command_id", "command", "target", None, "issued_at_ms"),
 }
+_ORIGINS: Final = {Codec.NISSA_ALERT: "nissa.v2.AlertNotification", Codec.NISSA_COMMAND: "nissa.v2.ControlCommand"}
 _PREFIXES: Final = {"labels": "label.", "annotations": "annotation.", "parameters": "parameter."}
 
 
@@ -58,15 +60,38 @@ def decode(frame: Frame, body: bytes | memoryview, index: SeriesIndex, batch: Ba
         return Decoded(metadata, None, ignored)
     if frame.codec in ROWS:
         return Decoded(*decode_packets(body, frame.codec, index, batch, **terms))
-    events = _events(frame, memoryview(body))
-    batch.clear(0 if events is None else len(events))
-    return Decoded([], events)
+    rows = _rows(frame, memoryview(body))
+    batch.clear(len(rows))
+    for number, row in enumerate(rows):
+        _claim(frame.codec, row, number, index, batch)
+    return Decoded([], _event_batch(rows) if rows else None)
 
 
-def _events(frame: Frame, body: memoryview) -> EventBatch | None:
+def _rows(frame: Frame, body: memoryview) -> list[dict[str, Any]]:
     messages = list(_delimited(body)) if frame.delimited else [(0, body)]
-    rows = [_event(frame, offset, message) for offset, message in messages]
-    return _event_batch(rows) if rows else None
+    return [_event(frame, offset, message) for offset, message in messages]
+
+
+def _claim(codec: Codec, row: dict[str, Any], number: int, index: SeriesIndex, batch: Batch) -> None:
+    """What the row is known by when it comes again: a command its id; an alert, which is told many times, the moment.
+
+    An alert that tells no time cannot be told from the next one.
+    """
+    fields, is_alert = row["fields"], codec == Codec.NISSA_ALERT
+    known_by = fields.get(_COLUMN_FIELDS[codec][0], "")
+    if is_alert and known_by:
+        moment = fields.get("timestamp_ms")
+        known_by = "" if moment is None else f"{fields.get('state', 0)} {moment} {known_by}"
+    claim_message(
+        batch,
+        index,
+        number,
+        alert=is_alert,
+        source=f"{_ORIGINS[codec]}\0{row['source']}".encode(),
+        packet_id=known_by.encode(),
+        epoch=fields.get("epoch", 0),
+        request_id=fields.get("request_id", "").encode(),
+    )
 
 
 def _delimited(body: memoryview) -> Iterator[tuple[int, memoryview]]:
@@ -111,6 +136,7 @@ def _event(frame: Frame, offset: int, body: memoryview) -> dict[str, Any]:
         "level": fields.get(level, 0) if level else _INFO,
         "time_ms": fields.get(time, frame.received_ms),
         "attributes": attributes,
+        "fields": fields,
     }
 
 

@@ -59,6 +59,12 @@ BOUNDS: dict[str, tuple[int, int]] = {
     "acceptance.future_ms": (0, YEAR_MS),
     "ladder.raw_retention_ms": (SECOND_MS, 100 * YEAR_MS),
     "ladder.grace_ms": (0, DAY_MS),
+    "ttl.event_ttl_ms": (0, YEAR_MS),
+    "ttl.metric_ttl_ms": (0, YEAR_MS),
+    "ttl.alert_ttl_ms": (0, YEAR_MS),
+    "ttl.entries_max": (1, 100_000_000),
+    "ttl.cleanup_interval_ms": (SECOND_MS, DAY_MS),
+    "ttl.cleanup_slice_entries": (1, 1_000_000),
     "telemetry.interval_ms": (0, HOUR_MS),
 }
 

@@ -94,6 +94,20 @@ class Events(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drop_levels: tuple[str, ...] = ()
 
 
+class Ttl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long packets and requests are remembered, by the longest-lived thing in them; 0: not at all.
+
+    entries_max: of each of the three maps; one more and the oldest is forgotten.
+    """
+
+    event_ttl_ms: int = HOUR_MS
+    metric_ttl_ms: int = 2 * HOUR_MS
+    alert_ttl_ms: int = DAY_MS
+    entries_max: int = 1_000_000
+    cleanup_interval_ms: int = 5 * MINUTE_MS
+    cleanup_slice_entries: int = 10_000
+
+
 class Telemetry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Nissa's telemetry about itself, ingested like anybody's. interval_ms 0 turns it off."""
 
@@ -111,4 +125,5 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ladder: Ladder = Ladder()
     events: Events = Events()
     redaction: Redaction = Redaction()
+    ttl: Ttl = Ttl()
     telemetry: Telemetry = Telemetry()

@@ -20,8 +20,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import structlog
 
+from nissa._fast.claims import key_of_request
 from nissa.config.tree import Config
 from nissa.ingest.accounting import balance
 from nissa.ingest.commit import Committer, Settlement
@@ -34,13 +36,14 @@ from nissa.model.columns import Metadata
 from nissa.model.errors import NissaError, Unavailable
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.model.intake import Outcome, Settle
-from nissa.model.receipt import Receipt
+from nissa.model.receipt import FoundRequest, Receipt
 from nissa.model.tally import Tallies, copy_tallies
 from nissa.series.keeping import SeriesKeeping
 from nissa.store.checked_file import FileGone
 from nissa.store.event_runs import EventSnapshot
 from nissa.store.journal import Journal
 from nissa.store.read import Snapshot
+from nissa.ttl import CacheType
 
 TAKE_MAX = 64  # frames taken between two looks at the commit queue
 TICK_S = 0.5
@@ -174,6 +177,20 @@ class Engine:
                 continue
         raise Unavailable(f"blocks were merged {ATTEMPTS_MAX} times while the balance was worked out", BUSY_RETRY_S)
 
+    def find_request(self, epoch: int, request_id: str) -> list[FoundRequest]:
+        """What is remembered of a request, at most once for each kind. Raises: Unavailable once closed or broken."""
+
+        def find() -> list[FoundRequest]:
+            pipeline, durable_lsn = self._pipeline, self._journal.durable_lsn
+            key, now_ms = key_of_request(pipeline.index, epoch, request_id.encode()), pipeline.clock.now_ms
+            return [
+                FoundRequest(kind.value, found.lsn, found.lsn <= durable_lsn, found.expires_ms - now_ms)
+                for kind in CacheType
+                if (found := pipeline.remembered.get(kind, key, now_ms)) is not None
+            ]
+
+        return self._ask(find)
+
     def status(self) -> dict[str, Any]:
         """Facts for ``/api/status`` and the self metrics."""
         journal, index, sealer, committer = self._journal, self._pipeline.index, self._sealer, self._committer
@@ -213,6 +230,7 @@ class Engine:
                 "top_offenders": [{"name": name, "refused": count} for name, count in index.top_offenders()],
             },
             "events": {"redacted": dict(self._pipeline.redacted)},
+            "ttl": self._pipeline.remembered.status(),
             "recovery": self._opened.recovery,
         }
 
@@ -283,7 +301,7 @@ class Engine:
     def _turn(self) -> bool:
         """Take what waits, up to TAKE_MAX frames; False when closed."""
         try:
-            item = self._inbox.get(timeout=TICK_S)
+            item = self._inbox.get(timeout=0 if self._pipeline.remembered.cleaning else TICK_S)
             while True:
                 if isinstance(item, tuple):
                     self._waiting.append(self._take(*item))
@@ -300,7 +318,14 @@ class Engine:
         self._hand_over()
         if self._broken is None:
             self._seal_when_due()
+            self._clean()
         return True
+
+    def _clean(self) -> None:
+        """One slice of what has expired, if it is time; then the inbox has its turn."""
+        cleaned = self._pipeline.remembered.cleanup_expired_entries(self._pipeline.clock.now_ms)
+        if cleaned is not None and cleaned.total_cleaned:
+            log.info("packets and requests have expired", **msgspec.structs.asdict(cleaned))
 
     def _hand_over(self) -> None:
         if self._waiting:
@@ -385,8 +410,8 @@ class Engine:
         a replay would come to other series than were admitted.
         """
         self._journal.discard_pending()  # the commit thread holds off until it hears that this is done
-        self._sealer.give_up(self._pipeline.tallies)
-        self._pipeline.give_up()
+        sealed_lsn = self._sealer.give_up(self._pipeline.tallies)
+        self._pipeline.give_up(max(sealed_lsn, self._pipeline.head.visible_lsn))
         self._checkpoint_owed = True
 
     # ---- between threads ----

@@ -25,11 +25,15 @@ DROPPED_LEVEL = "dropped_level"
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """What is left. dropped: how many events were refused. redacted: how many texts each rule changed."""
+    """What is left. dropped: how many events were refused. redacted: how many texts each rule changed.
+
+    rows: bool for each event there was, whether it is left; None where all are.
+    """
 
     events: EventBatch | None
     dropped: int
     redacted: dict[str, int]
+    rows: npt.NDArray[np.bool_] | None = None
 
 
 Filter = Callable[[EventBatch], Kept]
@@ -41,19 +45,23 @@ def event_filter(config: Config, secret: bytes) -> Filter:
     rules = prepare_rules(config.redaction, secret)
 
     def keep(events: EventBatch) -> Kept:
-        kept, dropped = _without(events, levels) if len(levels) else (events, 0)
+        rows = _rows_kept(events.level, levels)
+        kept = events if rows is None else take_events(events, np.flatnonzero(rows))
+        dropped = len(events) - len(kept)
         if not len(kept):
-            return Kept(None, dropped, {})
+            return Kept(None, dropped, {}, rows)
         clean, redacted = redact(kept, rules)
-        return Kept(clean, dropped, redacted)
+        return Kept(clean, dropped, redacted, rows)
 
     return keep
 
 
-def _without(events: EventBatch, levels: npt.NDArray[np.uint8]) -> tuple[EventBatch, int]:
-    keep = ~np.isin(events.level, levels)
-    dropped = len(keep) - int(np.count_nonzero(keep))
-    return (take_events(events, np.flatnonzero(keep)), dropped) if dropped else (events, 0)
+def _rows_kept(level: npt.NDArray[np.uint8], dropped: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_] | None:
+    """Which events are of other levels than those dropped; None where all are."""
+    if not len(dropped):
+        return None
+    rows = ~np.isin(level, dropped)
+    return None if rows.all() else rows
 
 
 def take_events(events: EventBatch, rows: npt.NDArray[np.int64]) -> EventBatch:

@@ -22,13 +22,17 @@ CHUNK_ROWS = 1 << 20
 
 
 class Span(msgspec.Struct, gc=False):
-    """Rows [first_row, first_row + rows) came from ``source``; with them ``events`` events."""
+    """Rows [first_row, first_row + rows) came from ``source``; with them ``events`` events.
+
+    duplicates: records that came with them in packets that had come before.
+    """
 
     first_row: int
     rows: int
     source: str
     lsn: int
     events: int
+    duplicates: int = 0
 
 
 class Head:
@@ -65,7 +69,9 @@ class Head:
         """What it costs to keep, in rows: frames and events take memory without rows too."""
         return self.total + len(self.spans) + self._events_count
 
-    def append(self, batch: Batch, source: str, lsn: int, events: EventBatch | None, now_ms: int) -> None:
+    def append(
+        self, batch: Batch, source: str, lsn: int, events: EventBatch | None, now_ms: int, duplicates: int = 0
+    ) -> None:
         """Add the rows of ``batch`` and the events, not yet visible. Whole, or not at all where memory is short."""
         rows, first, events_count = len(batch), 0, 0 if events is None else len(events)
         while len(self._chunks) * CHUNK_ROWS < self.total + rows:
@@ -78,7 +84,7 @@ class Head:
             first += count
         if not self.spans:
             self.opened_ms = now_ms
-        self.spans.append(Span(self.total, rows, source, lsn, events_count))
+        self.spans.append(Span(self.total, rows, source, lsn, events_count, duplicates))
         if events is not None:
             self.events.append((lsn, events))
             self._events_count += events_count

@@ -1,8 +1,11 @@
-"""The journey of a frame, on the engine thread: decode → admit → journal → head.
+"""The journey of a frame, on the engine thread: decode → admit → journal → without what came before → head.
 
 ``Pipeline.take`` is the whole of it, and ``replay`` is the same without the journal: recovery and a reader of a
 directory take this way too. What happens to a frame depends on the frame, the configuration and the state before it, on
 nothing else; time is the frame's own ``received_ms``.
+
+Packets that came before are known by then, and their rows are left out (``nissa.ttl``). What is remembered of a frame
+is remembered once it has its LSN, on a clock made of the frames, so a replay remembers the same.
 
 A frame is never held to a limit in a replay that it did not meet when it was taken (``ADMIT_ALL``), whatever damage to
 earlier frames has cost.
@@ -11,14 +14,16 @@ earlier frames has cost.
 from collections.abc import Callable
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from nissa._fast.batch import Batch
 from nissa._fast.series import SeriesIndex
 from nissa.codec.decompress import Decompressor, release
 from nissa.config.tree import Config
 from nissa.ingest.decode import decode
-from nissa.ingest.event_filter import DROPPED_LEVEL, event_filter
-from nissa.ingest.head import Head
+from nissa.ingest.event_filter import DROPPED_LEVEL, event_filter, take_events
+from nissa.ingest.head import Head, Span
 from nissa.model.columns import EventBatch, Metadata
 from nissa.model.decoded import Decoded, Window
 from nissa.model.errors import Malformed, TooLarge, UnsupportedMedia
@@ -27,6 +32,7 @@ from nissa.model.receipt import Receipt
 from nissa.model.refusal import Refusal
 from nissa.model.tally import Tallies, Tally
 from nissa.model.units import MINUTE_MS
+from nissa.ttl import FrameClock, TtlMaps
 
 METADATA_MAX = 100_000  # metric names whose metadata is kept; further ones are not noted
 ADMIT_ALL = 2**32 - 1  # in the journal: every series of the frame was admitted, and is again
@@ -52,6 +58,9 @@ class Pipeline:
         self._decompressor = Decompressor(config.ingest.decompressed_bytes_max)
         self._filter_events = event_filter(config, secret)
         self.swept_minute = 0
+        self.remembered = TtlMaps(config.ttl)
+        self.clock = FrameClock()
+        self.sealed_lsn = 0  # what frames up to here brought to be remembered is in the catalogue, or on its way
 
     def take(self, frame: Frame, append: Append) -> Receipt:
         """Bring a new frame in: decoded, admitted, appended to the journal and to the head.
@@ -69,6 +78,7 @@ class Pipeline:
         except (Malformed, TooLarge, UnsupportedMedia):
             tally.malformed += 1
             append(_note_of(frame, source, {"malformed": 1}), 0)
+            self.clock.advance(received_ms_of(frame))
             raise
         batch = self._batch
         refused = batch.refused_rows
@@ -77,14 +87,16 @@ class Pipeline:
         if not _has_effect(batch, decoded, refused):
             self._count(tally, decoded)
             lsn = append(_note_of(frame, source, refused), 0)
+            self.clock.advance(received_ms_of(frame))
             return self._receipt(decoded, lsn if refused else 0)
         lsn = append(frame, batch.series_new if _LIMITED in refused else ADMIT_ALL)
-        self._keep(frame, source, tally, decoded, lsn)
-        return self._receipt(decoded, lsn)
+        self.clock.advance(received_ms_of(frame))
+        return self._receipt(decoded, lsn, self._keep(frame, source, tally, decoded, lsn))
 
     def replay(self, frame: Frame, lsn: int, series_new: int) -> None:
         """Bring a frame in again that the journal kept, admitting as many new series as ``take`` said."""
         self._sweep(frame)
+        self.clock.advance(received_ms_of(frame))
         if frame.codec == Codec.TALLY:
             self._replay_note(frame)
             return
@@ -95,10 +107,15 @@ class Pipeline:
         self._keep(frame, source, tally, decoded, lsn)
         self.head.publish(lsn, self.head.total)
 
-    def give_up(self) -> None:
-        """The journal could not keep what is not visible: forget those rows, and count them as refused."""
+    def give_up(self, kept_lsn: int) -> None:
+        """The journal could not keep what is not visible: forget those rows, and count them as refused.
+
+        kept_lsn: the last frame that is kept. What later ones brought to be remembered is forgotten, or their senders
+        would be told that what they send again was there.
+        """
         for span in self.head.truncate():
-            lost_records(self._tally(span.source), span.rows + span.events)
+            lost_records(self._tally(span.source), span)
+        self.remembered.forget_above(kept_lsn)
 
     def _decode(self, frame: Frame, admit_max: int) -> Decoded:
         now_ms = received_ms_of(frame)
@@ -116,7 +133,7 @@ class Pipeline:
         kept = self._filter_events(events)
         for rule, count in kept.redacted.items():
             self.redacted[rule] = self.redacted.get(rule, 0) + count
-        return Decoded(decoded.metadata, kept.events, decoded.ignored, kept.dropped)
+        return Decoded(decoded.metadata, kept.events, decoded.ignored, kept.dropped, kept.rows)
 
     def _sweep(self, frame: Frame) -> None:
         """Once a minute of frame time: series not seen for the idle TTL stop counting against the limit.
@@ -128,25 +145,33 @@ class Pipeline:
             self.swept_minute = minute
             self.index.sweep(max(minute - self.config.series.idle_ttl_ms // MINUTE_MS, 0))
 
-    def _keep(self, frame: Frame, source: str, tally: Tally, decoded: Decoded, lsn: int) -> None:
+    def _keep(self, frame: Frame, source: str, tally: Tally, decoded: Decoded, lsn: int) -> int:
+        """Into the head with it, but for packets that came before; returns how many records these had."""
+        fresh = decoded
+        if self._batch.claim_count:
+            marks = self.remembered.store_with_ttl(self._batch, lsn, self.clock.now_ms)
+            fresh = decoded if marks is None else _without(decoded, marks.view(np.bool_))
         for metadata in decoded.metadata:
             known = self.metadata.get(metadata.name)
             if metadata != known and (known is not None or len(self.metadata) < METADATA_MAX):
                 self.metadata[metadata.name] = self.metadata_changed[metadata.name] = metadata
-        self._count(tally, decoded)
-        self.head.append(self._batch, source, lsn, decoded.events, frame.received_ms)
+        self._count(tally, fresh)
+        duplicates = self._batch.duplicate_rows + fresh.duplicates
+        self.head.append(self._batch, source, lsn, fresh.events, frame.received_ms, duplicates)
+        return duplicates
 
     def _count(self, tally: Tally, decoded: Decoded) -> None:
         batch = self._batch
         events = 0 if decoded.events is None else len(decoded.events)
-        tally.received += batch.rows_received + events + decoded.dropped
+        tally.received += batch.rows_received + events + decoded.dropped + decoded.duplicates
         tally.stored += len(batch) + events
+        tally.duplicate += batch.duplicate_rows + decoded.duplicates
         for reason, count in batch.refused_rows.items():
             tally.refuse(reason, count)
         if decoded.dropped:
             tally.refuse(DROPPED_LEVEL, decoded.dropped)
 
-    def _receipt(self, decoded: Decoded, lsn: int) -> Receipt:
+    def _receipt(self, decoded: Decoded, lsn: int, duplicates: int = 0) -> Receipt:
         batch = self._batch
         return Receipt(
             lsn=lsn,
@@ -155,6 +180,7 @@ class Pipeline:
             exemplars=batch.exemplars,
             events=0 if decoded.events is None else len(decoded.events),
             metadata=len(decoded.metadata),
+            duplicates=duplicates,
             refused=batch.refused,
         )
 
@@ -188,6 +214,17 @@ def _note_of(frame: Frame, source: str, refused: dict[str, int]) -> Frame:
     return Frame(Codec.TALLY, Encoding.IDENTITY, frame.source, frame.received_ms, body)
 
 
+def _without(decoded: Decoded, marked: npt.NDArray[np.bool_]) -> Decoded:
+    """Without events of packets that came before. marked: of all that were decoded, dropped ones too."""
+    events = decoded.events
+    repeated = marked if decoded.kept is None else marked[decoded.kept]
+    count = int(np.count_nonzero(repeated))
+    if events is None or not count:
+        return decoded
+    left = take_events(events, np.flatnonzero(~repeated)) if count < len(events) else None
+    return Decoded(decoded.metadata, left, decoded.ignored, decoded.dropped, duplicates=count)
+
+
 def _has_effect(batch: Batch, decoded: Decoded, refused: dict[str, int]) -> bool:
     """Whether a replay needs the frame: it left rows, events, metadata or series, if only of samples out of time."""
     kept = len(batch) > 0 or decoded.events is not None or len(decoded.metadata) > 0
@@ -196,7 +233,8 @@ def _has_effect(batch: Batch, decoded: Decoded, refused: dict[str, int]) -> bool
 
 def received_ms_of(frame: Frame) -> int:
     """When the frame was received, held within what arithmetic bears: a capture may say anything."""
-    return min(max(frame.received_ms, 0), RECEIVED_MS_MAX)
+    received_ms = frame.received_ms
+    return received_ms if 0 <= received_ms <= RECEIVED_MS_MAX else min(max(received_ms, 0), RECEIVED_MS_MAX)
 
 
 def minute_of(frame: Frame) -> int:
@@ -204,10 +242,11 @@ def minute_of(frame: Frame) -> int:
     return max(received_ms_of(frame) // MINUTE_MS, 1)
 
 
-def lost_records(tally: Tally, count: int) -> None:
+def lost_records(tally: Tally, span: Span) -> None:
     """Count records that were taken and that the journal could not keep."""
-    tally.stored -= count
-    tally.refuse("unavailable", count)
+    tally.stored -= span.rows + span.events
+    tally.duplicate -= span.duplicates
+    tally.refuse("unavailable", span.rows + span.events + span.duplicates)
 
 
 def source_of(frame: Frame) -> str:

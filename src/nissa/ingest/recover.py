@@ -1,6 +1,6 @@
 """Opening a data directory: lock, catalogue, series table, and the journal replayed behind the checkpoint.
 
-    catalogue ──► secret, checkpoint(lsn, tallies, seen minutes), metadata
+    catalogue ──► secret, checkpoint(lsn, tallies, seen minutes), metadata, packets that are remembered
     series-*.parquet ──► index of series
     journal, frames above lsn ──► pipeline.replay ──► head       the same way new frames go, without the journal
                                        │ grown too large
@@ -32,12 +32,14 @@ from nissa.model.durability import parse_durability
 from nissa.model.errors import NissaError, Unavailable
 from nissa.model.ladder import DEFAULT_TIERS, PolicyEpoch
 from nissa.store.catalogue import BlockRow, Catalogue, Checkpoint, TierRow, collect_garbage
+from nissa.store.claims import Claims
 from nissa.store.journal import Journal, JournalTail, RecoveryReport, read_journal
 from nissa.store.lock import DirectoryLock
 from nissa.store.names import JOURNAL
 from nissa.store.policies import note_policies, read_epochs
 from nissa.store.quarantine import QuarantineRow, read_quarantine
 from nissa.store.series_table import read_series
+from nissa.ttl import FrameClock
 
 READ_ATTEMPTS_MAX = 8
 HEADS_MAX = 2  # so many times storage.seal_samples are replayed before they are sealed: a usual journal holds less
@@ -170,6 +172,7 @@ def replay_directory(
     pipeline = Pipeline(config, index, checkpoint.tallies, catalogue.secret)
     pipeline.swept_minute = swept_minute
     pipeline.metadata = {note.name: note for note in catalogue.metadata()}
+    _restore_remembered(pipeline, catalogue.claims(), checkpoint.lsn)
     full = weight_max
     for frame in read_journal(directory / JOURNAL, checkpoint.lsn, report):
         # Frames lost to rot may have brought series that the journal's count of new ones does not know of.
@@ -182,6 +185,16 @@ def replay_directory(
         if writer is not None and pipeline.head.weight > full:
             full = weight_max if _seal_on_the_way(writer, pipeline, frame.lsn) else pipeline.head.weight + weight_max
     return pipeline
+
+
+def _restore_remembered(pipeline: Pipeline, claims: Claims, lsn: int) -> None:
+    """The packets and requests that were remembered at the checkpoint. Damage costs what it hit."""
+    for damage in claims.damages:
+        log.error("packets that come again may be stored once more", damage=damage)
+    pipeline.clock = FrameClock(claims.frame_ms, claims.last_frame_ms)
+    pipeline.remembered.restore(claims.entries, claims.frame_ms)
+    pipeline.remembered.forget_above(lsn)  # read behind the checkpoint, they may be newer: whoever reads begins anew
+    pipeline.sealed_lsn = lsn
 
 
 def _restore_index(
@@ -223,6 +236,7 @@ def _seal_on_the_way(writer: GenerationWriter, pipeline: Pipeline, lsn: int) -> 
     generation.settle(pipeline.tallies)
     pipeline.head = Head()
     pipeline.metadata_changed = {}
+    pipeline.sealed_lsn = lsn
     return True
 
 

@@ -146,17 +146,23 @@ class Sealer:
         generation.begun_ms = self._clock()
         self._live_tallies = pipeline.tallies
         pipeline.metadata_changed = {}
+        pipeline.sealed_lsn = lsn
         with self._view_lock:
             pipeline.head = Head()
             self._generation = generation
         self._queue.put(generation)
         return generation
 
-    def give_up(self, tallies: Tallies) -> None:
-        """The journal could not keep what is not durable: forget such rows of the generation on its way."""
-        generation = self._generation
-        if generation is not None:
-            generation.give_up(tallies)
+    def give_up(self, tallies: Tallies) -> int:
+        """The journal could not keep what is not durable: forget such rows of the generation on its way.
+
+        Returns: the last frame that is kept, of this generation and those before it.
+        """
+        generation = self._generation  # before the checkpoint: what is sealed in between has moved it
+        if generation is None:
+            return self.checkpoint_lsn
+        generation.give_up(tallies)
+        return max(generation.head.visible_lsn, self.checkpoint_lsn)
 
     def _settle(self, generation: Generation) -> None:
         generation.settle(self._live_tallies)

@@ -39,11 +39,15 @@ class Settings(msgspec.Struct, frozen=True):
     decompressed_bytes_max: int
     events: Events = Events()
     redaction: Redaction = rules_in_force(Redaction())  # with the defaults of when they were noted
+    event_ttl_ms: int = 0  # versions that noted none of these took every packet for a new one
+    metric_ttl_ms: int = 0
+    alert_ttl_ms: int = 0
+    ttl_entries_max: int = 1_000_000
 
 
 def settings_of(config: Config) -> Settings:
     """The part of ``config`` that replays depend on."""
-    ingest = config.ingest
+    ingest, ttl = config.ingest, config.ttl
     return Settings(
         config.series,
         config.acceptance,
@@ -52,6 +56,10 @@ def settings_of(config: Config) -> Settings:
         ingest.decompressed_bytes_max,
         config.events,
         rules_in_force(config.redaction),
+        ttl.event_ttl_ms,
+        ttl.metric_ttl_ms,
+        ttl.alert_ttl_ms,
+        ttl.entries_max,
     )
 
 
@@ -83,9 +91,17 @@ def under_settings(config: Config, settings: Settings | None) -> Config:
         frame_series_max=settings.frame_series_max,
         decompressed_bytes_max=settings.decompressed_bytes_max,
     )
+    ttl = msgspec.structs.replace(
+        config.ttl,
+        event_ttl_ms=settings.event_ttl_ms,
+        metric_ttl_ms=settings.metric_ttl_ms,
+        alert_ttl_ms=settings.alert_ttl_ms,
+        entries_max=settings.ttl_entries_max,
+    )
     return msgspec.structs.replace(
         config,
         ingest=ingest,
+        ttl=ttl,
         series=settings.series,
         acceptance=settings.acceptance,
         events=settings.events,

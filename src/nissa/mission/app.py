@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from nissa.config.tree import Api
-from nissa.mission import event_routes, pin_routes, query_routes, status_routes
+from nissa.mission import event_routes, pin_routes, query_routes, request_routes, status_routes
 from nissa.mission.envelope import refused
 from nissa.mission.headers import SecurityHeaders
 from nissa.mission.state import Mission
@@ -40,6 +40,7 @@ def app_of(mission: Mission) -> ASGIApp:
     app.include_router(event_routes.router)
     app.include_router(status_routes.router)
     app.include_router(pin_routes.router)
+    app.include_router(request_routes.router)
     app.add_exception_handler(HTTPException, _no_such_route)
     return SecurityHeaders(app)
 

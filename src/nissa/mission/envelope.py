@@ -10,7 +10,7 @@ execution          422   TooLarge: a limit on what a query may take
 timeout            503   QueryTimeout
 unavailable        503   Unavailable, with Retry-After
 forbidden          403   a change asked for by a page of another site
-not_found          404   no such route
+not_found          404   no such route; a request that is not remembered
 not_acceptable     406   a method the route has not (as code 405)
 internal           500   all else
 =================  ====  =============================================

@@ -85,6 +85,26 @@ class EventBatch(msgspec.Struct, frozen=True):
         }
 
 
+class ClaimColumns(msgspec.Struct, frozen=True):
+    """What packets and requests are known by when they come again, in the order they came.
+
+    keys: uint64 (n, 2), keyed hashes. lsns: uint64 (n,), of the frames that brought them. stored_ms: int64 (n,), on the
+    frame clock.
+    """
+
+    keys: npt.NDArray[np.uint64]
+    lsns: npt.NDArray[np.uint64]
+    stored_ms: TimeColumn
+
+    def __len__(self) -> int:
+        return len(self.lsns)
+
+
+def no_claims() -> ClaimColumns:
+    """None at all."""
+    return ClaimColumns(np.empty((0, 2), np.uint64), np.empty(0, np.uint64), np.empty(0, np.int64))
+
+
 class Metadata(msgspec.Struct, frozen=True):
     """What a sender says of a metric name. type: Prometheus' word, such as ``counter``; unit and help may be empty."""
 

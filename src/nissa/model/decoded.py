@@ -1,6 +1,8 @@
 """What a codec is given beside the bytes, and what it gives back beside the rows."""
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from nissa.model.columns import EventBatch, Metadata
 
@@ -24,13 +26,16 @@ class Decoded(msgspec.Struct, gc=False):
     """What a frame held beside samples, whose rows and counts are in the Batch.
 
     ignored: messages that were sound and hold nothing Nissa keeps, such as bus messages of other types. dropped: events
-    that the settings drop, which are not among ``events`` any more.
+    that the settings drop, which are not among ``events`` any more; kept: which of those decoded are, None for all.
+    duplicates: events of packets that came before, which are not either.
     """
 
     metadata: list[Metadata] = []
     events: EventBatch | None = None
     ignored: int = 0
     dropped: int = 0
+    kept: npt.NDArray[np.bool_] | None = None
+    duplicates: int = 0
 
 
 NOTHING_ELSE = Decoded()

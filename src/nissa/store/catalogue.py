@@ -3,7 +3,8 @@
     seal                        one transaction                       afterwards
     ────                        ───────────────                       ──────────
     files written, synced  ──►  block rows, series segment,      ──►  journal trimmed up to lsn
-                                checkpoint(lsn, tallies), metadata
+                                checkpoint(lsn, tallies), metadata,
+                                claims
 
 A file exists for Nissa when its row is committed; a file without a row is garbage (``collect_garbage``). SQLite in
 WAL mode with synchronous=FULL: a commit that returned is on disk. One process writes; any number read meanwhile, also
@@ -27,6 +28,7 @@ from nissa.model.errors import ConfigInvalid, Damaged, NissaError, Unavailable, 
 from nissa.model.ladder import Tier
 from nissa.model.tally import Tallies
 from nissa.store.checked_file import FileSeal, sync_directory
+from nissa.store.claims import Claims, read_claims, save_claims
 from nissa.store.digests import KEYS, digest_faults, has_digests, write_digests
 from nissa.store.names import BLOCKS, CATALOGUE, SERIES, is_own_path, own_files
 from nissa.store.schema import DIGESTS_SINCE, FORMAT, MIGRATIONS
@@ -124,6 +126,7 @@ class Seal(msgspec.Struct, frozen=True):
     blocks: tuple[BlockRow, ...] = ()
     segment: SeriesSegment | None = None
     metadata: tuple[Metadata, ...] = ()
+    claims: Claims = Claims()
 
 
 class Catalogue:
@@ -183,7 +186,7 @@ class Catalogue:
     def commit_seal(self, seal: Seal) -> None:
         """Add a seal, whole or not at all."""
         point = seal.checkpoint
-        tables = ("block", "checkpoint", *(("series_segment",) if seal.segment else ()))
+        tables = ("meta", "block", "checkpoint", *(("series_segment",) if seal.segment else ()))
         with self.transaction(*tables, *(("metadata",) if seal.metadata else ())) as db:
             insert_rows(db, "block", seal.blocks)
             insert_rows(db, "series_segment", () if seal.segment is None else (seal.segment,))
@@ -195,6 +198,7 @@ class Catalogue:
                 "REPLACE INTO metadata (name, type, help, unit) VALUES (?, ?, ?, ?)",
                 [(note.name, note.type, note.help, note.unit) for note in seal.metadata],
             )
+            save_claims(db, seal.claims)
 
     def replace_blocks(self, old: Sequence[BlockRow], new: Sequence[BlockRow]) -> None:
         """Put merged blocks in the place of others. The old files may be deleted afterwards."""
@@ -260,6 +264,10 @@ class Catalogue:
         except msgspec.MsgspecError as error:
             raise Damaged(str(self.directory / CATALOGUE), f"tallies of checkpoint {lsn}: {error}") from error
 
+    def claims(self) -> Claims:
+        """What is remembered of packets and requests at the checkpoint."""
+        return read_claims(self.select)
+
     def tiers(self, *, unused: bool = False) -> list[TierRow]:
         """The ladder, finest first. unused: tiers that were in use once, instead."""
         if self.format < 2:
@@ -294,7 +302,8 @@ class Catalogue:
             with _told_apart(path), closing(_connect(path, "ro")) as db:
                 db.execute("BEGIN")
                 faults = [row[0] for row in db.execute("PRAGMA integrity_check") if row[0] != "ok"]
-                return faults + (list(digest_faults(db)) if has_digests(db) else [])
+                faults += list(digest_faults(db)) if has_digests(db) else []
+                return [*faults, *read_claims(lambda sql: db.execute(sql).fetchall()).damages]
         except Damaged as damage:
             return [str(damage)]
 

@@ -38,6 +38,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE scrub (path TEXT PRIMARY KEY, checked_ms INTEGER NOT NULL) WITHOUT ROWID",
     ),
     ("CREATE TABLE digest (name TEXT PRIMARY KEY, rows INTEGER NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID",),
+    (
+        """CREATE TABLE claim (
+            id INTEGER PRIMARY KEY, kind TEXT NOT NULL, entries INTEGER NOT NULL, crc INTEGER NOT NULL,
+            content BLOB NOT NULL)""",
+    ),
 )
 FORMAT = len(MIGRATIONS)
 DIGESTS_SINCE = 3

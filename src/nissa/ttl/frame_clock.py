@@ -24,7 +24,8 @@ class FrameClock:
 
     def advance(self, received_ms: int) -> int:
         """Take a frame's time in; returns where the clock stands now."""
-        if self.last_ms is not None:
-            self.now_ms += min(max(received_ms - self.last_ms, 0), STEP_MS_MAX)
+        step_ms = 0 if self.last_ms is None else received_ms - self.last_ms
+        if step_ms > 0:
+            self.now_ms += min(step_ms, STEP_MS_MAX)
         self.last_ms = received_ms
         return self.now_ms

@@ -1,7 +1,7 @@
 """The maps that remember packets and requests for a while: one each for events, metrics and alerts.
 
     (source, packet id)   ──┐ keyed 128-bit hash      event   1 h
-    (epoch, request id)   ──┴──────────────────►      metric  2 h      ──► LSN of the frame that brought it
+    (epoch, request id)   ──┴──────────────────►      metric  2 h      ──► LSN of the frame that brought it first
                                                       alert  24 h
 
 A packet that comes again within its time is known by its key, whatever bus delivered it twice. A request's key answers
@@ -9,26 +9,24 @@ where its data stands in the journal. Keys of packets and of requests never meet
 
 Time is given, in milliseconds of a monotonic clock (in the engine: ``FrameClock``). Expired entries are dead at once;
 a cleanup gives their memory back every ``cleanup_interval_ms``, in slices, so that whoever calls is free in between.
-One thread.
+One thread; figures may be read from any.
+
+What a checkpoint keeps of an entry is when it was stored, not when it expires, so that other life times hold for what
+is remembered already.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from enum import Enum
-from itertools import pairwise
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from nissa._fast.packet_keys import Keys
+from nissa._fast.batch import Batch
+from nissa._fast.claims import claim_packets
 from nissa._fast.ttl import TtlMap
-from nissa.model.columns import TextColumn
-from nissa.model.units import HOUR_MS, MINUTE_MS
-
-KeyColumn = npt.NDArray[np.uint64]  # (n, 2)
-LsnColumn = npt.NDArray[np.uint64]
-
-EPOCH_MAX = 2**64 - 1
+from nissa.config.tree import Ttl
+from nissa.model.columns import ClaimColumns
 
 
 class CacheType(Enum):
@@ -39,17 +37,6 @@ class CacheType(Enum):
     ALERT = "alert"
 
 
-class TtlSettings(msgspec.Struct, frozen=True):
-    """Life times and limits. entries_max: of each map; one more and the oldest is forgotten."""
-
-    event_ttl_ms: int = HOUR_MS
-    metric_ttl_ms: int = 2 * HOUR_MS
-    alert_ttl_ms: int = 24 * HOUR_MS
-    cleanup_interval_ms: int = 5 * MINUTE_MS
-    cleanup_slice_entries: int = 10_000
-    entries_max: int = 1_000_000
-
-
 class Stored(msgspec.Struct, frozen=True):
     """An entry. lsn: of the frame that brought it. expires_ms: on the clock that was given."""
 
@@ -58,11 +45,11 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class CleanupStatistics(msgspec.Struct, frozen=True):
-    """How many entries one cleanup dropped."""
+    """How many entries were dropped, by one cleanup or by all of them."""
 
-    events_cleaned: int
-    metrics_cleaned: int
-    alerts_cleaned: int
+    events_cleaned: int = 0
+    metrics_cleaned: int = 0
+    alerts_cleaned: int = 0
 
     @property
     def total_cleaned(self) -> int:
@@ -73,109 +60,83 @@ class CleanupStatistics(msgspec.Struct, frozen=True):
 class TtlMaps:
     """All three maps and their cleanup."""
 
-    def __init__(self, secret: bytes, settings: TtlSettings = TtlSettings()) -> None:  # noqa: B008  a frozen value
-        """secret: at least 32 bytes, of the data directory."""
+    def __init__(self, settings: Ttl) -> None:
         self.settings = settings
-        self.total_entries_cleaned = 0
+        self.cleaned = CleanupStatistics()  # by all cleanups
         self.cleanup_operations = 0
-        self._keys = Keys(secret)
         self._maps = {kind: TtlMap(settings.entries_max) for kind in CacheType}
-        self._ttl_ms = {
-            CacheType.EVENT: settings.event_ttl_ms,
-            CacheType.METRIC: settings.metric_ttl_ms,
-            CacheType.ALERT: settings.alert_ttl_ms,
-        }
+        self._in_order = tuple(self._maps.values())
+        self._ttl_ms = (settings.event_ttl_ms, settings.metric_ttl_ms, settings.alert_ttl_ms)
         self._next_cleanup_ms: int | None = None
         self._waiting: list[CacheType] = []  # maps that the cleanup under way has still to visit
-        self._cleaned = dict.fromkeys(CacheType, 0)
+        self._dropped = dict.fromkeys(CacheType, 0)
 
-    def store_with_ttl(
-        self,
-        cache_type: CacheType,
-        epoch: int,
-        request_id: str,
-        lsn: int,
-        now_ms: int,
-        custom_ttl_ms: int | None = None,
-    ) -> None:
-        """Remember that the frame ``lsn`` brought this request, in place of what was stored of it.
+    def store_with_ttl(self, batch: Batch, lsn: int, now_ms: int) -> npt.NDArray[np.uint8] | None:
+        """Remember the packets and requests of the decoded frame ``lsn``; rows of known packets leave the batch.
 
-        custom_ttl_ms: how long, at least 1; None for the map's own.
+        Returns: None where nothing came before, else uint8 (events,), 1 for each event of a packet that did.
         """
-        ttl_ms = self._ttl_ms[cache_type] if custom_ttl_ms is None else custom_ttl_ms
-        if ttl_ms < 1:
-            raise ValueError(f"custom_ttl_ms: expected at least 1, got {custom_ttl_ms}")
-        lsns = np.array([lsn], np.uint64)
-        self._maps[cache_type].store_all(self.request_key(epoch, request_id), lsns, now_ms, now_ms + ttl_ms)
+        events, metrics, alerts = self._in_order
+        return claim_packets(batch, events, metrics, alerts, lsn, now_ms, *self._ttl_ms)
 
-    def get(self, cache_type: CacheType, epoch: int, request_id: str, now_ms: int) -> Stored | None:
-        """What is remembered of a request, or None."""
-        low, high = self.request_key(epoch, request_id)[0].tolist()
-        found = self._maps[cache_type].get(low, high, now_ms)
+    def get(self, cache_type: CacheType, key: tuple[int, int], now_ms: int) -> Stored | None:
+        """What is remembered of a key (``claims.key_of_request``), or None."""
+        found = self._maps[cache_type].get(*key, now_ms)
         return None if found is None else Stored(*found)
 
-    def claim(self, cache_type: CacheType, keys: KeyColumn, lsn: int, now_ms: int) -> LsnColumn:
-        """Remember keys that are not known as brought by the frame ``lsn`` (not 0).
+    def forget_above(self, lsn: int) -> None:
+        """Forget what frames above ``lsn`` brought: they are lost, and their senders will send them again."""
+        for held in self._maps.values():
+            held.forget_above(lsn)
 
-        Returns: uint64 (n,), 0 for a key that was not known, else the LSN it came with before; ``lsn`` itself for one
-        that is twice among ``keys``.
-        """
-        return self._maps[cache_type].claim_all(keys, lsn, now_ms, now_ms + self._ttl_ms[cache_type])
-
-    def look_up(self, cache_type: CacheType, keys: KeyColumn, now_ms: int) -> LsnColumn:
-        """The LSN of each key, 0 where it is not known."""
-        return self._maps[cache_type].look_up_all(keys, now_ms)
-
-    def request_key(self, epoch: int, request_id: str) -> KeyColumn:
-        """The key of a request."""
-        if not 0 <= epoch <= EPOCH_MAX:
-            raise ValueError(f"epoch: expected 0 to {EPOCH_MAX}, got {epoch}")
-        return self._keys.of_request(epoch, request_id.encode())
-
-    def packet_keys(self, sources: TextColumn, packet_ids: TextColumn) -> KeyColumn:
-        """Keys of packets. Packets without an id have none of their own: leave them out."""
-        offsets = (sources.offsets.astype(np.int64), packet_ids.offsets.astype(np.int64))
-        return self._keys.of_packets(offsets[0], sources.data, offsets[1], packet_ids.data)
-
-    def clean(self, now_ms: int) -> CleanupStatistics | None:
+    def cleanup_expired_entries(self, now_ms: int) -> CleanupStatistics | None:
         """One slice of a cleanup, if one is due or under way; its statistics with the last slice, else None."""
         if not self._waiting and not self._begin(now_ms):
             return None
         kind = self._waiting[0]
         dropped, finished = self._maps[kind].sweep(now_ms, self.settings.cleanup_slice_entries)
-        self._cleaned[kind] += dropped
+        self._dropped[kind] += dropped
         if finished:
             self._waiting.pop(0)
         return None if self._waiting else self._finish()
 
     @property
     def cleaning(self) -> bool:
-        """Whether a cleanup is under way: ``clean`` wants to be called again soon."""
+        """Whether a cleanup is under way: ``cleanup_expired_entries`` wants to be called again soon."""
         return bool(self._waiting)
 
-    def entries(self, cache_type: CacheType, above_lsn: int = 0) -> tuple[KeyColumn, LsnColumn, npt.NDArray[np.int64]]:
-        """Keys, LSNs and expiries stored with an LSN above ``above_lsn``, oldest first: what a checkpoint keeps."""
-        return self._maps[cache_type].entries(above_lsn)
+    def counts(self) -> dict[str, int]:
+        """How many entries each map holds, by kind."""
+        return {kind.value: held.count for kind, held in self._maps.items()}
 
-    def restore(
-        self, cache_type: CacheType, keys: KeyColumn, lsns: Sequence[int], expires_ms: Sequence[int], now_ms: int
-    ) -> None:
-        """Store entries that a checkpoint kept, in its order."""
-        into = self._maps[cache_type]
-        column = np.asarray(lsns, np.uint64)
-        expiries = np.asarray(expires_ms, np.int64)
-        bounds = [0, *(np.flatnonzero(np.diff(expiries)) + 1).tolist(), len(expiries)]
-        for start, end in pairwise(bounds):  # runs of one expiry: a frame each
-            into.store_all(keys[start:end], column[start:end], now_ms, int(expiries[end - 1]) if end else 0)
+    def entries(self, above_lsn: int = 0) -> dict[str, ClaimColumns]:
+        """What frames above ``above_lsn`` brought, by kind, oldest first: what a checkpoint keeps."""
+        found = {}
+        for (kind, held), ttl_ms in zip(self._maps.items(), self._ttl_ms, strict=True):
+            keys, lsns, expires_ms = held.entries(above_lsn)
+            found[kind.value] = ClaimColumns(keys, lsns, expires_ms - ttl_ms)
+        return found
 
-    def status(self) -> dict[str, int]:
+    def restore(self, entries: Mapping[str, ClaimColumns], now_ms: int) -> None:
+        """Store entries that checkpoints kept, in their order. Raises: ValueError where they are in none."""
+        for (kind, held), ttl_ms in zip(self._maps.items(), self._ttl_ms, strict=True):
+            kept = entries.get(kind.value)
+            if kept is not None and ttl_ms:
+                held.restore_all(kept.keys, kept.lsns, kept.stored_ms + ttl_ms, now_ms)
+
+    def status(self) -> dict[str, object]:
         """Figures for ``/api/status`` and metrics."""
-        counts = {f"{kind.value}_entries": held.count for kind, held in self._maps.items()}
-        return counts | {
+        return {
+            "entries": self.counts(),
             "entries_max": self.settings.entries_max,
             "evicted_total": sum(held.evicted_total for held in self._maps.values()),
             "memory_bytes": sum(held.memory_bytes for held in self._maps.values()),
-            "total_entries_cleaned": self.total_entries_cleaned,
+            "cleaned": {
+                "event": self.cleaned.events_cleaned,
+                "metric": self.cleaned.metrics_cleaned,
+                "alert": self.cleaned.alerts_cleaned,
+            },
+            "total_entries_cleaned": self.cleaned.total_cleaned,
             "cleanup_operations": self.cleanup_operations,
         }
 
@@ -187,12 +148,14 @@ class TtlMaps:
             return False
         self._next_cleanup_ms = now_ms + self.settings.cleanup_interval_ms
         self._waiting = list(CacheType)
-        self._cleaned = dict.fromkeys(CacheType, 0)
+        self._dropped = dict.fromkeys(CacheType, 0)
         return True
 
     def _finish(self) -> CleanupStatistics:
-        events, metrics, alerts = (self._cleaned[kind] for kind in CacheType)
-        statistics = CleanupStatistics(events, metrics, alerts)
-        self.total_entries_cleaned += statistics.total_cleaned
+        events, metrics, alerts = self._dropped.values()
+        before = self.cleaned
+        self.cleaned = CleanupStatistics(
+            before.events_cleaned + events, before.metrics_cleaned + metrics, before.alerts_cleaned + alerts
+        )
         self.cleanup_operations += 1
-        return statistics
+        return CleanupStatistics(events, metrics, alerts)
