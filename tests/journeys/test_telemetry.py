@@ -174,7 +174,7 @@ def test_the_packet_of_the_contract(tmp_path: Path, golden: str, name: str) -> N
 
 
 def test_what_is_no_metric_is_taken_and_counted(tmp_path: Path) -> None:
-    """Alerts and commands are kept as events; envelopes of other kinds are acknowledged; none makes a series."""
+    """Alerts and commands are kept as events, one that comes twice once; other envelopes are acknowledged; no series."""
     alert = control_pb2.AlertNotification(alert_id="a-1", name="latency_high", value=3.0).SerializeToString()
     command = control_pb2.ControlCommand(command_id="c-1", command="pause").SerializeToString()
     other = leyline.BusEnvelope(message_type=leyline.BUS_MESSAGE_TYPE_SYSTEM_STATE, payload=b"\xff")
@@ -185,7 +185,7 @@ def test_what_is_no_metric_is_taken_and_counted(tmp_path: Path) -> None:
         assert send(link, LEYLINE + "BusEnvelope", other.SerializeToString()) == (204, b"")
         assert daemon.export(EVERYTHING) == {}
         total = daemon.get("/api/v1/accounting")["data"]["total"]
-        assert (total["received"], total["stored"], total["residue"]) == (3, 3, 0)
+        assert (total["received"], total["stored"], total["duplicate"], total["residue"]) == (3, 2, 1, 0)
 
 
 def test_a_packet_refused_in_part_keeps_the_rest_and_says_so(tmp_path: Path) -> None:
