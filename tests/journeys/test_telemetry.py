@@ -174,7 +174,7 @@ def test_the_packet_of_the_contract(tmp_path: Path, golden: str, name: str) -> N
 
 
 def test_what_is_no_metric_is_taken_and_counted(tmp_path: Path) -> None:
-    """Alerts and commands are kept as events, one that comes twice once; other envelopes are acknowledged; no series."""
+    """Alerts and commands are kept as events, each once; other envelopes are acknowledged; none makes a series."""
     alert = control_pb2.AlertNotification(alert_id="a-1", name="latency_high", value=3.0).SerializeToString()
     command = control_pb2.ControlCommand(command_id="c-1", command="pause").SerializeToString()
     other = leyline.BusEnvelope(message_type=leyline.BUS_MESSAGE_TYPE_SYSTEM_STATE, payload=b"\xff")
