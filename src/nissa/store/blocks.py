@@ -20,26 +20,26 @@ This file knows which rows stand in one file; ``read.py`` knows what several fil
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from nissa._fast.selection import select_rows
-from nissa.model.columns import SampleBatch, SeriesColumn, TimeColumn
+from nissa.model.columns import SampleBatch, SeriesColumn
 from nissa.model.errors import Damaged
 from nissa.store.arrow_columns import arrow_column
+from nissa.store.block_footer import as_damaged, read_footer
 from nissa.store.catalogue import BlockRow
-from nissa.store.checked_file import CheckedReader, CheckedWriter, FileSeal
+from nissa.store.checked_file import CheckedReader, CheckedWriter
 from nissa.store.names import RAW_KIND, block_path, locate
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
 GROUP_ROWS = 128 * 1024
-FOOTERS_MAX = 256  # parsed footers kept: about 10 KB each
+COLUMNS = ("series", "ts_ms", "value")
 ZSTD_FRESH = 1
 ZSTD_MERGED = 3
 
@@ -147,32 +147,29 @@ class OpenBlock:
         self.block = block
         self._file = CheckedReader(locate(directory, block.path), block.seal)
         try:
-            self._footer = _footer(str(self._file.path), block.seal)
+            self._footer = read_footer(str(self._file.path), block.seal)
+            if self._footer.names != COLUMNS:
+                raise Damaged(block.path, f"columns {self._footer.names}, expected {COLUMNS}")
             self._parquet = pq.ParquetFile(
                 self._file, metadata=self._footer.metadata, page_checksum_verification=True, pre_buffer=False
             )
         except BaseException as error:  # whatever the bytes made of Arrow; told as damage, or raised as it is
             self._file.close()
-            raise _as_damaged(self._file, error) from error
+            raise as_damaged(self._file, error) from error
 
     def groups(self, choice: SeriesChoice | None, start_ms: int, end_ms: int) -> npt.NDArray[np.int64]:
         """Numbers of the row groups that may hold rows of the chosen series in [start_ms, end_ms)."""
-        footer = self._footer
-        may = (footer.ts_max >= start_ms) & (footer.ts_min < end_ms)
-        if choice is not None:
-            first = np.searchsorted(choice.ids, footer.series_min, "left")
-            may &= first < np.searchsorted(choice.ids, footer.series_max, "right")
-        return np.flatnonzero(may)
+        return self._footer.groups(None if choice is None else choice.ids, start_ms, end_ms)
 
     def read_group(self, group: int, choice: SeriesChoice | None, start_ms: int, end_ms: int) -> SampleBatch:
         """The rows of one row group that are wanted. Raises: Damaged."""
         try:
             table = self._parquet.read_row_group(group, use_threads=False)
         except Exception as error:  # whatever Arrow makes of bytes it cannot read
-            raise _as_damaged(self._file, error) from error
+            raise as_damaged(self._file, error) from error
         series, ts_ms, value = (_column(table, index) for index in range(3))
         footer = self._footer
-        inside = start_ms <= footer.ts_min[group] and footer.ts_max[group] < end_ms
+        inside = start_ms <= footer.time_min[group] and footer.time_max[group] < end_ms
         if choice is None and inside:
             return SampleBatch(series, ts_ms, value)
         mask = np.ones(int(footer.series_max[group]) + 1, np.uint8) if choice is None else choice.mask
@@ -200,52 +197,6 @@ def read_block(
                 yield batch
     finally:
         opened.close()
-
-
-class _Footer(NamedTuple):
-    """A parsed footer, and per row group the range of series and of ts_ms."""
-
-    metadata: "pq.FileMetaData"
-    series_min: SeriesColumn
-    series_max: SeriesColumn
-    ts_min: TimeColumn
-    ts_max: TimeColumn
-
-
-@lru_cache(maxsize=FOOTERS_MAX)
-def _footer(path: str, seal: FileSeal) -> _Footer:
-    """Files never change under their seal, so neither do footers."""
-    import pyarrow.parquet as pq
-
-    file = CheckedReader(Path(path), seal)
-    try:
-        metadata = pq.read_metadata(file)
-        names = [metadata.schema.column(index).name for index in range(metadata.num_columns)]
-        if names != ["series", "ts_ms", "value"]:
-            raise Damaged(path, f"columns {names}, expected series, ts_ms, value")
-        groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-        series = [group.column(0).statistics for group in groups]
-        times = [group.column(1).statistics for group in groups]
-        return _Footer(
-            metadata,
-            np.array([column.min for column in series], np.uint32),
-            np.array([column.max for column in series], np.uint32),
-            np.array([column.min for column in times], np.int64),
-            np.array([column.max for column in times], np.int64),
-        )
-    except BaseException as error:  # whatever the bytes made of Arrow; told as damage, or raised as it is
-        raise _as_damaged(file, error) from error
-    finally:
-        file.close()
-
-
-def _as_damaged(file: CheckedReader, error: BaseException) -> BaseException:
-    """The damage the file noticed, else what Arrow says of the bytes; errors that are not about bytes as they are."""
-    if file.damage is not None:
-        return file.damage
-    if isinstance(error, Damaged | FileNotFoundError | MemoryError) or not isinstance(error, Exception):
-        return error
-    return Damaged(str(file.path), f"not a raw block: {error}")
 
 
 def _column(table: "pa.Table", index: int) -> Any:

@@ -21,30 +21,29 @@ reads little, and the footer of a large one stays small.
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nissa._fast.rollup import told_edges
-from nissa.model.columns import SeriesColumn, TimeColumn, ValueColumn
+from nissa.model.columns import ValueColumn
 from nissa.model.errors import Damaged
 from nissa.model.ladder import Aggregate, SketchColumn, Tier, WindowBatch
 from nissa.model.units import HOUR_MS, MINUTE_MS
 from nissa.store.arrow_columns import arrow_column
+from nissa.store.block_footer import as_damaged, read_footer
 from nissa.store.blocks import SeriesChoice, one_thread
 from nissa.store.catalogue import BlockRow
-from nissa.store.checked_file import CheckedReader, CheckedWriter, FileSeal
+from nissa.store.checked_file import CheckedReader, CheckedWriter
 from nissa.store.names import block_path, locate
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
 GROUP_ROWS_MIN = 2 * 1024  # of the first GROWTH_GROUPS groups, twice as many in the next ones, and so on
 GROUP_ROWS = 32 * 1024
 GROWTH_GROUPS = 16
-FOOTERS_MAX = 512  # parsed footers kept: about 10 KB each
 ZSTD_LEVEL = 1  # 3 takes half as much time again for 4 % of the size
 ZSTD_LEVEL_WIDE = 6
 ZSTD_FROM_MS = 5 * MINUTE_MS  # narrower windows are under LZ4: a third less time, a fifth more bytes
@@ -211,11 +210,14 @@ class OpenTierBlock:
         one_thread()
         self._file = CheckedReader(locate(directory, block.path), block.seal)
         try:
-            self._footer = _footer(str(self._file.path), block.seal)
+            self._footer = read_footer(str(self._file.path), block.seal)
+            names = self._footer.names
+            if names[:4] != KEYS or not {*names[4:]} <= {*NUMBERS, SKETCH, INCREASE}:
+                raise Damaged(block.path, f"columns {names}, expected those of windows")
             self._parquet = pq.ParquetFile(self._file, metadata=self._footer.metadata, pre_buffer=False)
         except BaseException as error:  # whatever the bytes made of Arrow; told as damage, or raised as it is
             self._file.close()
-            raise _as_damaged(self._file, error) from error
+            raise as_damaged(self._file, error) from error
 
     @property
     def has_sketches(self) -> bool:
@@ -224,12 +226,7 @@ class OpenTierBlock:
 
     def groups(self, choice: SeriesChoice | None, start_ms: int, end_ms: int) -> npt.NDArray[np.int64]:
         """Numbers of the row groups that may hold windows of the chosen series that start in [start_ms, end_ms)."""
-        footer = self._footer
-        may = (footer.start_max >= start_ms) & (footer.start_min < end_ms)
-        if choice is not None:
-            first = np.searchsorted(choice.ids, footer.series_min, "left")
-            may &= first < np.searchsorted(choice.ids, footer.series_max, "right")
-        return np.flatnonzero(may)
+        return self._footer.groups(None if choice is None else choice.ids, start_ms, end_ms)
 
     def read_group(
         self, group: int, choice: SeriesChoice | None, start_ms: int, end_ms: int, *, sketches: bool
@@ -252,7 +249,7 @@ class OpenTierBlock:
                 table = table.filter(_arrow_flags(wanted))
             return _windows(table)
         except Exception as error:  # whatever Arrow makes of bytes it cannot read
-            raise _as_damaged(self._file, error) from error
+            raise as_damaged(self._file, error) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -272,54 +269,6 @@ def read_tier_block(
                 yield windows
     finally:
         opened.close()
-
-
-class _Footer(NamedTuple):
-    """A parsed footer, its columns, and per row group the range of series and of starts."""
-
-    metadata: "pq.FileMetaData"
-    names: tuple[str, ...]
-    series_min: SeriesColumn
-    series_max: SeriesColumn
-    start_min: TimeColumn
-    start_max: TimeColumn
-
-
-@lru_cache(maxsize=FOOTERS_MAX)
-def _footer(path: str, seal: FileSeal) -> _Footer:
-    """Files never change under their seal, so neither do footers."""
-    import pyarrow.parquet as pq
-
-    file = CheckedReader(Path(path), seal)
-    try:
-        metadata = pq.read_metadata(file)
-        names = tuple(metadata.schema.column(index).name for index in range(metadata.num_columns))
-        if names[:4] != KEYS or not {*names[4:]} <= {*NUMBERS, SKETCH, INCREASE}:
-            raise Damaged(path, f"columns {names}, expected those of windows")
-        groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-        series = [group.column(0).statistics for group in groups]
-        starts = [group.column(1).statistics for group in groups]
-        return _Footer(
-            metadata,
-            names,
-            np.array([column.min for column in series], np.uint32),
-            np.array([column.max for column in series], np.uint32),
-            np.array([column.min for column in starts], np.int64),
-            np.array([column.max for column in starts], np.int64),
-        )
-    except BaseException as error:  # whatever the bytes made of Arrow; told as damage, or raised as it is
-        raise _as_damaged(file, error) from error
-    finally:
-        file.close()
-
-
-def _as_damaged(file: CheckedReader, error: BaseException) -> BaseException:
-    """The damage the file noticed, else what Arrow says of the bytes; errors that are not about bytes as they are."""
-    if file.damage is not None:
-        return file.damage
-    if isinstance(error, Damaged | FileNotFoundError | MemoryError) or not isinstance(error, Exception):
-        return error
-    return Damaged(str(file.path), f"not a tier block: {error}")
 
 
 def _windows(table: "pa.Table") -> WindowBatch:
