@@ -133,7 +133,7 @@ def test_sound_bytes_that_are_no_block_are_damage(tmp_path: Path) -> None:
         *[getattr(other, name) for name in other.__struct_fields__[:-3]], seal.bytes, seal.crc, seal.page_crcs
     )
     (tmp_path / "blocks" / "x").rename(tmp_path / other.path)
-    with pytest.raises(Damaged, match="not a raw block"):
+    with pytest.raises(Damaged, match="not a block"):
         read(tmp_path, fake, None, *ALWAYS)
 
 

@@ -77,4 +77,4 @@ def as_damaged(file: CheckedReader, error: BaseException) -> BaseException:
         return file.damage.with_traceback(None)
     if isinstance(error, Damaged | FileNotFoundError | MemoryError) or not isinstance(error, Exception):
         return error
-    return Damaged(str(file.path), f"not such a block: {error}")
+    return Damaged(str(file.path), f"not a block: {error}")
