@@ -270,11 +270,12 @@ def test_raw_blocks_of_a_span_are_merged_as_it_is_written(tmp_path: Path) -> Non
 
 
 def test_a_damaged_block_is_not_merged_and_the_rest_is_written(tmp_path: Path) -> None:
-    """The windows of what can be read are there; every raw block still stands."""
+    """The windows of what can be read are there; every other raw block still stands."""
     rig = ladder_rig(tmp_path)
     try:
         sealed_hour(rig)
         settle(rig)
+        sealed = {*raw_blocks(rig)}
         block = [one for one in rig.engine.snapshot().blocks if one.kind == "raw"][2]
         data = bytearray((rig.path / block.path).read_bytes())
         data[len(data) // 3] ^= 1
@@ -285,7 +286,7 @@ def test_a_damaged_block_is_not_merged_and_the_rest_is_written(tmp_path: Path) -
         facts = rig.engine.status()["ladder"]
         assert (facts["failures"], facts["damages"]) == (0, 1)
         assert facts["tiers"]["1m"]["windows"] == 3 * 50
-        assert len(raw_blocks(rig)) == 8
+        assert {*raw_blocks(rig)} >= sealed - {block.id}  # which is put aside as soon as somebody has the time
     finally:
         rig.engine.close()
 

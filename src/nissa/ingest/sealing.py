@@ -204,7 +204,7 @@ class Sealer:
         blocks = self._blocks
         return {
             "count": len(blocks),
-            "kinds": dict(Counter(block.kind for block in blocks)),
+            "kinds": {RAW_KIND: 0, EVENTS_KIND: 0} | Counter(block.kind for block in blocks),
             "samples": sum(block.rows for block in blocks if block.kind == RAW_KIND),
             "events": sum(block.rows for block in blocks if block.kind == EVENTS_KIND),
             "bytes": sum(block.bytes for block in blocks),
