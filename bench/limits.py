@@ -114,7 +114,7 @@ def events_per_s() -> float:
     shape = Shape(kind="events", hosts=3_000, packets_per_request=1_000)
     with running("nissa", settings={"storage.seal_samples": "1000000"}) as server:
         server.settled()
-        sent = send_to(server, shape)
+        sent = send_to(server, shape, connections=4)
         assert answer_of(f"{server.api_url}/api/status")["seal"]["count"] > 0
         return sent.samples / sent.wall_s / 1e6
 

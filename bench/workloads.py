@@ -10,6 +10,7 @@ asv, pytest-benchmark and ``bench.limits`` run the same ones. Decoding is measur
 rows in the head.
 """
 
+import itertools
 import os
 import statistics
 import time
@@ -26,12 +27,13 @@ from nissa._fast.columns import sort_resolve
 from nissa._fast.selection import select_rows
 from nissa._fast.series import SeriesIndex
 from nissa.codec import leyline, packets, remote_write
-from nissa.config.tree import Config
+from nissa.config.tree import Config, Ttl
 from nissa.ingest.head import Head
 from nissa.ingest.pipeline import Pipeline
 from nissa.model.decoded import Window
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.model.units import MINUTE_MS
+from nissa.service.memory import keep_memory
 
 SECRET = bytes(range(32))
 PROFILES = {"small": 1_000, "large": 20_000, "million": 100_000}  # hosts, of ten series each
@@ -158,15 +160,20 @@ def leyline_known(packets_per_request: int = 32) -> Workload:
 
 
 def events_filtered() -> Workload:
-    """Leyline packets of one event each, about 250 bytes: decoded, redacted by the default rules, in the head."""
+    """Leyline packets of one event each, about 250 bytes: decoded, told from repetitions, redacted, in the head.
+
+    As in a daemon that has run for a while: freed memory is kept, and the map of packets is full.
+    """
+    keep_memory()
     shape = Shape(kind="events", hosts=50, packets_per_request=1_000)
-    config = Config()
     frames, count = frames_of(shape), samples_of(shape)
+    pipeline = Pipeline(Config(ttl=Ttl(entries_max=count // 2)), new_index(), {}, SECRET)
+    lsns = itertools.count(1)
 
     def run() -> int:
-        pipeline = Pipeline(config, new_index(), {}, SECRET)
-        for number, frame in enumerate(frames):
-            pipeline.take(frame, lambda _, __, lsn=number + 1: lsn)  # type: ignore[misc]
+        pipeline.head = Head()
+        for frame in frames:
+            pipeline.take(frame, lambda *_: next(lsns))
         events = sum(len(batch) for _, batch in pipeline.head.events)
         assert events == count, (events, count)
         return events
