@@ -32,7 +32,7 @@ import numpy.typing as npt
 import structlog
 
 import nissa
-from bench.load import columns_of
+from bench.load import columns_of, varint
 from bench.servers import start_nissa
 from bench.usage import bytes_under
 from nissa.config.tree import Config, Ingest, Storage
@@ -138,16 +138,6 @@ class Bodies:
         head = columns_of(self._part, start_ms, values.shape[1], STEP_MS).SerializeToString()
         data = values.tobytes()
         return b"".join([head, VALUES_TAG, varint(len(data)), data])
-
-
-def varint(number: int) -> bytes:
-    """A number as protobuf writes it."""
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 class Clock:

@@ -1,5 +1,6 @@
 """How a Workload is timed by asv: CPU time of the run, and nanoseconds per sample tracked from the same figure."""
 
+import abc
 import sys
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ PROFILE_NAMES = list(PROFILES)
 TRACK_REPEATS = 5
 
 
-class Timed:
+class Timed(abc.ABC):
     """A suite of one Workload per profile. Subclasses say how it is made."""
 
     params = PROFILE_NAMES
@@ -24,9 +25,9 @@ class Timed:
     number = 1
     workload: Workload
 
+    @abc.abstractmethod
     def make(self, profile: str) -> Workload:
         """The Workload of a profile."""
-        raise NotImplementedError
 
     def setup(self, profile: str) -> None:
         """Made and run once before it is timed."""

@@ -9,6 +9,7 @@ After every end the server must come back by itself; an acknowledged claim that 
 far back the losses reach is told as well: from the oldest acknowledgement lost to the end.
 """
 
+import abc
 import base64
 import contextlib
 import http.client
@@ -43,7 +44,7 @@ PAUSE_S = 0.005
 SENDERS = 3
 
 
-class Peer:
+class Peer(abc.ABC):
     """A server: how to start it, send one claim, and list what it has. Claims that are altered are listed as -claim."""
 
     name = ""
@@ -57,18 +58,21 @@ class Peer:
             second.bind(("127.0.0.1", 0))
             self.port, self.second = probe.getsockname()[1], second.getsockname()[1]
 
+    @abc.abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """What starts it."""
 
+    @abc.abstractmethod
     def ready(self) -> bool:
-        raise NotImplementedError
+        """Whether it takes claims."""
 
+    @abc.abstractmethod
     def link(self, ledger: Ledger) -> tuple[Callable[[int], bool], Callable[[], None]]:
         """What sends one claim and says whether it was acknowledged; and what closes the connection."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def found(self, ledger: Ledger) -> set[int]:
-        raise NotImplementedError
+        """The claims it has."""
 
 
 class Metrics(Peer):
@@ -93,9 +97,9 @@ class Metrics(Peer):
     def found(self, ledger: Ledger) -> set[int]:
         return whole_claims(ledger, self.bits())
 
+    @abc.abstractmethod
     def bits(self) -> dict[tuple[str, str, int], int]:
         """(claim label, index label, time) to the bits of the value."""
-        raise NotImplementedError
 
 
 def whole_claims(ledger: Ledger, got: dict[tuple[str, str, int], int]) -> set[int]:

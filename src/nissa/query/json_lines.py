@@ -47,18 +47,22 @@ def write_json_lines(
     index: SeriesView, batches: Iterable[SampleBatch], line_samples_max: int = LINE_SAMPLES_MAX
 ) -> Generator[bytes, None, None]:
     """Chunks of whole lines, about half a MiB each. batches: sorted by series, then time."""
-    lines: list[bytes] = []
+    return in_chunks(line for batch in batches for line in _lines_of(index, batch, line_samples_max))
+
+
+def in_chunks(lines: Iterable[bytes]) -> Generator[bytes, None, None]:
+    """Lines put together, about half a MiB at a time."""
+    chunk: list[bytes] = []
     size = 0
-    for batch in batches:
-        for line in _lines_of(index, batch, line_samples_max):
-            lines.append(line)
-            size += len(line)
-            if size >= CHUNK_BYTES_MIN:
-                yield b"".join(lines)
-                lines.clear()
-                size = 0
-    if lines:
-        yield b"".join(lines)
+    for line in lines:
+        chunk.append(line)
+        size += len(line)
+        if size >= CHUNK_BYTES_MIN:
+            yield b"".join(chunk)
+            chunk.clear()
+            size = 0
+    if chunk:
+        yield b"".join(chunk)
 
 
 def _lines_of(index: SeriesView, batch: SampleBatch, line_samples_max: int) -> Generator[bytes, None, None]:

@@ -24,7 +24,7 @@ from nissa.model.ladder import Aggregate, Policy, Tier, WindowBatch
 from nissa.model.matcher import Selector
 from nissa.query.backend import Backend
 from nissa.query.export import ATTEMPTS_MAX, BATCH_ROWS_MAX, OnDamage
-from nissa.query.json_lines import CHUNK_BYTES_MIN, spelled, write_json_lines
+from nissa.query.json_lines import in_chunks, spelled, write_json_lines
 from nissa.query.resolution import Piece, Wanted, plan_pieces
 from nissa.rollup.exact import Exact, exact_quantiles
 from nissa.rollup.figures import SILENT_WINDOWS_MAX, increase_of, mean_of, quantiles_in, stddev_of
@@ -87,19 +87,11 @@ def stream_parts(
 
 def write_window_lines(index: SeriesView, parts: Iterable[Part]) -> Generator[bytes, None, None]:
     """Chunks of whole lines, about half a MiB each."""
-    lines: list[bytes] = []
-    size = 0
-    for part in parts:
-        made = write_json_lines(index, [part]) if isinstance(part, SampleBatch) else _lines_of(index, part)
-        for line in made:
-            lines.append(line)
-            size += len(line)
-            if size >= CHUNK_BYTES_MIN:
-                yield b"".join(lines)
-                lines.clear()
-                size = 0
-    if lines:
-        yield b"".join(lines)
+    return in_chunks(
+        line
+        for part in parts
+        for line in (write_json_lines(index, [part]) if isinstance(part, SampleBatch) else _lines_of(index, part))
+    )
 
 
 def _groups(snapshot: Snapshot, series: SeriesColumn) -> Sequence[tuple[Policy | None, SeriesColumn]]:
