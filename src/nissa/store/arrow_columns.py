@@ -4,6 +4,7 @@ Arrow's own constructors (``pa.array``, ``pa.scalar``) look whether their argume
 pandas where it is installed: 0.3 s of CPU and 40 MB, in the middle of sealing. Buffers need no such question.
 """
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,3 +27,13 @@ def arrow_text(offsets: npt.NDArray[Any], data: bytes, kind: "pa.DataType") -> "
 
     buffers = [None, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(data)]
     return pa.Array.from_buffers(kind, len(offsets) - 1, buffers)
+
+
+@lru_cache(maxsize=1)
+def one_thread() -> None:
+    """Arrow's own threads would only take the cores that receive, and its own pool memory that others have freed."""
+    import pyarrow as pa
+
+    pa.set_memory_pool(pa.system_memory_pool())
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)

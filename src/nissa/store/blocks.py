@@ -29,11 +29,12 @@ import numpy.typing as npt
 from nissa._fast.selection import select_rows
 from nissa.model.columns import SampleBatch, SeriesColumn
 from nissa.model.errors import Damaged
-from nissa.store.arrow_columns import arrow_column
+from nissa.store.arrow_columns import arrow_column, one_thread
+from nissa.store.block_file import BlockFile
 from nissa.store.block_footer import as_damaged, read_footer
 from nissa.store.catalogue import BlockRow
-from nissa.store.checked_file import CheckedReader, CheckedWriter
-from nissa.store.names import RAW_KIND, block_path, locate
+from nissa.store.checked_file import CheckedReader
+from nissa.store.names import RAW_KIND, locate
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,15 +68,9 @@ class BlockWriter:
 
         number: a new id of the catalogue. level: 0 for sealed heads, above for merged blocks.
         """
-        import pyarrow.parquet as pq  # heavy: the daemon receives before it is needed
-
-        one_thread()
-        self._number, self._level, self._created_ms = number, level, created_ms
-        self.path = block_path(RAW_KIND, number)
-        self._file = CheckedWriter(locate(directory, self.path))
+        self._file = BlockFile(directory, number, RAW_KIND, level=level, created_ms=created_ms)
         self._schema = _schema()
-        self._writer = pq.ParquetWriter(
-            self._file,
+        self._writer = self._file.begin(
             self._schema,
             compression="zstd",
             compression_level=ZSTD_MERGED if level else ZSTD_FRESH,
@@ -83,11 +78,12 @@ class BlockWriter:
             column_encoding={"series": "DELTA_BINARY_PACKED", "ts_ms": "PLAIN", "value": "BYTE_STREAM_SPLIT"},
             write_statistics=["series", "ts_ms"],
             write_page_checksum=True,
-            store_schema=False,
         )
-        self.rows = 0
-        self._min_ms, self._max_ms = 0, 0
-        self._series_min, self._series_max = 0, 0
+
+    @property
+    def rows(self) -> int:
+        """How many are written."""
+        return self._file.rows
 
     def write(self, batch: SampleBatch) -> None:
         """Add rows that come after all rows so far; each call is at least one row group."""
@@ -95,12 +91,8 @@ class BlockWriter:
 
         if not len(batch):
             return
-        first, last = int(batch.ts_ms.min()), int(batch.ts_ms.max())
-        if self.rows == 0:
-            self._min_ms, self._max_ms, self._series_min = first, last, int(batch.series[0])
-        self._min_ms, self._max_ms = min(self._min_ms, first), max(self._max_ms, last)
-        self._series_max = int(batch.series[-1])
-        self.rows += len(batch)
+        times, series = batch.ts_ms, batch.series
+        self._file.note(len(batch), int(times.min()), int(times.max()), int(series[0]), int(series[-1]))
         values: tuple[Any, ...] = (batch.series, batch.ts_ms, batch.value)
         columns = [arrow_column(column, field.type) for column, field in zip(values, self._schema, strict=True)]
         rows_max = GROUP_ROWS if len(batch) >= 2 * GROUP_ROWS else len(batch)
@@ -108,29 +100,10 @@ class BlockWriter:
 
     def finish(self, first_lsn: int, last_lsn: int) -> BlockRow:
         """Write the footer, sync file and directory. The block exists once its row is in the catalogue."""
-        self._writer.close()
-        seal = self._file.finish()
-        return BlockRow(
-            id=self._number,
-            kind=RAW_KIND,
-            level=self._level,
-            path=self.path,
-            rows=self.rows,
-            min_ms=self._min_ms,
-            max_ms=self._max_ms,
-            series_min=self._series_min,
-            series_max=self._series_max,
-            first_lsn=first_lsn,
-            last_lsn=last_lsn,
-            created_ms=self._created_ms,
-            bytes=seal.bytes,
-            crc=seal.crc,
-            page_crcs=seal.page_crcs,
-        )
+        return self._file.finish(first_lsn, last_lsn)
 
     def discard(self) -> None:
         """Give up: nothing of the file stays."""
-        self._writer.is_open = False  # its footer would only be written to a file that goes
         self._file.discard()
 
 
@@ -215,13 +188,3 @@ def _schema() -> "pa.Schema":
 
     columns = (("series", pa.uint32()), ("ts_ms", pa.int64()), ("value", pa.float64()))
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns])
-
-
-@lru_cache(maxsize=1)
-def one_thread() -> None:
-    """Arrow's own threads would only take the cores that receive, and its own pool memory that others have freed."""
-    import pyarrow as pa
-
-    pa.set_memory_pool(pa.system_memory_pool())
-    pa.set_cpu_count(1)
-    pa.set_io_thread_count(1)

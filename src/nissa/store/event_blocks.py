@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nissa.model.columns import EventBatch, TextColumn
-from nissa.model.errors import Damaged
 from nissa.model.units import MIB
 from nissa.store.arrow_columns import arrow_column, arrow_text
-from nissa.store.blocks import one_thread
+from nissa.store.block_file import BlockFile
+from nissa.store.block_footer import as_damaged
 from nissa.store.catalogue import BlockRow
-from nissa.store.checked_file import CheckedReader, CheckedWriter
-from nissa.store.names import EVENTS_KIND, block_path, locate
+from nissa.store.checked_file import CheckedReader
+from nissa.store.names import EVENTS_KIND, locate
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,62 +39,37 @@ class EventWriter:
 
         number: a new id of the catalogue. level: 0 for sealed heads, above for merged blocks.
         """
-        one_thread()
-        self._number, self._level, self._created_ms = number, level, created_ms
-        self.path = block_path(EVENTS_KIND, number)
-        self._file = CheckedWriter(locate(directory, self.path))
+        self._file = BlockFile(directory, number, EVENTS_KIND, level=level, created_ms=created_ms)
         self._writer: Any = None
-        self.rows = 0
-        self._min_ms, self._max_ms = 0, 0
+
+    @property
+    def rows(self) -> int:
+        """How many are written."""
+        return self._file.rows
 
     def write(self, events: "pa.Table") -> None:
         """Add events in order of time that come after all so far; each call is at least one row group."""
-        import pyarrow.parquet as pq  # heavy: the daemon receives before it is needed
-
         if not len(events):
             return
         if self._writer is None:
-            self._writer = pq.ParquetWriter(
-                self._file,
+            self._writer = self._file.begin(
                 events.schema,
                 compression="zstd",
                 compression_level=ZSTD_LEVEL,
                 write_statistics=["time_ms", "level"],
                 write_page_checksum=True,
-                store_schema=False,
             )
-            self._min_ms = events.column("time_ms")[0].as_py()
-        self._max_ms = events.column("time_ms")[-1].as_py()
-        self.rows += len(events)
+        times = events.column("time_ms")
+        self._file.note(len(events), times[0].as_py(), times[-1].as_py())
         rows_max = max(1, min(GROUP_ROWS, len(events) * GROUP_BYTES // events.nbytes))
         self._writer.write_table(events, row_group_size=rows_max)
 
     def finish(self, first_lsn: int, last_lsn: int) -> BlockRow:
         """Write the footer, sync file and directory. The block exists once its row is in the catalogue."""
-        self._writer.close()
-        seal = self._file.finish()
-        return BlockRow(
-            id=self._number,
-            kind=EVENTS_KIND,
-            level=self._level,
-            path=self.path,
-            rows=self.rows,
-            min_ms=self._min_ms,
-            max_ms=self._max_ms,
-            series_min=0,
-            series_max=0,
-            first_lsn=first_lsn,
-            last_lsn=last_lsn,
-            created_ms=self._created_ms,
-            bytes=seal.bytes,
-            crc=seal.crc,
-            page_crcs=seal.page_crcs,
-        )
+        return self._file.finish(first_lsn, last_lsn)
 
     def discard(self) -> None:
         """Give up: nothing of the file stays."""
-        if self._writer is not None:
-            self._writer.is_open = False  # its footer would only be written to a file that goes
         self._file.discard()
 
 
@@ -133,7 +108,7 @@ def read_events(directory: Path, block: BlockRow, start_ms: int, end_ms: int) ->
             table = table.filter(pc.and_(pc.greater_equal(times, start_ms), pc.less(times, end_ms)))
             return [{**row, "attributes": dict(row["attributes"])} for row in table.to_pylist()]
         except Exception as error:  # whatever Arrow makes of bytes it cannot read
-            raise file.damage or Damaged(str(file.path), f"not an event block: {error}") from error
+            raise as_damaged(file, error) from error
 
 
 def record_batch(batch: EventBatch) -> "pa.RecordBatch":

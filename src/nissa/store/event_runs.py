@@ -19,6 +19,7 @@ import numpy as np
 from nissa.model.columns import EventBatch, TimeColumn
 from nissa.model.errors import Damaged
 from nissa.store.arrow_columns import arrow_column
+from nissa.store.block_footer import as_damaged
 from nissa.store.catalogue import BlockRow
 from nissa.store.checked_file import CheckedReader
 from nissa.store.event_blocks import record_batch
@@ -109,10 +110,9 @@ class BlockRun:
             metadata = self._parquet.metadata
             times = [metadata.row_group(group).column(0).statistics for group in range(metadata.num_row_groups)]
             self._spans = [(group, int(found.min), int(found.max)) for group, found in enumerate(times)]
-        except Exception as error:  # whatever Arrow makes of bytes it cannot read
-            damage = self._damaged(error)
+        except BaseException as error:  # whatever the bytes made of Arrow; told as damage, or raised as it is
             self._file.close()
-            raise damage from error
+            raise as_damaged(self._file, error) from error
 
     def pieces(
         self, start_ms: int, end_ms: int, on_damage: OnDamage | None, *, backward: bool = False
@@ -124,18 +124,16 @@ class BlockRun:
             try:
                 table = self._parquet.read_row_group(group, use_threads=False)
             except Exception as error:  # whatever Arrow makes of bytes it cannot read
-                if on_damage is None:
-                    raise self._damaged(error) from error
-                on_damage(self._damaged(error))
+                damage = as_damaged(self._file, error)
+                if on_damage is None or not isinstance(damage, Damaged):
+                    raise damage from error
+                on_damage(damage)
             else:
                 yield table
 
     def close(self) -> None:
         """Give the file back."""
         self._file.close()
-
-    def _damaged(self, error: Exception) -> Damaged:
-        return self._file.damage or Damaged(str(self._file.path), f"not an event block: {error}")
 
 
 class HeadRun:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from nissa.model.errors import Damaged
 from nissa.store.arrow_columns import arrow_column, arrow_text
+from nissa.store.block_footer import as_damaged
 from nissa.store.catalogue import SeriesSegment
 from nissa.store.checked_file import CheckedReader, CheckedWriter
 from nissa.store.names import locate, series_path
@@ -110,10 +111,8 @@ def read_series(directory: Path, segment: SeriesSegment) -> Iterator[SeriesLabel
                 labels = _labels_of(table, first)
                 first += len(labels)
                 yield labels
-        except Damaged:
-            raise
         except Exception as error:  # whatever Arrow makes of bytes it cannot read
-            raise file.damage or Damaged(str(file.path), f"not a series segment: {error}") from error
+            raise as_damaged(file, error) from error
         if first != segment.first_series + segment.rows:
             raise Damaged(str(file.path), f"it has {first - segment.first_series} series, expected {segment.rows}")
 

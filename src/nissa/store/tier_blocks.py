@@ -31,12 +31,13 @@ from nissa.model.columns import ValueColumn
 from nissa.model.errors import Damaged
 from nissa.model.ladder import Aggregate, SketchColumn, Tier, WindowBatch
 from nissa.model.units import HOUR_MS, MINUTE_MS
-from nissa.store.arrow_columns import arrow_column
+from nissa.store.arrow_columns import arrow_column, one_thread
+from nissa.store.block_file import BlockFile
 from nissa.store.block_footer import as_damaged, read_footer
-from nissa.store.blocks import SeriesChoice, one_thread
+from nissa.store.blocks import SeriesChoice
 from nissa.store.catalogue import BlockRow
-from nissa.store.checked_file import CheckedReader, CheckedWriter
-from nissa.store.names import block_path, locate
+from nissa.store.checked_file import CheckedReader
+from nissa.store.names import locate
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,31 +79,27 @@ class TierWriter:
 
     def __init__(self, directory: Path, number: int, tier: Tier, created_ms: int, kind: str = "") -> None:
         """The file is made at once. number: a new id of the catalogue. kind: of the block, else the tier's."""
-        import pyarrow.parquet as pq  # heavy: the daemon receives before it is needed
-
-        one_thread()
-        self._number, self._kind, self._created_ms = number, kind or tier.name, created_ms
+        self._file = BlockFile(directory, number, kind or tier.name, level=0, created_ms=created_ms)
         self._names = columns_kept(tier)
-        self.path = block_path(self._kind, number)
-        self._file = CheckedWriter(locate(directory, self.path))
         self._schema = _schema(self._names)
         self._spares_edges = {"first", "last"} <= {*self._names}
         self._group_rows_min = GROUP_ROWS_MIN if tier.interval_ms >= ZSTD_FROM_MS else GROUP_ROWS
         compression, level = _compression(tier)
-        self._writer = pq.ParquetWriter(
-            self._file,
+        self._writer = self._file.begin(
             self._schema,
             compression=compression,
             compression_level=level,
             use_dictionary=False,
             column_encoding={name: "BYTE_STREAM_SPLIT" if name in NUMBERS else "PLAIN" for name in self._names},
             write_statistics=["series", "start_ms"],
-            store_schema=False,
         )
-        self.rows = self._groups = 0
+        self._groups = 0
         self._pending: list[pa.RecordBatch] = []  # less than a row group; small ones would cost more than their rows
-        self._series_min = self._series_max = 0
-        self._min_ms = self._max_ms = 0
+
+    @property
+    def path(self) -> str:
+        """Of the file, within the directory."""
+        return self._file.path
 
     def write(self, windows: WindowBatch) -> None:
         """Add rows that come after all rows so far."""
@@ -110,12 +107,8 @@ class TierWriter:
 
         if not len(windows):
             return
-        first, last = int(windows.start_ms.min()), int(windows.start_ms.max())
-        if self.rows == 0:
-            self._min_ms, self._max_ms, self._series_min = first, last, int(windows.series[0])
-        self._min_ms, self._max_ms = min(self._min_ms, first), max(self._max_ms, last)
-        self._series_max = int(windows.series[-1])
-        self.rows += len(windows)
+        times, series = windows.start_ms, windows.series
+        self._file.note(len(windows), int(times.min()), int(times.max()), int(series[0]), int(series[-1]))
         columns = [self._column(windows, name) for name in self._names]
         self._pending.append(pa.record_batch(columns, schema=self._schema))
         if sum(len(batch) for batch in self._pending) >= GROUP_ROWS:
@@ -124,29 +117,10 @@ class TierWriter:
     def finish(self, last_lsn: int) -> BlockRow:
         """Write the footer, sync file and directory. The block exists once its row is in the catalogue."""
         self._write_pending(last=True)
-        self._writer.close()
-        seal = self._file.finish()
-        return BlockRow(
-            id=self._number,
-            kind=self._kind,
-            level=0,
-            path=self.path,
-            rows=self.rows,
-            min_ms=self._min_ms,
-            max_ms=self._max_ms,
-            series_min=self._series_min,
-            series_max=self._series_max,
-            first_lsn=0,
-            last_lsn=last_lsn,
-            created_ms=self._created_ms,
-            bytes=seal.bytes,
-            crc=seal.crc,
-            page_crcs=seal.page_crcs,
-        )
+        return self._file.finish(0, last_lsn)
 
     def discard(self) -> None:
         """Give up: nothing of the file stays."""
-        self._writer.is_open = False  # its footer would only be written to a file that goes
         self._file.discard()
 
     def _write_pending(self, *, last: bool) -> None:

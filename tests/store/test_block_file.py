@@ -1,0 +1,43 @@
+"""Blocks being written: what the catalogue is told of them, and what stays of one that is given up."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from nissa.store.block_file import BlockFile
+from nissa.store.checked_file import file_crc
+from nissa.store.names import BLOCKS, locate
+
+TABLE = pa.table({"time_ms": pa.array([5, 9], pa.int64())})
+
+
+@pytest.fixture(name="file")
+def _file(tmp_path: Path) -> BlockFile:
+    (tmp_path / BLOCKS).mkdir()
+    return BlockFile(tmp_path, 7, "events", level=2, created_ms=11)
+
+
+def test_the_row_says_what_was_noted(tmp_path: Path, file: BlockFile) -> None:
+    """Times are the widest of all parts, series those of the first and the last; size and sum are those of the file."""
+    writer = file.begin(TABLE.schema, compression="zstd")
+    for part in ((2, 20, 30, 1, 4), (2, 10, 25, 4, 5), (2, 15, 40, 6, 9)):
+        writer.write_table(TABLE)
+        file.note(*part)
+    row = file.finish(3, 8)
+    path = locate(tmp_path, row.path)
+    assert (row.id, row.kind, row.level, row.created_ms, row.rows) == (7, "events", 2, 11, 6)
+    assert (row.min_ms, row.max_ms, row.series_min, row.series_max) == (10, 40, 1, 9)
+    assert (row.first_lsn, row.last_lsn) == (3, 8)
+    assert file_crc(path) == (row.bytes, row.crc)
+    assert pq.read_table(path).num_rows == 6
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_is_given_up_leaves_no_file(tmp_path: Path, file: BlockFile, *, begun: bool) -> None:
+    """Whether rows were written or not."""
+    if begun:
+        file.begin(TABLE.schema).write_table(TABLE)
+    file.discard()
+    assert not list((tmp_path / BLOCKS).iterdir())
