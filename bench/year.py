@@ -5,7 +5,7 @@
 An hour of all series is one body of nissa.v2 columns; after each the head is sealed, the ladder is written and
 retention drops what is over, as at that hour of a real year. The last six hours come and are sealed every two minutes
 as a daemon has them. Beside heads of an hour before that, two things differ from a daemon: no scrubbing (it changes
-nothing), and durability ``os``. Journal segments are of 8 MiB: the one being written stands beside the blocks.
+nothing), and durability ``os``.
 
     40 %   gauges: walks of limited precision (tenths of a percent, pages of memory, hundredths of a degree, queues)
     40 %   counters, busy ones and quiet ones; each starts again at zero about every twenty days
@@ -154,11 +154,10 @@ class Clock:
 
 
 def settings(directory: Path) -> Config:
-    """Defaults, but for what a simulated clock makes senseless, and for small segments."""
+    """Defaults, but for what a simulated clock makes senseless."""
     storage = Storage(
         data_dir=str(directory),
         durability="os",
-        segment_bytes=8 * MIB,
         seal_interval_ms=DAY_MS,
         scrub_interval_ms=365 * DAY_MS,
     )

@@ -95,6 +95,19 @@ def test_what_is_sealed_leaves_the_journal(rig: Rig) -> None:
     rig.check()
 
 
+def test_nothing_sealed_stays_in_the_journal(rig: Rig) -> None:
+    """A seal lets go of all its frames at once, though the segment is not full and nothing is received after them."""
+    opened(rig, segment_bytes=64 * KIB)
+    rig.keep([("m" * 40_000, NOW_MS, ONE)])
+    rig.engine.flush()
+    wait_until(lambda: rig.engine.status()["journal"]["segments"] == 0)
+    assert not list((rig.engine.directory / "journal").glob("*.journal"))
+    rig.keep([("b", NOW_MS, ONE)])
+    rig.check()
+    rig.crash()
+    rig.check()
+
+
 def test_a_disk_that_refuses_blocks(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """A head that cannot be sealed stays readable and durable, more is taken, and it is sealed when the disk can."""
     monkeypatch.setattr(sealing, "RETRY_S", 0.1)

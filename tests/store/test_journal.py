@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from nissa.model.durability import FSYNC, OS, Durability
 from nissa.model.errors import JournalFailed
 from nissa.model.frame import Codec, Encoding, Frame, Source
+from nissa.model.units import MIB
 from nissa.store.journal import RETRIES_MAX, Journal, JournalTail, RecoveryReport, read_journal
 from nissa.store.segment import PREPARED_NAME, frame_bytes
 from oracle.power_cut import PowerCut, PowerCutDisk
@@ -171,6 +172,76 @@ def test_trim_deletes_whole_segments_from_the_oldest_on_but_never_the_active_one
     again = opened(tmp_path, after_lsn=300)
     assert again.trim(300) > 0
     assert again.append(frame(1), 0) == 301
+
+
+def firsts(directory: Path) -> list[int]:
+    """The first LSN of each segment."""
+    return sorted(int(path.stem) for path in directory.glob("*.journal"))
+
+
+def test_a_cut_ends_a_segment_that_holds_enough(tmp_path: Path) -> None:
+    """Frames of one commit on both sides of a cut go into two segments; a small segment is left for no cut."""
+    journal = opened(tmp_path)
+    large = frame(0, bytes(SEGMENT_BYTES // 2))
+    journal.append(frame(1), 0)
+    journal.cut(1)
+    journal.append(large, 0)
+    assert (journal.commit(), firsts(tmp_path)) == (2, [1])
+    journal.append(frame(3), 0)
+    journal.cut(3)
+    journal.append(frame(4), 0)
+    journal.append(frame(5), 0)
+    assert (journal.commit(), firsts(tmp_path)) == (5, [1, 4])
+    assert journal.trim(3) > 0
+    journal.append(frame(6), 0)
+    assert (journal.commit(), firsts(tmp_path)) == (6, [4])
+    abandon(journal)
+    assert bodies(tmp_path, 3) == {lsn: frame(lsn).body for lsn in (4, 5, 6)}
+
+
+@pytest.mark.parametrize("durability", [FSYNC, INTERVAL, OS], ids=str)
+def test_what_was_trimmed_goes_while_nothing_comes(tmp_path: Path, durability: Durability) -> None:
+    """A segment that ends at a cut is deleted between commits, once it is synced, though no frame follows."""
+    clock = Clock()
+    journal = opened(tmp_path, durability, clock=clock)
+    for _ in range(2):
+        journal.append(frame(0, bytes(SEGMENT_BYTES // 4)), 0)
+        journal.commit()
+    journal.cut(2)
+    assert journal.trim(2) == 0
+    clock.now_ms += INTERVAL.interval_ms
+    journal.commit()
+    assert journal.prepare()
+    assert (firsts(tmp_path), journal.segment_count, journal.trimmable_bytes) == ([], 0, 0)
+    assert journal.durable_lsn == 2
+    journal.append(frame(3), 0)
+    assert (journal.commit(), firsts(tmp_path)) == (3, [3])
+    journal.close()
+    assert bodies(tmp_path, 2) == {3: frame(3).body}
+
+
+def test_segments_grow_to_twice_what_the_last_one_held(tmp_path: Path) -> None:
+    """Little is preallocated where little comes between two cuts, and up to the setting where segments are filled."""
+    journal = Journal(tmp_path, durability=OS, segment_bytes=8 * MIB, clock=Clock())
+
+    def preallocated(frames: int) -> int:
+        """MiB of the segment made ahead, after this many frames of half a MiB and a cut."""
+        for _ in range(frames):
+            journal.append(frame(0, bytes(MIB // 2)), 0)
+            journal.commit()
+            journal.prepare()
+        journal.cut(journal.appended_lsn)
+        journal.prepare()
+        return round((tmp_path / PREPARED_NAME).stat().st_size / MIB)
+
+    assert preallocated(1) == 1
+    assert [preallocated(frames) for frames in (1, 3, 3, 3)] == [1, 2, 2, 2]
+    assert [preallocated(frames) for frames in (30, 30)] == [8, 8]
+    assert preallocated(4) == 8
+    assert preallocated(4) == 4
+    on_disk = journal.bytes_on_disk
+    assert on_disk == sum(path.stat().st_size for path in tmp_path.iterdir())
+    journal.close()
 
 
 def test_lsns_go_on_behind_a_checkpoint_when_the_whole_journal_was_trimmed(tmp_path: Path) -> None:
@@ -383,6 +454,8 @@ def run_until_cut(directory: Path, disk: PowerCutDisk, durability: Durability, r
             acknowledged = {lsn: body for lsn, body in appended.items() if lsn <= durable}
             if number % 5 == 0:
                 journal.prepare()
+            if number % 3 == 0:
+                journal.cut(journal.appended_lsn)
         journal.close()
     except PowerCut:
         disk.cut_at = None
@@ -445,6 +518,7 @@ STEPS = st.lists(
         st.tuples(st.just("commit"), st.integers(0, 3)),  # how many calls of fdatasync fail
         st.tuples(st.just("crash"), st.integers(0, 4_000)),  # bytes of the last write that reach the disk
         st.tuples(st.just("trim"), st.integers(0, 30)),
+        st.tuples(st.just("cut"), st.booleans()),  # whether the commit thread rests behind it
         st.tuples(st.just("reopen"), st.just(0)),
     ),
     max_size=40,
@@ -483,6 +557,9 @@ def test_any_sequence_of_steps_agrees_with_a_list(
             lsn = min(number, journal.durable_lsn)
             trimmed_lsn = max(trimmed_lsn, lsn)
             journal.trim(lsn)
+        elif step == "cut":
+            journal.cut(journal.appended_lsn)
+            assert not number or journal.prepare()
         else:
             crash(journal, number, monkeypatch) if step == "crash" else journal.close()
             found = bodies(directory, trimmed_lsn)

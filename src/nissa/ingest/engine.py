@@ -387,10 +387,9 @@ class Engine:
         age_ms = abs(self._clock() - head.opened_ms)  # negative where the clock was set back
         if not head.empty and age_ms >= storage.seal_interval_ms:
             return True
-        # Notes of refusals fill the journal without a head. The active segment is never trimmed: it does not count.
-        trimmable_bytes = journal.bytes_on_disk - storage.segment_bytes
+        # Notes of refusals fill the journal without a head.
         bytes_max = storage.segment_bytes if self.upkeep.is_low else storage.journal_bytes_max
-        return journal.appended_lsn > self._sealer.checkpoint_lsn and trimmable_bytes >= bytes_max
+        return journal.appended_lsn > self._sealer.checkpoint_lsn and journal.trimmable_bytes >= bytes_max
 
     def _begin_seal(self) -> Generation:
         return self._sealer.begin(self._pipeline, self._journal.appended_lsn)

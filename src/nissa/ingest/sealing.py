@@ -147,6 +147,7 @@ class Sealer:
         self._live_tallies = pipeline.tallies
         pipeline.metadata_changed = {}
         pipeline.sealed_lsn = lsn
+        self._journal.cut(lsn)
         with self._view_lock:
             pipeline.head = Head()
             self._generation = generation

@@ -9,6 +9,8 @@
   durability it passes by the page cache (``block_writer.py``).
 * A segment is made ahead under another name (created, preallocated, synced). It takes its own name after its first
   commit is synced, and the directory is synced before that commit is acknowledged: a named segment always has content.
+* Where a head is frozen a segment ends (``cut``), so that its seal lets go of whole segments. A segment is preallocated
+  to twice what the last one came to hold: little where little comes.
 * A file descriptor that failed once is closed and never written or synced again. What it held without acknowledgement
   is written to a fresh segment, whose header voids the rest of the failed one.
 * LSNs are never used twice, not even those of frames that were given up.
@@ -48,6 +50,8 @@ from nissa.store.segment import (
 __all__ = ["Journal", "JournalFrame", "JournalTail", "RecoveryReport", "read_journal"]
 
 RETRIES_MAX = 3  # on fresh segments, after the first try
+SEGMENT_BYTES_MIN = 1 * MIB  # preallocated at least, where storage.segment_bytes is not less
+CUT_BYTES_MIN = 1 * MIB  # what a segment holds before it is left for a cut: a new one costs a file and three syncs
 UNSYNCED_BYTES_MAX = 16 * MIB  # with interval durability: what is kept in memory to be written again, at most
 _NO_FRAMES = memoryview(mmap.mmap(-1, BLOCK_BYTES))  # the beginning of a segment made ahead
 
@@ -61,8 +65,9 @@ class _Entry(msgspec.Struct, frozen=True, gc=False):
 class _ActiveSegment:
     """The segment that is being written. offset: where the next frame goes. named: its first commit is durable."""
 
-    def __init__(self, fd: int, first_lsn: int, after_lsn: int, created_ms: int) -> None:
+    def __init__(self, fd: int, preallocated_bytes: int, first_lsn: int, after_lsn: int, created_ms: int) -> None:
         self.fd = fd
+        self.preallocated_bytes = preallocated_bytes
         self.uuid = uuid.uuid4().bytes
         self.first_lsn = self.next_lsn = first_lsn
         self.header, self.crc = encode_segment_header(
@@ -70,6 +75,11 @@ class _ActiveSegment:
         )
         self.offset = 0
         self.named = False
+
+    @property
+    def bytes_on_disk(self) -> int:
+        """What the file takes; one commit may have outgrown what was preallocated."""
+        return max(self.offset, self.preallocated_bytes)
 
     def write(self, entries: Sequence[_Entry], durable_lsn: int, writer: BlockWriter) -> None:
         """Write ``entries`` behind what stands there. Raises: OSError, after which the file must be abandoned."""
@@ -107,18 +117,21 @@ class Journal:
     ) -> None:
         """Write on behind ``tail`` (what ``read_journal`` found; None for a new directory), always into a new segment.
 
-        segment_bytes: preallocated per segment; one commit may outgrow it. clock: Unix milliseconds.
+        segment_bytes: preallocated per segment at most; one commit may outgrow it. clock: Unix milliseconds.
         Raises: JournalFailed where the directory cannot be made.
         """
         tail = tail if tail is not None else JournalTail()
         self._directory = directory
         self._durability = durability
         self._segment_bytes = max(segment_bytes, 2 * HEADER_BYTES)
+        self._cut_bytes = min(CUT_BYTES_MIN, self._segment_bytes // 2)
+        self._next_bytes = min(SEGMENT_BYTES_MIN, self._segment_bytes)  # what the next segment gets
         self._clock = clock
         self._lock = threading.Lock()
         self._segments = {summary.path.name: summary for summary in tail.segments}
         self._appended_lsn = tail.next_lsn - 1
         self._durable_lsn = tail.last_lsn
+        self._cut_lsn = self._trimmed_lsn = 0  # as last asked for
         self._appended_bytes = self._settled_bytes = 0
         self._pending: list[_Entry] = []  # appended; shared by the two threads, under the lock
         self._unwritten: list[_Entry] = []  # taken by commit, in no healthy file
@@ -127,6 +140,7 @@ class Journal:
         self._synced_ms = 0
         self._active: _ActiveSegment | None = None
         self._prepared: int | None = None
+        self._prepared_bytes = 0
         self._writer = BlockWriter()
         self._direct = DIRECT if durability.mode == "fsync" else 0  # what is not synced at once belongs in the cache
         try:
@@ -165,9 +179,14 @@ class Journal:
     @property
     def bytes_on_disk(self) -> int:
         """Bytes of all segments, preallocated ones included."""
+        active, prepared = self._active, self._prepared_bytes
+        return self.trimmable_bytes + (active.bytes_on_disk if active is not None else 0) + prepared
+
+    @property
+    def trimmable_bytes(self) -> int:
+        """Bytes of the segments that are no longer written: what ``trim`` may delete."""
         with self._lock:
-            kept, active = sum(summary.bytes for summary in self._segments.values()), self._active
-        return kept + (max(active.offset, self._segment_bytes) if active is not None else 0)
+            return sum(summary.bytes for summary in self._segments.values())
 
     def append(self, frame: Frame, new_series: int) -> int:
         """Take ``frame`` for the next commit and give it its LSN. No I/O. The body must not change afterwards."""
@@ -177,6 +196,13 @@ class Journal:
             self._appended_lsn = lsn
             self._appended_bytes += frame_bytes(len(frame.body))
         return lsn
+
+    def cut(self, lsn: int) -> None:
+        """Frames after ``lsn`` go into another segment than those up to it, where those are worth one; no I/O.
+
+        From the thread that appends. A later cut replaces this one.
+        """
+        self._cut_lsn = lsn
 
     def commit(self) -> int:
         """Make everything appended durable in the mode in force; returns the durable LSN.
@@ -202,6 +228,7 @@ class Journal:
 
     def prepare(self) -> bool:
         """Make the next segment ahead, so that no commit waits for it; for the commit thread, between commits."""
+        self._leave_at_cut()
         try:
             self._prepare()
         except OSError:
@@ -219,6 +246,7 @@ class Journal:
         Raises: JournalFailed where the disk does not let go of one.
         """
         freed = 0
+        self._trimmed_lsn = max(self._trimmed_lsn, lsn)
         with self._lock:
             summaries = sorted(self._segments.values(), key=lambda summary: summary.first_lsn)
         try:
@@ -268,7 +296,7 @@ class Journal:
 
     def _write_out(self, *, sync_now: bool) -> None:
         """Bring all unwritten frames into the active segment, or a new one, and sync where the mode asks or told to."""
-        for run in _runs(self._unwritten):
+        for run in _runs(self._unwritten, self._cut_lsn):
             segment = self._segment_for(run)
             segment.write(run, self._durable_lsn, self._writer)
             self._unsynced += run
@@ -282,17 +310,31 @@ class Journal:
         """The active segment where ``run`` continues it and fits, else a new one."""
         active = self._active
         if active is not None:
-            if run[0].lsn == active.next_lsn and active.offset + _run_bytes(run) <= self._segment_bytes:
+            fits = active.offset + _run_bytes(run) <= active.preallocated_bytes
+            if run[0].lsn == active.next_lsn and fits and not self._ends_at_cut(active):
                 return active
             if self._unsynced:
                 self._sync(active)
             self._retire(active)
         self._prepare()
-        fd, self._prepared = self._prepared, None
+        fd, prepared_bytes = self._prepared, self._prepared_bytes
         if fd is None:
             raise OSError(errno.EIO, "no segment was prepared")
-        self._active = _ActiveSegment(fd, run[0].lsn, self._durable_lsn, self._clock())
+        self._prepared, self._prepared_bytes = None, 0
+        self._active = _ActiveSegment(fd, prepared_bytes, run[0].lsn, self._durable_lsn, self._clock())
         return self._active
+
+    def _ends_at_cut(self, segment: _ActiveSegment) -> bool:
+        return segment.next_lsn == self._cut_lsn + 1 and segment.offset >= self._cut_bytes
+
+    def _leave_at_cut(self) -> None:
+        """Close the active segment where the next frame would not go into it, and let it go if it was trimmed."""
+        active = self._active
+        if active is None or self._unsynced or not self._ends_at_cut(active):
+            return
+        self._retire(active)
+        with contextlib.suppress(JournalFailed):  # costs space only; the next seal trims again
+            self.trim(self._trimmed_lsn)
 
     def _sync_due(self, segment: _ActiveSegment) -> bool:
         if self._durability.mode != "interval" or not segment.named or self._unsynced_bytes >= UNSYNCED_BYTES_MAX:
@@ -334,7 +376,7 @@ class Journal:
         fd = -1
         try:
             fd = os.open(path, flags, 0o640)
-            os.posix_fallocate(fd, 0, self._segment_bytes)
+            os.posix_fallocate(fd, 0, self._next_bytes)
             write_whole(fd, _NO_FRAMES, 0)
             if self._durability.mode != "os":
                 os.fsync(fd)
@@ -344,10 +386,11 @@ class Journal:
             with contextlib.suppress(OSError):
                 path.unlink()
             raise
+        self._prepared_bytes = self._next_bytes
         return fd
 
     def _drop_prepared(self) -> None:
-        fd, self._prepared = self._prepared, None
+        fd, self._prepared, self._prepared_bytes = self._prepared, None, 0
         if fd is not None:
             os.close(fd)
             with contextlib.suppress(OSError):  # the next run deletes it
@@ -357,6 +400,7 @@ class Journal:
         """Close a healthy segment that takes no more frames, and give back what was preallocated behind them."""
         with contextlib.suppress(OSError):  # costs space only; the zeros behind the last frame are harmless
             os.ftruncate(segment.fd, segment.offset)
+        self._next_bytes = min(max(2 * segment.offset, SEGMENT_BYTES_MIN), self._segment_bytes)
         self._remember(segment, segment.next_lsn - 1, segment.offset)
 
     def _abandon(self) -> None:
@@ -367,7 +411,7 @@ class Journal:
         self._unwritten = self._unsynced + self._unwritten
         self._unsynced = []
         self._unsynced_bytes = 0
-        self._remember(segment, self._durable_lsn, max(segment.offset, self._segment_bytes))
+        self._remember(segment, self._durable_lsn, segment.bytes_on_disk)
 
     def _remember(self, segment: _ActiveSegment, last_lsn: int, size_bytes: int) -> None:
         with contextlib.suppress(OSError):  # its bytes are synced already, or no longer relied on
@@ -386,11 +430,12 @@ class Journal:
             os.close(fd)
 
 
-def _runs(entries: Sequence[_Entry]) -> Iterator[list[_Entry]]:
-    """``entries`` cut wherever an LSN is missing (frames given up): inside a segment LSNs rise by one."""
+def _runs(entries: Sequence[_Entry], cut_lsn: int) -> Iterator[list[_Entry]]:
+    """``entries`` cut behind ``cut_lsn``, and where an LSN is missing (given up): inside a segment LSNs rise by one."""
     first = 0
     for index in range(1, len(entries) + 1):
-        if index == len(entries) or entries[index].lsn != entries[index - 1].lsn + 1:
+        lsn = entries[index - 1].lsn
+        if index == len(entries) or entries[index].lsn != lsn + 1 or lsn == cut_lsn:
             yield list(entries[first:index])
             first = index
 
