@@ -15,8 +15,9 @@ from nissa.ingest import upkeep
 from nissa.ingest.upkeep import Hands, Upkeep
 from nissa.model.errors import BadQuery
 from nissa.model.units import DAY_MS, GIB, HOUR_MS, MINUTE_MS, SECOND_MS
-from nissa.store.catalogue import BlockRow, Checkpoint, Seal, TierRow, collect_garbage
+from nissa.store.catalogue import BlockRow, Checkpoint, Seal, TierRow
 from nissa.store.clock_guard import Sighting, write_sighting
+from nissa.store.garbage import collect_garbage
 from nissa.store.quarantine import read_quarantine
 from nissa.store.scrub import read_turns
 from nissa.store.seal import SealedHorizon, SealInput, write_seal
@@ -215,7 +216,7 @@ def test_a_crash_between_row_and_file_leaves_garbage(tmp_path: Path, monkeypatch
     assert house.upkeep.failures == 1
     assert len(house.directory.catalogue.blocks()) == 1
     assert len(list(tmp_path.glob("blocks/*"))) == 2
-    assert len(collect_garbage(tmp_path, house.directory.catalogue)) == 1
+    assert len(collect_garbage(tmp_path, house.directory.catalogue).deleted) == 1
     house.upkeep.step()
     assert house.ages() == [1]
 

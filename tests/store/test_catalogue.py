@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from nissa.model.columns import Metadata
 from nissa.model.errors import ConfigInvalid, Damaged, Unavailable, UnknownFormat
 from nissa.model.tally import Tally
-from nissa.store.catalogue import BlockRow, Catalogue, Checkpoint, Seal, SeriesSegment, collect_garbage
+from nissa.store.catalogue import BlockRow, Catalogue, Checkpoint, Seal, SeriesSegment
 from nissa.store.names import block_path, series_path
 
 
@@ -87,20 +88,6 @@ def test_numbers_are_never_used_twice(tmp_path: Path) -> None:
     assert Catalogue.open(tmp_path).new_id() == 10
 
 
-def test_garbage_is_what_no_row_names(tmp_path: Path) -> None:
-    """Files of a crashed seal go; named files, and files of other names, stay."""
-    catalogue = Catalogue.open(tmp_path)
-    catalogue.commit_seal(Seal(Checkpoint(), (block(1),), segment(2, 0)))
-    paths = [block_path("raw", 1), series_path(2), block_path("raw", 3), block_path("events", 4), series_path(5)]
-    for path in [*paths, "blocks/mine.txt"]:
-        (tmp_path / path).touch()
-    assert collect_garbage(tmp_path, catalogue) == sorted(paths[2:])
-    assert [path for path in [*paths, "blocks/mine.txt"] if (tmp_path / path).exists()] == [
-        *paths[:2],
-        "blocks/mine.txt",
-    ]
-
-
 def test_a_newer_format_is_refused_untouched(tmp_path: Path) -> None:
     """Reading and writing refuse a higher user_version, and no byte of the directory changes."""
     Catalogue.open(tmp_path).close()
@@ -133,6 +120,7 @@ def test_not_a_catalogue(tmp_path: Path) -> None:
 
 READER = """
 import sys
+from contextlib import closing
 from pathlib import Path
 from nissa.store.catalogue import Catalogue
 for line in sys.stdin:
@@ -160,3 +148,49 @@ def test_another_process_reads_while_this_one_writes(tmp_path: Path) -> None:
         reader.stdin.close()
         assert reader.stdout.readline().split() == ["5", "5"]
         assert reader.wait() == 0
+
+
+COMMITS = """
+import os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from store.test_catalogue import block
+from nissa.store.catalogue import Catalogue, Checkpoint, Seal
+catalogue = Catalogue.open(Path(sys.argv[1]))
+for number in range(1, 9):
+    catalogue.commit_seal(Seal(Checkpoint(number), (block(number),)))
+os.kill(os.getpid(), 9)
+"""
+
+
+def log_bytes(directory: Path) -> int:
+    """The size of SQLite's log, in which a flipped bit would cost a commit and all behind it."""
+    return (directory / "catalogue.sqlite-wal").stat().st_size
+
+
+def test_a_kill_leaves_nothing_in_the_log(tmp_path: Path) -> None:
+    """What is committed stands in the file itself: alone, it has all of it, and nothing of it is in the log."""
+    killed = subprocess.run([sys.executable, "-c", COMMITS, str(tmp_path), str(Path(__file__).parents[1])], check=False)
+    assert killed.returncode == -9
+    assert log_bytes(tmp_path) == 0
+    for part in ("wal", "shm"):
+        (tmp_path / f"catalogue.sqlite-{part}").unlink()
+    catalogue = Catalogue.open(tmp_path, readonly=True)
+    assert (catalogue.checkpoint().lsn, len(catalogue.blocks()), catalogue.check()) == (8, 8, [])
+
+
+def test_a_reader_holds_the_log_no_longer_than_it_reads(tmp_path: Path) -> None:
+    """Commits go on meanwhile, and the first one behind it empties the log."""
+    catalogue = Catalogue.open(tmp_path)
+    catalogue.commit_seal(Seal(Checkpoint(1), (block(1),)))
+    with closing(sqlite3.connect(tmp_path / "catalogue.sqlite", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT lsn FROM checkpoint").fetchone() == (1,)
+        catalogue.commit_seal(Seal(Checkpoint(2), (block(2),)))
+        assert reader.execute("SELECT lsn FROM checkpoint").fetchone() == (1,)
+        assert log_bytes(tmp_path) > 0
+        reader.execute("COMMIT")
+    catalogue.commit_seal(Seal(Checkpoint(3), (block(3),)))
+    assert log_bytes(tmp_path) == 0
+    assert catalogue.checkpoint().lsn == 3
+    catalogue.close()

@@ -142,6 +142,39 @@ def test_no_bit_of_it_is_flipped_unseen(tmp_path: Path) -> None:
     assert told > 10
 
 
+def test_a_flip_in_the_log_leaves_a_state_that_was(tmp_path: Path) -> None:
+    """A log that a reader held, then a kill: what is served is the state behind some commit, never parts of several."""
+    first, killed = tmp_path / "first", tmp_path / "killed"
+    catalogue = Catalogue.open(first)
+    catalogue.commit_seal(Seal(Checkpoint(1), (block(1),)))
+    with closing(sqlite3.connect(first / "catalogue.sqlite", isolation_level=None)) as reader:
+        for number in range(2, 6):
+            if number == 3:
+                reader.execute("BEGIN")
+                assert reader.execute("SELECT count(*) FROM block").fetchone() == (2,)
+            catalogue.commit_seal(Seal(Checkpoint(number), (block(number),)))
+        shutil.copytree(first, killed, ignore=shutil.ignore_patterns("*-shm"))
+    catalogue.close()
+    file, log = killed / "catalogue.sqlite", killed / "catalogue.sqlite-wal"
+    sound_file, sound_log, rng = file.read_bytes(), log.read_bytes(), random.Random(18)
+    fates = set()
+    for _ in range(60):
+        data, bit = bytearray(sound_log), rng.randrange(8 * len(sound_log))
+        data[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(sound_file)
+        log.write_bytes(data)
+        try:
+            catalogue = Catalogue.open(killed)
+        except Damaged:
+            fates.add("refused")
+            continue
+        lsn = catalogue.checkpoint().lsn
+        assert [one.id for one in catalogue.blocks()] == [*range(1, lsn + 1)], bit
+        fates.add(str(lsn))
+        catalogue.close()
+    assert {"2", "3", "4"} <= fates <= {"2", "3", "4", "5", "refused"}
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_older_directories_get_them_when_they_are_opened_for_writing(tmp_path: Path, number: int) -> None:
     """Until then they are read without."""

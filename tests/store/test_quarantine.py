@@ -6,7 +6,8 @@ import pytest
 from store.test_catalogue import block
 
 from nissa.model.errors import Unavailable
-from nissa.store.catalogue import Catalogue, Checkpoint, Seal, collect_garbage
+from nissa.store.catalogue import Catalogue, Checkpoint, Seal
+from nissa.store.garbage import Garbage, collect_garbage
 from nissa.store.quarantine import missing_from, put_aside, read_quarantine, rename_damaged
 
 
@@ -42,9 +43,9 @@ def test_a_crash_before_the_renaming_loses_nothing(tmp_path: Path) -> None:
     """A file whose row is in quarantine is no garbage, under either name."""
     catalogue = opened(tmp_path)
     row = put_aside(catalogue, catalogue.blocks()[0], "hit", 77)
-    assert collect_garbage(tmp_path, catalogue) == []
+    assert collect_garbage(tmp_path, catalogue) == Garbage()
     rename_damaged(tmp_path, read_quarantine(catalogue))
-    assert collect_garbage(tmp_path, catalogue) == []
+    assert collect_garbage(tmp_path, catalogue) == Garbage()
     assert (tmp_path / (row.path + ".damaged")).exists()
     catalogue.close()
 

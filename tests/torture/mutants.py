@@ -205,10 +205,10 @@ MUTANTS: Final = (
     ),
     Mutant(
         "garbage that is none deleted at the start",
-        "store/catalogue.py",
-        "if is_own_path(path) and path not in known]",
-        "if is_own_path(path)]",
-        ("tests/store/test_catalogue.py",),
+        "store/garbage.py",
+        "if path not in named and path not in aside)",
+        "if True)",
+        ("tests/store/test_garbage.py",),
     ),
     Mutant(
         "two processes on one directory",

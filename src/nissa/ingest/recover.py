@@ -31,8 +31,9 @@ from nissa.ingest.settings import read_settings, settings_of, under_settings, wr
 from nissa.model.durability import parse_durability
 from nissa.model.errors import NissaError, Unavailable
 from nissa.model.ladder import DEFAULT_TIERS, PolicyEpoch
-from nissa.store.catalogue import BlockRow, Catalogue, Checkpoint, TierRow, collect_garbage
+from nissa.store.catalogue import BlockRow, Catalogue, Checkpoint, TierRow
 from nissa.store.claims import Claims
+from nissa.store.garbage import collect_garbage
 from nissa.store.journal import Journal, JournalTail, RecoveryReport, read_journal
 from nissa.store.lock import DirectoryLock
 from nissa.store.names import JOURNAL
@@ -78,7 +79,8 @@ def open_directory(directory: Path, config: Config, clock: Callable[[], int]) ->
         undo.callback(lock.close)
         catalogue = Catalogue.open(directory)
         undo.callback(catalogue.close)
-        collect_garbage(directory, catalogue)
+        if kept := collect_garbage(directory, catalogue).kept:
+            log.error("the catalogue has lost commits; files that it does not name were put aside", files=kept)
         writer = GenerationWriter(directory, catalogue, clock)
         noted, wanted = read_settings(directory), settings_of(config)
         report = RecoveryReport()

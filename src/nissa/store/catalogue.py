@@ -6,7 +6,7 @@
                                 checkpoint(lsn, tallies), metadata,
                                 claims
 
-A file exists for Nissa when its row is committed; a file without a row is garbage (``collect_garbage``). SQLite in
+A file exists for Nissa when its row is committed; a file without a row is garbage (``garbage.py``). SQLite in
 WAL mode with synchronous=FULL: a commit that returned is on disk. One process writes; any number read meanwhile, also
 from other processes. ``PRAGMA user_version`` is the format; an unknown newer one is refused before anything is
 touched. Every table is under a checksum (``digests.py``), compared when the catalogue is opened and before a change.
@@ -30,12 +30,13 @@ from nissa.model.tally import Tallies
 from nissa.store.checked_file import FileSeal, sync_directory
 from nissa.store.claims import Claims, read_claims, save_claims
 from nissa.store.digests import KEYS, digest_faults, has_digests, write_digests
-from nissa.store.names import BLOCKS, CATALOGUE, SERIES, is_own_path, own_files
+from nissa.store.names import BLOCKS, CATALOGUE, SERIES
 from nissa.store.schema import DIGESTS_SINCE, FORMAT, MIGRATIONS
 
 Crcs = bytes  # ``bytes`` means a size inside the rows below
 
-BUSY_TIMEOUT_S = 10.0
+BUSY_TIMEOUT_MS = 10_000
+LOG_WAIT_MS = 100  # for those who read, before the log stays until the next commit
 NEVER_MS = -(2**63)
 SECRET_BYTES = 32
 _FOR_NOW = {  # results of SQLite that say nothing about the bytes on disk; all others are damage, for the SQL is ours
@@ -340,16 +341,7 @@ class Catalogue:
                 if self._write.in_transaction:
                     self._write.execute("ROLLBACK")
                 raise
-
-
-def collect_garbage(directory: Path, catalogue: Catalogue) -> list[str]:
-    """Delete blocks and series segments that no row names, left by a crash. Returns their paths. At start only."""
-    known = {block.path for block in catalogue.blocks()} | {segment.path for segment in catalogue.series_segments()}
-    known |= {path for (path,) in catalogue.select("SELECT path FROM quarantine")}
-    garbage = [path for path in own_files(directory) if is_own_path(path) and path not in known]
-    for path in garbage:
-        (directory / path).unlink(missing_ok=True)
-    return garbage
+            _empty_log(self._write)
 
 
 def _open_for_writing(directory: Path) -> sqlite3.Connection:
@@ -366,6 +358,7 @@ def _open_for_writing(directory: Path) -> sqlite3.Connection:
         _refuse_damage(path, db)
         if version < FORMAT or not db.execute("SELECT count(*) FROM digest").fetchone()[0]:
             _bring_up(db, version)
+        _empty_log(db)
         if fresh:
             path.chmod(0o640)
             sync_directory(directory)
@@ -388,10 +381,21 @@ def _bring_up(db: sqlite3.Connection, version: int) -> None:
     db.execute("COMMIT")
 
 
+def _empty_log(db: sqlite3.Connection) -> None:
+    """Bring what is committed into the file itself, where digests watch over it, and leave nothing in the log.
+
+    Who reads may hold the log, and the disk may refuse: committed is committed, and the next commit tries again.
+    """
+    db.execute(f"PRAGMA busy_timeout = {LOG_WAIT_MS}")
+    with suppress(sqlite3.Error):
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+
+
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     """mode: of SQLite's URI, and what else of it is to follow."""
     uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
-    return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False)
 
 
 def _refuse_newer(path: Path) -> None:

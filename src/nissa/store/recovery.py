@@ -127,6 +127,12 @@ def read_journal(directory: Path, after_lsn: int = 0, report: RecoveryReport | N
     report.tail = JournalTail(position, next_lsn, tuple(summaries), tuple(debris))
 
 
+def acknowledged_before(directory: Path) -> int:
+    """Up to which LSN frames had been acknowledged when the oldest segment was opened; 0 where there is none."""
+    segments, _ = _survey(directory, RecoveryReport())
+    return min(segments[0].header.after_lsn, segments[0].header.first_lsn - 1) if segments else 0
+
+
 def read_segment(path: Path, report: RecoveryReport | None = None) -> Iterator[JournalFrame]:
     """Every frame of one segment, whatever its file name: a capture, or a file under inspection.
 
