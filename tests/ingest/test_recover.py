@@ -195,6 +195,27 @@ def test_reading_changes_nothing(rig: Rig, tmp_path: Path) -> None:
     assert not (tmp_path / "nothing").exists()
 
 
+def test_an_older_catalogue_costs_no_file(rig: Rig) -> None:
+    """Put in the place of a later one, it opens; what it does not name is put aside whole, and ingestion goes on."""
+    rig.keep([("a", NOW_MS, ONE)])
+    rig.engine.close(seal=True)
+    older = (rig.path / "catalogue.sqlite").read_bytes()
+    rig.engine = rig._open()
+    for turn in range(1, 4):
+        rig.keep([("a", NOW_MS + turn, ONE), (f"new{turn}", NOW_MS + turn, ONE)])
+        rig.engine.close(seal=True)
+        rig.engine = rig._open()
+    rig.engine.close()
+    written = {path: path.read_bytes() for path in rig.path.rglob("*.parquet")}
+    (rig.path / "catalogue.sqlite").write_bytes(older)
+    rig.engine = rig._open()
+    rig.keep([("a", NOW_MS + 9, ONE), ("other", NOW_MS + 9, ONE)])
+    rig.engine.close(seal=True)
+    left = [path.read_bytes() for path in rig.path.rglob("*.parquet*")]
+    assert len(written) >= 8
+    assert all(data in left for data in written.values())
+
+
 def test_what_cannot_be_opened_is_given_back(rig: Rig) -> None:
     """Damage is told by name and leaves no lock behind: put right, the directory opens."""
     rig.keep([("a", NOW_MS, ONE)])
