@@ -76,15 +76,20 @@ def test_row_groups_that_cannot_match_are_passed_by(tmp_path: Path) -> None:
     opened.close()
 
 
-def test_large_batches_become_several_row_groups(tmp_path: Path) -> None:
-    """One write of many rows is cut, so that a reader of one series reads little."""
-    rows = 300_000
+@pytest.mark.parametrize(
+    ("level", "groups"),
+    [(0, [131_072, 131_072, 237_856]), (1, [16_384] * 16 + [32_768] * 6 + [41_248])],
+)
+def test_large_batches_become_several_row_groups(tmp_path: Path, level: int, groups: list[int]) -> None:
+    """One write of many rows is cut, that of a merged block into pieces of which a question of one series reads few."""
+    rows = 500_000
     (tmp_path / BLOCKS).mkdir()
-    writer = BlockWriter(tmp_path, 1, level=0, created_ms=0)
+    writer = BlockWriter(tmp_path, 1, level=level, created_ms=0)
     batch = SampleBatch(np.arange(rows, dtype=np.uint32), np.zeros(rows, np.int64), np.ones(rows))
     writer.write(batch)
     block = writer.finish(1, 1)
-    assert pq.read_metadata(tmp_path / block.path).num_row_groups == 3
+    footer = pq.read_metadata(tmp_path / block.path)
+    assert [footer.row_group(at).num_rows for at in range(footer.num_row_groups)] == groups
     assert read(tmp_path, block, [0, rows - 1], *ALWAYS) == [(0, 0, 0x3FF << 52), (rows - 1, 0, 0x3FF << 52)]
 
 

@@ -35,6 +35,24 @@ def test_reads_back_any_part(tmp_path: Path, size: int) -> None:
         assert file.seek(-size, os.SEEK_END) == 0
 
 
+def test_pages_just_read_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small pieces of a few pages cost one read of the file; pages read in great number are not kept in memory."""
+    data = random.Random(3).randbytes(10 * PAGE_BYTES)
+    seal = write(tmp_path / "file", data)
+    reads = []
+    real = os.pread
+    monkeypatch.setattr(os, "pread", lambda *arguments: reads.append(arguments) or real(*arguments))
+    with CheckedReader(tmp_path / "file", seal) as file:
+        for at in range(100, 2 * PAGE_BYTES - 1_000, 1_000):
+            file.seek(at)
+            assert file.read(1_000) == data[at : at + 1_000]
+        assert len(reads) <= 3
+        for _ in range(2):
+            file.seek(5)
+            assert file.read(9 * PAGE_BYTES) == data[5 : 9 * PAGE_BYTES + 5]
+        assert len(reads) <= 5
+
+
 def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
     """A flip in a page is told when the page is read, and leaves the other pages readable."""
     data = bytes(2 * PAGE_BYTES + 100)

@@ -13,6 +13,7 @@ no place in.
 Encodings are the cheapest measured on real and synthetic loads: series as deltas (long runs of zeros), ts_ms plain,
 value split into its eight bytes (integers and slow floats share their high ones), all under zstd: level 1 fresh,
 level 3 when merged. Rows are seldom read before they are merged, and every sample pays for the first writing.
+Row groups of merged blocks grow with their block, as those of windows do: a question about one series reads little.
 
 This file knows which rows stand in one file; ``read.py`` knows what several files and the head say together.
 """
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 GROUP_ROWS = 128 * 1024
+GROUP_ROWS_MERGED_MIN = 16 * 1024  # of the first GROWTH_GROUPS of a merged block, twice as many in the next, and so on
+GROWTH_GROUPS = 16
 COLUMNS = ("series", "ts_ms", "value")
 ZSTD_FRESH = 1
 ZSTD_MERGED = 3
@@ -69,6 +72,8 @@ class BlockWriter:
         number: a new id of the catalogue. level: 0 for sealed heads, above for merged blocks.
         """
         self._file = BlockFile(directory, number, RAW_KIND, level=level, created_ms=created_ms)
+        self._group_rows_min = GROUP_ROWS_MERGED_MIN if level else GROUP_ROWS
+        self._groups = 0
         self._schema = _schema()
         self._writer = self._file.begin(
             self._schema,
@@ -95,8 +100,13 @@ class BlockWriter:
         self._file.note(len(batch), int(times.min()), int(times.max()), int(series[0]), int(series[-1]))
         values: tuple[Any, ...] = (batch.series, batch.ts_ms, batch.value)
         columns = [arrow_column(column, field.type) for column, field in zip(values, self._schema, strict=True)]
-        rows_max = GROUP_ROWS if len(batch) >= 2 * GROUP_ROWS else len(batch)
-        self._writer.write_batch(pa.record_batch(columns, schema=self._schema), row_group_size=rows_max)
+        rows, at = pa.record_batch(columns, schema=self._schema), 0
+        while left := len(batch) - at:
+            full = min(self._group_rows_min << self._groups // GROWTH_GROUPS, GROUP_ROWS)
+            count = left if left < 2 * full else full
+            self._writer.write_batch(rows.slice(at, count), row_group_size=count)
+            self._groups += 1
+            at += count
 
     def finish(self, first_lsn: int, last_lsn: int) -> BlockRow:
         """Write the footer, sync file and directory. The block exists once its row is in the catalogue."""

@@ -65,7 +65,9 @@ NEEDED = {
     Aggregate.INCREASE: ("first", "last", "resets"),
     Aggregate.QUANTILES: ("min", "max", SKETCH),
 }
-_TYPES = {"series": np.uint32, "start_ms": np.int64, "count": np.uint32, "nans": np.uint32}
+_FLOAT64 = np.dtype(np.float64)
+_TYPES: dict[str, np.dtype[Any]] = {"series": np.dtype(np.uint32), "start_ms": np.dtype(np.int64)}
+_TYPES |= dict.fromkeys(("count", "nans"), np.dtype(np.uint32))
 
 
 def columns_kept(tier: Tier) -> tuple[str, ...]:
@@ -209,19 +211,20 @@ class OpenTierBlock:
         names = [name for name in self._footer.names if sketches or name != SKETCH]
         try:
             table = self._parquet.read_row_group(group, columns=names, use_threads=False)
-            series, start_ms_of = _numbers(table, "series"), _numbers(table, "start_ms")
+            batch = _one_batch(table)
+            series, start_ms_of = (_numbers(batch.column(at), name) for at, name in enumerate(KEYS[:2]))
             wanted = (start_ms_of >= start_ms) & (start_ms_of < end_ms)
             if choice is not None and len(choice.mask):
                 inside = np.minimum(series, len(choice.mask) - 1)
                 wanted &= (choice.mask[inside] != 0) & (series == inside)
             rows = np.flatnonzero(wanted)
             if not len(rows):
-                table = table.slice(0, 0)
+                batch = batch.slice(0, 0)
             elif rows[-1] - rows[0] < len(rows):  # one series, or a stretch of them: nothing is copied
-                table = table.slice(rows[0], len(rows))
+                batch = batch.slice(rows[0], len(rows))
             else:
-                table = table.filter(_arrow_flags(wanted))
-            return _windows(table)
+                batch = batch.filter(_arrow_flags(wanted))
+            return _windows(batch)
         except Exception as error:  # whatever Arrow makes of bytes it cannot read
             raise as_damaged(self._file, error) from error
 
@@ -245,25 +248,25 @@ def read_tier_block(
         opened.close()
 
 
-def _windows(table: "pa.Table") -> WindowBatch:
-    there = set(table.column_names)
-    missing = np.full(len(table), np.nan)
-    numbers = {name: _numbers(table, name) if name in there else missing for name in NUMBERS}
+def _windows(batch: "pa.RecordBatch") -> WindowBatch:
+    there = dict(zip(batch.schema.names, batch.columns, strict=True))
+    columns = {name: _numbers(array, name) for name, array in there.items() if name != SKETCH}
+    if not columns.keys() >= {*NUMBERS}:
+        missing = np.full(len(batch), np.nan)
+        columns = dict.fromkeys(NUMBERS, missing) | columns
     for name in EDGES:
-        if name in there and table.column(name).null_count:
-            numbers[name] = _filled(_chunk(table, name), numbers, name)
+        if name in there and there[name].null_count:
+            columns[name] = _filled(there[name], columns, name)
     if INCREASE in there:
         with np.errstate(invalid="ignore"):
-            numbers["resets"] = _numbers(table, INCREASE) - (numbers["last"] - numbers["first"])
-    keys = {name: _numbers(table, name) for name in KEYS}
-    return WindowBatch(**keys, **numbers, sketch=_sketches(table) if SKETCH in there else None)
+            columns["resets"] = columns.pop(INCREASE) - (columns["last"] - columns["first"])
+    return WindowBatch(**columns, sketch=_sketches(there[SKETCH]) if SKETCH in there else None)
 
 
-def _numbers(table: "pa.Table", name: str) -> Any:
+def _numbers(array: "pa.Array", name: str) -> Any:
     """A column as a numpy view; what nulls hold means nothing."""
-    chunk = _chunk(table, name)
-    kind = np.dtype(_TYPES.get(name, np.float64))
-    return np.frombuffer(chunk.buffers()[1] or b"", kind, len(chunk), chunk.offset * kind.itemsize)
+    kind = _TYPES.get(name, _FLOAT64)
+    return np.frombuffer(array.buffers()[1] or b"", kind, len(array), array.offset * kind.itemsize)
 
 
 def _edge(first: ValueColumn, last: ValueColumn, name: str) -> ValueColumn:
@@ -287,17 +290,17 @@ def _arrow_edges(column: ValueColumn, windows: WindowBatch, name: str) -> "pa.Ar
     return pa.Array.from_buffers(pa.float64(), len(column), buffers, null_count=len(column) - told)
 
 
-def _sketches(table: "pa.Table") -> SketchColumn:
-    chunk = _chunk(table, SKETCH)
-    _, places, data = chunk.buffers()
-    offsets = np.frombuffer(places, np.int32, len(chunk) + 1, chunk.offset * 4)
+def _sketches(array: "pa.Array") -> SketchColumn:
+    _, places, data = array.buffers()
+    offsets = np.frombuffer(places, np.int32, len(array) + 1, array.offset * 4)
     taken = np.frombuffer(data or b"", np.uint8)[offsets[0] : offsets[-1]]
     return SketchColumn(offsets - offsets[0], taken)
 
 
-def _chunk(table: "pa.Table", name: str) -> "pa.Array":
-    column = table.column(name)
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+def _one_batch(table: "pa.Table") -> "pa.RecordBatch":
+    """A row group as one batch, its columns in order: they are in one piece each, but for a great many sketches."""
+    batches = table.to_batches()
+    return batches[0] if len(batches) == 1 else table.combine_chunks().to_batches()[0]
 
 
 def _arrow_sketch(sketch: SketchColumn | None) -> "pa.Array":
