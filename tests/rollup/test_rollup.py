@@ -250,6 +250,22 @@ def test_samples_outside_of_a_range_are_passed_over() -> None:
             assert [column.tobytes() for column in one] == [column.tobytes() for column in other]
 
 
+@pytest.mark.parametrize("interval_ms", [1, 7, FINE_MS])
+def test_there_is_room_for_the_most_windows_there_can_be(interval_ms: int) -> None:
+    """Samples at the very end of one window and the very beginning of a later one, as far apart as times may be."""
+    for apart in (1, 2, 5, 50):
+        times = [-1, *(window * interval_ms for window in range(apart))]
+        samples = [(series, ts_ms, bits_of(1.0)) for series in (0, 3) for ts_ms in times]
+        for parts in ([samples], [samples[::2], samples[1::2]], [samples, samples]):
+            narrow, wide, _ = fold_samples([part_of(part) for part in parts], interval_ms, 5 * interval_ms)
+            agree(narrow, windows_of(samples, interval_ms))
+            assert wide is not None
+            agree(wide, wider(windows_of(samples, interval_ms), 5 * interval_ms))
+    ends = (np.zeros(2, np.uint32), np.array([-(2**62), 2**62 - 1], np.int64), np.ones(2))
+    narrow, _, _ = fold_samples([ends], interval_ms)
+    assert narrow[2].tolist() == [1, 1]
+
+
 def test_edges_that_have_to_be_told() -> None:
     """Bits say which edges are not the smaller or larger of first and last; zeros of both signs are told apart."""
     first = np.array([1.0, 2.0, 0.0, -0.0, np.nan, 5.0, 1.0, 1.0, 4.0])
@@ -263,3 +279,12 @@ def test_edges_that_have_to_be_told() -> None:
     assert np.unpackbits(bits, bitorder="little")[[0, 1, 4, 5, 6, 7, 8]].sum() == 0
     with pytest.raises(ValueError, match="different lengths"):
         told_edges(edge, first[1:], last, False)
+
+
+@pytest.mark.parametrize("rows", range(18))
+def test_edges_of_any_number_of_rows(rows: int) -> None:
+    """The last bits of the last byte stand for no row."""
+    zeros, edge = np.zeros(rows), np.arange(rows) % 3 * 1.0
+    bits, told = told_edges(edge, zeros, zeros, True)
+    assert np.unpackbits(bits, bitorder="little").tolist() == [*(edge != 0), *[False] * (-rows % 8)]
+    assert told == np.count_nonzero(edge)

@@ -34,6 +34,19 @@ def test_the_row_says_what_was_noted(tmp_path: Path, file: BlockFile) -> None:
     assert pq.read_table(path).num_rows == 6
 
 
+@pytest.mark.skipif(
+    pa.__version__.startswith("22."), reason="pages of 20,000 rows at most, and no way to say otherwise"
+)
+def test_a_column_of_a_row_group_is_one_page(tmp_path: Path, file: BlockFile) -> None:
+    """Of up to 1 MiB, however many rows: every page costs a context of compression."""
+    table = pa.table({"time_ms": pa.array(range(100_000), pa.int64())})
+    file.begin(table.schema, compression="none", use_dictionary=False, write_statistics=False).write_table(table)
+    file.note(100_000, 0, 99_999)
+    row = file.finish(1, 1)
+    column = pq.read_metadata(locate(tmp_path, row.path)).row_group(0).column(0)
+    assert column.total_uncompressed_size - 8 * 100_000 < 50  # one header
+
+
 @pytest.mark.parametrize("begun", [False, True])
 def test_what_is_given_up_leaves_no_file(tmp_path: Path, file: BlockFile, *, begun: bool) -> None:
     """Whether rows were written or not."""

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from nissa.model.errors import Damaged
-from nissa.store.checked_file import PAGE_BYTES, CheckedReader, CheckedWriter, FileGone, FileSeal, file_crc
+from nissa.store.checked_file import (
+    HELD_BYTES,
+    PAGE_BYTES,
+    CheckedReader,
+    CheckedWriter,
+    FileGone,
+    FileSeal,
+    file_crc,
+)
 
 
 def write(path: Path, data: bytes, step: int = 10_000) -> FileSeal:
@@ -18,7 +26,10 @@ def write(path: Path, data: bytes, step: int = 10_000) -> FileSeal:
     return file.finish()
 
 
-@pytest.mark.parametrize("size", [0, 1, PAGE_BYTES - 1, PAGE_BYTES, PAGE_BYTES + 1, 3 * PAGE_BYTES + 77])
+SIZES = [0, 1, PAGE_BYTES - 1, PAGE_BYTES, PAGE_BYTES + 1, 3 * PAGE_BYTES + 77, HELD_BYTES, 2 * HELD_BYTES + 7_777]
+
+
+@pytest.mark.parametrize("size", SIZES)
 def test_reads_back_any_part(tmp_path: Path, size: int) -> None:
     """Any range of any size is what was written, and the whole-file checksum is that of the bytes on disk."""
     data = random.Random(size).randbytes(size)

@@ -12,6 +12,7 @@ from nissa.model.errors import Damaged
 from nissa.model.ladder import ALL, DEFAULT_TIERS, SCALARS, Tier, WindowBatch
 from nissa.model.units import MINUTE_MS
 from nissa.rollup.fold import fold_raw
+from nissa.store import tier_blocks
 from nissa.store.blocks import choose_series
 from nissa.store.catalogue import NEVER_MS, BlockRow, Catalogue, TierRow
 from nissa.store.checked_file import FileGone
@@ -91,6 +92,22 @@ def test_row_groups_grow_with_their_block(tmp_path: Path) -> None:
     assert rows[:17] == [2_048] * 16 + [4_096]
     assert sum(rows) == len(windows) == block.rows
     assert 2_048 <= rows[-1] < 2 * 4 * 2_048
+
+
+def test_keys_are_compressed_fast_and_numbers_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block whose columns are all under zstd, as they once were, is read alike."""
+    windows = some_windows(50, 600)[1]
+    block = written(tmp_path, WIDE, windows)
+    group = pq.read_metadata(tmp_path / block.path).row_group(0)
+    columns = [group.column(place) for place in range(group.num_columns)]
+    assert {one.path_in_schema for one in columns if one.compression == "LZ4"} == {*KEYS}
+    assert {one.path_in_schema for one in columns if one.compression == "ZSTD"} == {*NUMBERS, "sketch"}
+    monkeypatch.setattr(tier_blocks, "_compression", lambda *_: {"compression": "zstd", "compression_level": 1})
+    before = written(tmp_path, WIDE, windows, 2)
+    assert [
+        [row for batch in read_tier_block(tmp_path, one, None, *ALWAYS) for row in bits_of(batch)]
+        for one in (block, before)
+    ] == [bits_of(windows)] * 2
 
 
 def test_a_tier_keeps_the_columns_its_aggregates_need(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ mean is decided in ``docs/decisions/0006-the-ladder.md``.
 """
 
 from enum import Enum
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
@@ -141,6 +142,7 @@ class WindowBatch(msgspec.Struct, frozen=True):
         return len(self.series)
 
 
+@lru_cache(maxsize=64)  # of a few tiers, for every block there is
 def interval_name(interval_ms: int) -> str:
     """The word for an interval: ``1m``, ``90s``, ``1d``."""
     unit_ms, unit = next((unit_ms, unit) for unit_ms, unit in _UNITS if interval_ms % unit_ms == 0)

@@ -20,7 +20,7 @@ from nissa.store.blocks import GROUP_ROWS, BlockWriter, OpenBlock
 from nissa.store.catalogue import BlockRow
 from nissa.store.compaction import END_MS, LEVEL_MAX, START_MS
 from nissa.store.names import RAW_KIND
-from nissa.store.read import block_run, join_batches, merge_parts, resolve
+from nissa.store.read import block_run, merge_parts, resolve
 
 BLOCKS_MIN = 4  # fewer are not worth a merge
 ROWS_MAX = 512 * 1024 * 1024  # of the block that is written
@@ -114,5 +114,5 @@ class MergeWriter:
 
     def _flush(self) -> None:
         if self._pending:
-            self._writer.write(join_batches(self._pending))
+            self._writer.write(*self._pending)
         self._pending, self._rows = [], 0

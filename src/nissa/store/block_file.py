@@ -7,6 +7,7 @@
 Knows no columns: who writes a kind of block decides on schema, encodings and row groups.
 """
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from nissa.store.names import block_path, locate
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+PAGE_ROWS = 2**30  # without limit
 
 
 class BlockFile:
@@ -40,7 +43,7 @@ class BlockFile:
         """What the rows are written with; ``finish`` and ``discard`` close it."""
         import pyarrow.parquet as pq  # heavy: the daemon receives before it is needed
 
-        self._writer = pq.ParquetWriter(self._file, schema, store_schema=False, **encoding)
+        self._writer = pq.ParquetWriter(self._file, schema, store_schema=False, **_paging(), **encoding)
         return self._writer
 
     def note(self, rows: int, min_ms: int, max_ms: int, series_min: int = 0, series_max: int = 0) -> None:
@@ -78,3 +81,12 @@ class BlockFile:
         if self._writer is not None:
             self._writer.is_open = False  # its footer would only be written to a file that goes
         self._file.discard()
+
+
+@lru_cache(maxsize=1)
+def _paging() -> dict[str, int]:
+    """A page ends at its bytes (1 MiB), not at 20,000 rows as well, as from Arrow 22 on: each is compressed, and read,
+    in a context of its own, which takes zstd 20 us on a virtual machine. Arrow 23 lets one say so."""
+    import pyarrow as pa
+
+    return {"max_rows_per_page": PAGE_ROWS} if int(pa.__version__.partition(".")[0]) >= 23 else {}

@@ -90,21 +90,24 @@ class BlockWriter:
         """How many are written."""
         return self._file.rows
 
-    def write(self, batch: SampleBatch) -> None:
-        """Add rows that come after all rows so far; each call is at least one row group."""
+    def write(self, *batches: SampleBatch) -> None:
+        """Add rows that come after all rows so far, one batch behind the other; each call is at least one row group."""
         import pyarrow as pa
 
-        if not len(batch):
-            return
-        times, series = batch.ts_ms, batch.series
-        self._file.note(len(batch), int(times.min()), int(times.max()), int(series[0]), int(series[-1]))
-        values: tuple[Any, ...] = (batch.series, batch.ts_ms, batch.value)
-        columns = [arrow_column(column, field.type) for column, field in zip(values, self._schema, strict=True)]
-        rows, at = pa.record_batch(columns, schema=self._schema), 0
-        while left := len(batch) - at:
+        parts = []
+        for batch in batches:
+            if not len(batch):
+                continue
+            times, series = batch.ts_ms, batch.series
+            self._file.note(len(batch), int(times.min()), int(times.max()), int(series[0]), int(series[-1]))
+            values: tuple[Any, ...] = (batch.series, batch.ts_ms, batch.value)
+            columns = [arrow_column(column, field.type) for column, field in zip(values, self._schema, strict=True)]
+            parts.append(pa.record_batch(columns, schema=self._schema))
+        table, at = pa.Table.from_batches(parts, self._schema), 0
+        while left := len(table) - at:
             full = min(self._group_rows_min << self._groups // GROWTH_GROUPS, GROUP_ROWS)
             count = left if left < 2 * full else full
-            self._writer.write_batch(rows.slice(at, count), row_group_size=count)
+            self._writer.write_table(table.slice(at, count), row_group_size=count)
             self._groups += 1
             at += count
 

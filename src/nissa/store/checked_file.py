@@ -51,18 +51,20 @@ class CheckedWriter(io.RawIOBase):
         self.path = path
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._fd = os.open(path, flags, 0o640)
-        self._held = bytearray()  # whole pages of it are written and forgotten
+        self._held: list[bytes] = []  # not written yet: what came, piece by piece
+        self._held_bytes = 0
         self._bytes = 0  # written
         self._crc = 0
         self._page_crcs = bytearray()
 
     def write(self, data: object) -> int:
         """Append ``data``, whole."""
-        view = memoryview(data).cast("B")  # type: ignore[arg-type]
-        self._held += view
-        if len(self._held) >= HELD_BYTES:
-            self._spill(len(self._held) // PAGE_BYTES * PAGE_BYTES)
-        return len(view)
+        piece = bytes(data)  # type: ignore[call-overload]  # the same object, where it is of bytes
+        self._held.append(piece)
+        self._held_bytes += len(piece)
+        if self._held_bytes >= HELD_BYTES:
+            self._spill(self._held_bytes // PAGE_BYTES * PAGE_BYTES)
+        return len(piece)
 
     def writable(self) -> bool:
         """Always."""
@@ -70,11 +72,11 @@ class CheckedWriter(io.RawIOBase):
 
     def tell(self) -> int:
         """Bytes appended so far."""
-        return self._bytes + len(self._held)
+        return self._bytes + self._held_bytes
 
     def finish(self) -> FileSeal:
         """Sync the file and its directory. Only after this does the file count."""
-        self._spill(len(self._held))
+        self._spill(self._held_bytes)
         os.fsync(self._fd)
         self._close()
         sync_directory(self.path.parent)
@@ -87,12 +89,14 @@ class CheckedWriter(io.RawIOBase):
 
     def _spill(self, count: int) -> None:
         """Write what is held, up to ``count`` bytes: whole pages, or all of it at the end."""
-        out, self._held = bytes(self._held[:count]), self._held[count:]
-        self._crc = google_crc32c.extend(self._crc, out)
+        held = b"".join(self._held)
         for at in range(0, count, PAGE_BYTES):
-            self._page_crcs += google_crc32c.value(out[at : at + PAGE_BYTES]).to_bytes(4, "little")
+            page = held[at : min(at + PAGE_BYTES, count)]
+            self._crc = google_crc32c.extend(self._crc, page)
+            self._page_crcs += google_crc32c.value(page).to_bytes(4, "little")
+        self._held, self._held_bytes = [held[count:]], len(held) - count
         self._bytes += count
-        view, written = memoryview(out), 0
+        view, written = memoryview(held)[:count], 0
         while written < count:
             written += os.write(self._fd, view[written:])
 

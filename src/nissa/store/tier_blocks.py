@@ -14,8 +14,8 @@ computed again after late samples.
 A null of ``min`` stands for the smaller of ``first`` and ``last``, one of ``max`` for the larger: so it is with most
 windows, and what goes one way only has no other numbers there. Numbers are split into their bytes, of which neighbours
 share the high ones. Rows of narrow tiers are many and live for a day, so they are under LZ4; the wider, the more rows
-are read and the longer they are kept. Row groups grow with their block: of a small one a question about one series
-reads little, and the footer of a large one stays small.
+are read and the longer they are kept. Keys repeat so much that LZ4 does for them in every tier. Row groups grow with
+their block: of a small one a question about one series reads little, and the footer of a large one stays small.
 """
 
 from collections.abc import Iterable, Iterator
@@ -86,11 +86,9 @@ class TierWriter:
         self._schema = _schema(self._names)
         self._spares_edges = {"first", "last"} <= {*self._names}
         self._group_rows_min = GROUP_ROWS_MIN if tier.interval_ms >= ZSTD_FROM_MS else GROUP_ROWS
-        compression, level = _compression(tier)
         self._writer = self._file.begin(
             self._schema,
-            compression=compression,
-            compression_level=level,
+            **_compression(tier, self._names),
             use_dictionary=False,
             column_encoding={name: "BYTE_STREAM_SPLIT" if name in NUMBERS else "PLAIN" for name in self._names},
             write_statistics=["series", "start_ms"],
@@ -332,7 +330,11 @@ def _schema(names: tuple[str, ...]) -> "pa.Schema":
     return pa.schema([pa.field(name, kinds[name], nullable=name in EDGES) for name in names])
 
 
-def _compression(tier: Tier) -> tuple[str, int | None]:
+def _compression(tier: Tier, names: tuple[str, ...]) -> dict[str, Any]:
     if tier.interval_ms < ZSTD_FROM_MS:
-        return "lz4", None
-    return "zstd", ZSTD_LEVEL_WIDE if tier.interval_ms >= WIDE_FROM_MS else ZSTD_LEVEL
+        return {"compression": "lz4"}
+    level = ZSTD_LEVEL_WIDE if tier.interval_ms >= WIDE_FROM_MS else ZSTD_LEVEL
+    return {
+        "compression": {name: "lz4" if name in KEYS else "zstd" for name in names},
+        "compression_level": {name: level for name in names if name not in KEYS},
+    }
