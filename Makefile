@@ -4,17 +4,20 @@
 #   make test      house rules; the suite on the release, checked and sanitize builds; sdist; the wheel, installed and tested
 #   make quick     house rules and the suite on the release build only
 #   make torture   kills, power cuts, failing calls, flipped bits, fuzzing, planted faults, the same on servers of others:
-#                  the full amounts of docs/reliability.md, for hours; root; figures go to build/torture.txt as they come
+#                  the full amounts of docs/reliability.md, side by side; root; figures go to build/torture.txt as they
+#                  come. PARTS: only those whose names begin so (tests/torture/run.py)
 #   make bench     benchmarks against the saved baseline, then head to head with the peers
 #   make format    let ruff rewrite what it can
 #   make clean     remove everything that is generated, but no data
 #
 # Variables: PYTHON (python3.11 where there is one), WORKERS (tests at a time), PYTEST (more arguments for every pytest
-# run), RUN (arguments for nissa-ingest).
+# run), RUN (arguments for nissa-ingest),
+# PARTS (of make torture).
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 WORKERS ?= 2
 PYTEST ?=
+PARTS ?=
 RUN ?= --data-dir ./nissa-data
 VENV := .venv
 BIN := $(VENV)/bin
@@ -99,10 +102,8 @@ wheel: sdist
 
 torture: $(VENV)/stamp-dev
 	@scripts/install-debian-peers torture
-	NISSA_TORTURE=full NISSA_TORTURE_RECORD=$(RECORD) $(BIN)/pytest tests/torture -s $(PYTEST)
-	NISSA_TORTURE_RECORD=$(RECORD) $(BIN)/python tests/torture/fuzz/fuzz.py 100000000
-	$(BIN)/python tests/torture/mutants.py
-	$(BIN)/python tests/torture/peers.py
+	@mkdir -p build
+	NISSA_TORTURE=full NISSA_TORTURE_RECORD=$(CURDIR)/$(RECORD) $(BIN)/python tests/torture/run.py $(PARTS)
 
 bench: $(VENV)/stamp-dev peers
 	$(BIN)/python -m pytest bench --benchmark-only

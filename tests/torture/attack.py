@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import msgspec
 from journeys.rig import parse_export
-from torture.claims import WideLedger, read_events
+from torture.claims import WideLedger, has_packet, read_events
 from torture.zygote import Zygote
 
 from nissa.rollup.verify import verify_tiers
@@ -28,7 +28,8 @@ SENDER = Path(__file__).parent / "sender.py"
 RECOVERY_TIMEOUT_S = 120.0
 PATIENCE_S = 5.0  # with a sender that says nothing
 PIPE_BYTES = 4_096  # a sender that nobody hears waits
-LINES_MAX = 120  # two and more for each request
+LINES_MAX = 150  # two for each try of a claim
+AGAIN_MAX = 4  # claims of each kind that are sent again after a start
 End = Callable[[Any], None]  # given the process; it is dead and waited for afterwards
 
 
@@ -40,6 +41,7 @@ class Score(msgspec.Struct):
     checks: int = 0
     acknowledged: int = 0
     refused: int = 0
+    again: int = 0  # tries of claims that had been tried before
     files: int = 0  # blocks and series segments written
     windows: int = 0  # of all tiers, computed again at the end
     recovery_s: list[float] = []
@@ -49,8 +51,8 @@ class Score(msgspec.Struct):
         return (
             f"ended {self.ends} times, {self.in_recovery} of them while recovering; {self.checks} exports compared; "
             f"{self.files} blocks and series files written; {self.windows} windows of the ladder computed again, 0 "
-            f"differ; acknowledged {self.acknowledged} claims of 20 samples, every fourth with an event; lost 0, "
-            f"altered 0, invented 0; recovery p50 "
+            f"differ; acknowledged {self.acknowledged} claims of 20 samples, every third with a packet; "
+            f"{self.again} times one was sent again; lost 0, altered 0, invented 0, taken twice 0; recovery p50 "
             f"{times[len(times) // 2]:.2f} s, p99 {times[len(times) * 99 // 100]:.2f} s"
         )
 
@@ -66,6 +68,7 @@ class Attack:
         self._outside = outside
         self._zygote = zygote
         self._draw = random.Random(seed)
+        self._stored = 0  # as the last one that recovered said
 
     def once(self, end: End, *, in_recovery: bool) -> None:
         """Start a sender and end it: after some lines of its sending, or while it recovers."""
@@ -88,8 +91,11 @@ class Attack:
         if recovered:
             self.score.recovery_s.append(time.monotonic() - began_s)
             self.score.checks += 1
-            self.ledger.check(parse_export(export_file.read_bytes()))
-            self.ledger.check_events(read_events(Path(f"{export_file}.events")))
+            found, events = parse_export(export_file.read_bytes()), read_events(Path(f"{export_file}.events"))
+            self.ledger.check(found)
+            self.ledger.check_packets(found, events)
+            there = sum(map(len, found.values())) + len(events)
+            assert self._stored == there, f"seed {self.ledger.seed}: stored {self._stored}, there {there}"
             self._read(lines, PATIENCE_S, False, self._draw.randrange(LINES_MAX))
             time.sleep(self._draw.uniform(0, 0.004))
         elif not in_recovery:
@@ -110,9 +116,17 @@ class Attack:
     def _start(self, export_file: Path) -> Any:
         ledger = self.ledger
         numbers = (ledger.seed, ledger.base_ms, max(ledger.claimed, default=0) + 1)
-        command = [sys.executable, str(SENDER), str(self.directory), str(export_file), *map(str, numbers)]
+        again = ",".join(f"{claim}:{ledger.tries[claim]}" for claim in self._again())
+        command = [sys.executable, str(SENDER), str(self.directory), str(export_file), *map(str, numbers), again]
         with (self._outside / "sender.log").open("ab") as log:
             return self._zygote.start(command, stdout=subprocess.PIPE, stderr=log, env=os.environ)
+
+    def _again(self) -> list[int]:
+        """Claims to send again: some that nobody answered for, the last that were acknowledged, and any."""
+        owed = sorted(claim for claim in self.ledger.acknowledged if has_packet(claim))
+        unknown = sorted(self.ledger.claimed - self.ledger.acknowledged)
+        some = self._draw.sample(owed, min(AGAIN_MAX, len(owed)))
+        return sorted({*unknown[-AGAIN_MAX:], *owed[-AGAIN_MAX:], *some})
 
     def _read(self, lines: "Lines", seconds: float, until_recovered: bool, lines_max: int = 2**31) -> bool:
         """Take note of what is said, for ``seconds`` at most; True once it says that it has recovered."""
@@ -124,15 +138,16 @@ class Attack:
                 return False
             word, _, rest = line.partition(" ")
             if word == "recovered":
-                if rest:
-                    raise AssertionError(f"seed {self.ledger.seed}: unaccounted {rest}")
+                stored, _, residue = rest.partition(" ")
+                assert not residue, f"seed {self.ledger.seed}: unaccounted {residue}"
+                self._stored = int(stored)
                 if until_recovered:
                     return True
             elif word == "claim":
-                self.ledger.claimed.add(int(rest))
+                self.score.again += self.ledger.begin(int(rest)) > 1
             elif word == "done":
+                self.score.acknowledged += int(rest) not in self.ledger.acknowledged
                 self.ledger.oblige(int(rest))
-                self.score.acknowledged += 1
             else:
                 self.score.refused += 1
         return False

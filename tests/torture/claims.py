@@ -1,19 +1,28 @@
-"""What the engine under attack is sent: samples over hours, so that the ladder is written, some late, and events.
+"""What the engine under attack is sent: samples over hours, so that the ladder is written, some late, and packets.
 
-    claim  1   2   3   4   5   6   7   8 …        40 s apart, some sent two hours late
-           s   s   s   s+e s   s   late s+e       every fourth an event, in a body of its own behind the samples
+    claim  1   2   3       4   5   6       7      8   9 …        40 s apart, some sent two hours late
+           s   s   s + P   s   s   s + P   late   s   s + P      every third a packet of two points and an event
 
 A claim is acknowledged once all of its bodies are. One writes the obligations down, and compares what is found.
+
+Packets are told by their id, or by epoch and request, in three languages in turn, and are sent again: at once, behind
+seals, after the next start, whether their claim was acknowledged, refused, or nobody knows. Each try of a packet says
+in its points and its event which it is, so what is found tells how often it was taken, and when:
+
+    try 1 ──► no answer: killed        try 2 ──► acknowledged        try 3 ──► acknowledged
+              └───────────── one of these two is there ────┘         └─ never there: it came before
 """
 
 import json
+import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from journeys.rig import Ledger
+from journeys.rig import Export, Ledger
 
 from nissa._proto import leyline_pb2 as leyline
+from nissa._proto import telemetry_pb2 as telemetry
 from nissa.config.tree import Acceptance, Config, Ingest, Ladder, Storage
 from nissa.model.frame import Codec, Encoding
 from nissa.model.ladder import SCALARS, Tier
@@ -50,17 +59,39 @@ CONFIG = Config(
 )
 
 
+POINTS = 2
+POINT_NAME = "ledger_point"
+TRIES_MAX = 1_000
+PARTS = {"event", *map(str, range(POINTS))}
+
+
 class WideLedger(Ledger):
-    """A ledger whose claims lie hours apart, with events."""
+    """A ledger whose claims lie hours apart, with packets that are sent more than once.
+
+    tries: how often each claim was begun. settled: how often it had been when it was acknowledged first.
+    """
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         self.base_ms = (self.base_ms - 60 * DAY_MS) // HOUR_MS * HOUR_MS
+        self.tries: dict[int, int] = {}
+        self.settled: dict[int, int] = {}
         self._samples: dict[int, list[tuple[tuple[tuple[str, str], ...], int, float]]] = {}
+
+    def begin(self, claim: int) -> int:
+        """A try of a claim begins; which one it is."""
+        self.claimed.add(claim)
+        self.tries[claim] = self.tries.get(claim, 0) + 1
+        return self.tries[claim]
+
+    def oblige(self, claim: int) -> None:
+        """A try of ``claim`` was acknowledged: what begins from here on is a repetition."""
+        super().oblige(claim)
+        self.settled.setdefault(claim, self.tries[claim])
 
     def time_ms(self, claim: int) -> int:
         """Some come two hours late; no two share a time."""
-        return self.base_ms + claim * STEP_MS - (2 * HOUR_MS - 7 if claim % 7 == 0 else 0)
+        return self.base_ms + claim * STEP_MS - (2 * HOUR_MS - TRIES_MAX if claim % 7 == 0 else 0)
 
     def samples(self, claim: int) -> Iterator[tuple[tuple[tuple[str, str], ...], int, float]]:
         """Few series, so that windows hold several samples. Kept: they are compared again and again."""
@@ -71,36 +102,91 @@ class WideLedger(Ledger):
             ]
         yield from self._samples[claim]
 
-    def bodies(self, claim: int) -> Iterator[tuple[bytes, Codec, Encoding]]:
-        """What is sent for a claim, in this order."""
+    def bodies(self, claim: int, number: int) -> Iterator[tuple[bytes, Codec, Encoding]]:
+        """What is sent for try ``number`` of a claim, in this order."""
         yield self.body(claim), Codec.REMOTE_WRITE_1, Encoding.SNAPPY
-        if has_event(claim):
-            packet = leyline.TelemetryPacket(packet_id=f"packet {claim}", source_subsystem="ledger")
-            packet.timestamp.FromMilliseconds(self.time_ms(claim))
-            packet.events.add(event_id=f"e-{claim}", description=self.description(claim), level=1)
-            yield packet.SerializeToString(), Codec.LEYLINE_PACKET, Encoding.IDENTITY
+        if has_packet(claim):
+            codec = Codec.LEYLINE_PACKET if claim % 9 == 3 else Codec.NISSA_PACKET
+            packet = self._leyline_packet if codec == Codec.LEYLINE_PACKET else self._packet
+            yield packet(claim, number), codec, Encoding.IDENTITY
 
-    def description(self, claim: int) -> str:
-        """Words that follow from the claim."""
-        return f"claim {claim} of ledger {self.seed}"
+    def _leyline_packet(self, claim: int, number: int) -> bytes:
+        packet = leyline.TelemetryPacket(packet_id=f"packet {claim}", source_subsystem="ledger")
+        packet.timestamp.FromMilliseconds(self.time_ms(claim) + number)
+        packet.events.add(event_id=f"e-{claim}", description=self.description(claim, number), level=1)
+        for index in range(POINTS):
+            attributes = {"job": "ledger", "index": str(index)}
+            packet.metrics.add(name=POINT_NAME, value=value_of(claim, number), attributes=attributes)
+        return bytes(packet.SerializeToString())
 
-    def check_events(self, found: Iterable[dict[str, Any]]) -> None:
-        """Every event that is owed is there once, as it was sent, and none that nobody claimed."""
-        got: dict[int, str] = {}
-        for event in found:
+    def _packet(self, claim: int, number: int) -> bytes:
+        packet = telemetry.TelemetryPacket(source="ledger", timestamp_ms=self.time_ms(claim) + number)
+        if claim % 9 == 6:
+            packet.packet_id = f"packet {claim}"
+        else:
+            packet.epoch, packet.request_id = claim, "request"
+        packet.events.add(event_id=f"e-{claim}", description=self.description(claim, number))
+        for index in range(POINTS):
+            point = packet.points.add(name=POINT_NAME, value=value_of(claim, number))
+            point.labels.add(name="job", value="ledger")
+            point.labels.add(name="index", value=str(index))
+        return bytes(packet.SerializeToString())
+
+    def description(self, claim: int, number: int) -> str:
+        """Words that follow from a try of a claim."""
+        return f"try {number} of claim {claim} of ledger {self.seed}"
+
+    def check(self, found: Export) -> None:
+        """As any ledger, of samples outside of packets."""
+        super().check({labels: series for labels, series in found.items() if ("__name__", POINT_NAME) not in labels})
+
+    def check_packets(self, found: Export, events: Iterable[dict[str, Any]]) -> None:
+        """Every packet that is owed is there once and whole, as it was sent; no repetition; none that nobody sent."""
+        got: dict[int, dict[int, set[str]]] = {}
+        for claim, number, part in [*self._events(events), *self._points(found)]:
+            assert claim in self.claimed, f"{self} {claim} invented"
+            assert has_packet(claim), f"{self} {claim} invented"
+            assert 0 < number <= self.tries[claim], f"{self} {claim}, try {number} invented"
+            parts = got.setdefault(claim, {}).setdefault(number, set())
+            assert part not in parts, f"{self} {claim}, {part} twice"
+            parts.add(part)
+        for claim, tries in got.items():
+            assert len(tries) == 1, f"{self} {claim} taken {len(tries)} times: tries {sorted(tries)}"
+            ((number, parts),) = tries.items()
+            assert parts == PARTS, f"{self} {claim} is there in part: {sorted(parts)}"
+            assert claim not in self.acknowledged or number <= self.settled[claim], (
+                f"{self} {claim}: try {number} came behind an acknowledgement, at {self.settled[claim]}, and was taken"
+            )
+        lost = {claim for claim in self.acknowledged if has_packet(claim)} - got.keys()
+        assert not lost, f"{self}s lost: {sorted(lost)[:5]}"
+
+    def __str__(self) -> str:
+        return f"seed {self.seed}: packet"
+
+    def _events(self, events: Iterable[dict[str, Any]]) -> Iterator[tuple[int, int, str]]:
+        for event in events:
             claim = int(event["event_id"].removeprefix("e-"))
-            assert claim not in got, f"seed {self.seed}: event {claim} twice"
-            assert claim in self.claimed, f"seed {self.seed}: event {claim} invented"
-            assert has_event(claim), f"seed {self.seed}: event {claim} invented"
-            assert event["description"] == self.description(claim), f"seed {self.seed}: event {claim} altered"
-            got[claim] = event["description"]
-        lost = {claim for claim in self.acknowledged if has_event(claim)} - got.keys()
-        assert not lost, f"seed {self.seed}: events lost: {sorted(lost)[:5]}"
+            number = int(event["description"].split()[1])
+            assert event["description"] == self.description(claim, number), f"{self} {claim}: event altered"
+            yield claim, number, "event"
+
+    def _points(self, found: Export) -> Iterator[tuple[int, int, str]]:
+        for labels, series in found.items():
+            if ("__name__", POINT_NAME) in labels:
+                for ts_ms, bits in series.items():
+                    claim, number = divmod(int(struct.unpack("<d", struct.pack("<Q", bits))[0]), TRIES_MAX)
+                    assert ts_ms == self.time_ms(claim) + number, f"{self} {claim}: a point altered"
+                    yield claim, number, dict(labels)["index"]
 
 
-def has_event(claim: int) -> bool:
+def value_of(claim: int, number: int) -> float:
+    """What a point of a try says."""
+    return float(claim * TRIES_MAX + number)
+
+
+def has_packet(claim: int) -> bool:
     """Whether a claim brings one."""
-    return claim % 4 == 0
+    return claim % 3 == 0
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ import msgspec
 
 SOURCE = Path(__file__).parent / "faults.c"
 TESTS = Path(__file__).parents[1]
-COUNT, KILL_BEFORE, KILL_AFTER, FAIL_ONCE, FAIL_ON, SHORT, POWER_CUT = range(7)
+COUNT, KILL_BEFORE, KILL_AFTER, FAIL_ONCE, FAIL_ON, SHORT, POWER_CUT, FAIL_A_WHILE = range(8)
 TIMEOUT_S = 60.0
 
 

@@ -1,6 +1,7 @@
 """Faults planted on purpose, one at a time, to see whether the suite notices: a score of green runs means nothing else.
 
     python tests/torture/mutants.py [NAME …]        all of them, or those whose names begin so
+    python tests/torture/mutants.py --check         whether each can still be planted
 
 Each is a small change of the source in a copy of this tree. The tests named beside it run on that copy; the first one
 that fails has caught it. Printed as a table: which were caught, by what, after how many seconds. Needs compiled modules
@@ -14,11 +15,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
 TOP: Final = Path(__file__).parents[2]
-TIMEOUT_S: Final = 240
+TIMEOUT_S: Final = 600
 COPIED: Final = ("src", "tests", "pyproject.toml", "docs", "proto", "README.md")
 JOURNAL: Final = ("tests/store/test_journal.py",)
 RECOVERY: Final = ("tests/store/test_recovery.py", "tests/store/test_segment.py")
@@ -26,6 +28,8 @@ CALLS: Final = ("tests/torture/test_io_calls.py",)
 CUTS: Final = ("tests/torture/test_attacks.py", "-k", "power")
 KILLS: Final = ("tests/torture/test_attacks.py", "-k", "kills")
 FLIPS: Final = ("tests/torture/test_flips.py",)
+PACKETS: Final = ("tests/ingest/test_engine_packets.py",)
+CLOSELY: Final = {"NISSA_TORTURE_STRIDE": "3"}  # calls that are hit: as many as it takes to meet a small gap
 
 
 class Mutant(NamedTuple):
@@ -36,6 +40,7 @@ class Mutant(NamedTuple):
     old: str
     new: str
     tests: tuple[str, ...]
+    environment: Mapping[str, str] = {}
 
 
 MUTANTS: Final = (
@@ -234,7 +239,7 @@ MUTANTS: Final = (
     Mutant(
         "given up in the journal, not in the head",
         "ingest/engine.py",
-        "        self._pipeline.give_up()\n",
+        "        self._pipeline.give_up(max(sealed_lsn, self._pipeline.head.visible_lsn))\n",
         "",
         ("tests/ingest/test_commit.py",),
     ),
@@ -372,6 +377,71 @@ MUTANTS: Final = (
         ("tests/ingest/test_settings.py",),
     ),
     Mutant(
+        "what a lost frame brought is known still",
+        "ingest/pipeline.py",
+        "        self.remembered.forget_above(kept_lsn)\n",
+        "",
+        PACKETS,
+    ),
+    Mutant(
+        "the same, by failing calls",
+        "ingest/pipeline.py",
+        "        self.remembered.forget_above(kept_lsn)\n",
+        "",
+        (*CALLS, "-k", "while"),
+        CLOSELY,
+    ),
+    Mutant(
+        "what a lost frame brought is kept by the seal under way",
+        "ingest/generation.py",
+        "        self.claims = _claims_up_to(self.claims, self.head.visible_lsn)\n",
+        "",
+        PACKETS,
+    ),
+    Mutant(
+        "packets of before a start not known",
+        "ingest/recover.py",
+        "    pipeline.remembered.restore(claims.entries, claims.frame_ms)\n",
+        "",
+        KILLS,
+    ),
+    Mutant(
+        "packets known from before a start expire at once",
+        "ttl/maps.py",
+        "kept.lsns, kept.stored_ms + ttl_ms, now_ms)",
+        "kept.lsns, kept.stored_ms, now_ms)",
+        KILLS,
+    ),
+    Mutant(
+        "what is known of packets in a transaction of its own",
+        "store/catalogue.py",
+        "            save_claims(db, seal.claims)\n",
+        '        with self.transaction("meta") as db:\n            save_claims(db, seal.claims)\n',
+        (*CALLS, "-k", "killed"),
+        CLOSELY,
+    ),
+    Mutant(
+        "a packet's event taken again",
+        "ingest/pipeline.py",
+        "    repeated = marked if decoded.kept is None else marked[decoded.kept]\n",
+        "    repeated = np.zeros(0 if decoded.events is None else len(decoded.events), np.bool_)\n",
+        KILLS,
+    ),
+    Mutant(
+        "repetitions counted as stored",
+        "ingest/pipeline.py",
+        "        self._count(tally, fresh)\n",
+        "        self._count(tally, decoded)\n",
+        KILLS,
+    ),
+    Mutant(
+        "a packet forgotten a millisecond early",
+        "ttl/maps.py",
+        "return claim_packets(batch, events, metrics, alerts, lsn, now_ms, *self._ttl_ms)",
+        "return claim_packets(batch, events, metrics, alerts, lsn, now_ms, *(one - 1 for one in self._ttl_ms))",
+        ("tests/ttl/test_ttl.py", "tests/ttl/test_claims.py", *PACKETS),
+    ),
+    Mutant(
         "a log that fails ends who tells",
         "service/lossy_log.py",
         "        with suppress(OSError, ValueError):",
@@ -388,19 +458,29 @@ MUTANTS: Final = (
 )
 
 
-def planted(mutant: Mutant, place: Path) -> None:
-    """Change the copy. Raises: ValueError where the text does not stand there exactly once."""
-    path = place / "src" / "nissa" / mutant.path
-    source = path.read_text()
+def changed(mutant: Mutant, source: str) -> str:
+    """The source with the fault. Raises: ValueError where the text does not stand there exactly once."""
     if source.count(mutant.old) != 1:
         raise ValueError(f"{mutant.name}: its text stands {source.count(mutant.old)} times in {mutant.path}")
-    path.write_text(source.replace(mutant.old, mutant.new))
+    return source.replace(mutant.old, mutant.new)
+
+
+def check() -> int:
+    """Tell which cannot be planted, because the source has changed since; 1 where there are any."""
+    faults = []
+    for mutant in MUTANTS:
+        try:
+            compile(changed(mutant, (TOP / "src" / "nissa" / mutant.path).read_text()), mutant.path, "exec")
+        except (ValueError, SyntaxError) as error:
+            faults.append(f"{mutant.name}: {error}")
+    print("\n".join(faults) or f"all {len(MUTANTS)} can be planted")
+    return int(bool(faults))
 
 
 def caught_by(mutant: Mutant, place: Path) -> tuple[str, float]:
     """The first test that failed on the mutant, or an empty string; and the seconds until it had."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "--basetemp", str(place / "work")]
-    environment = {**os.environ, "PYTHONPATH": str(place / "src")}
+    environment = {**os.environ, "PYTHONPATH": str(place / "src"), **mutant.environment}
     began_s = time.monotonic()
     try:
         done = subprocess.run(
@@ -428,7 +508,8 @@ def main(names: list[str]) -> int:
             for name in COPIED:
                 source = TOP / name
                 (shutil.copytree if source.is_dir() else shutil.copy)(source, place / name)
-            planted(mutant, place)
+            path = place / "src" / "nissa" / mutant.path
+            path.write_text(changed(mutant, path.read_text()))
             test, seconds = caught_by(mutant, place)
         caught += bool(test)
         shown = f"`{test}`" if test else "**missed**"
@@ -438,4 +519,4 @@ def main(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(check() if sys.argv[1:] == ["--check"] else main(sys.argv[1:]))

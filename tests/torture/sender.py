@@ -1,10 +1,11 @@
 """What is killed: an engine that exports all it recovered, then takes claims as fast as it can until somebody stops it.
 
-    python sender.py DATA_DIR EXPORT_FILE SEED BASE_MS FIRST_CLAIM
+    python sender.py DATA_DIR EXPORT_FILE SEED BASE_MS FIRST_CLAIM AGAIN
 
-One line each on standard output, of which nobody needs to believe more than that it was written: ``recovered`` once the
-export is whole, of samples and events, ``claim N`` before its bodies are handed in, ``done N`` behind their receipts,
-``refused N`` where one got none.
+AGAIN: claims of earlier lives that are sent again first, with how often they were begun: ``3:1,9:4``. One line each on
+standard output, of which nobody needs to believe more than that it was written: ``recovered`` once the export is whole,
+of samples and events, with how many records the accounts call stored, and what they miss; ``claim N`` before a try of
+it is handed in, ``done N`` behind its receipts, ``refused N`` where one got none.
 """
 
 import contextlib
@@ -23,9 +24,10 @@ from nissa.query.export_form import ExportForm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from torture.claims import CONFIG, WideLedger
+from torture.claims import CONFIG, WideLedger, has_packet
 
 THREADS = 3
+AGAIN_BEHIND = 30  # claims: several seals
 WHOLE = (-(2**63), 2**63 - 1)
 
 
@@ -34,14 +36,37 @@ def tell(word: str, claim: int | str = "") -> None:
     os.write(1, f"{word} {claim}\n".encode())
 
 
-def send(engine: nissa.Engine, ledger: WideLedger) -> None:
-    """Claims without end."""
-    while True:
-        claim = ledger.claim()
-        tell("claim", claim)
+class Senders:
+    """Threads that send claims without end, packets among them again and again."""
+
+    def __init__(self, engine: nissa.Engine, ledger: WideLedger, first_claim: int) -> None:
+        self._engine = engine
+        self._ledger = ledger
+        self._first_claim = first_claim
+        self._again = list(ledger.tries)
+        self._lock = threading.Lock()
+
+    def run(self) -> None:
+        """One thread: what is left of earlier lives, then new claims."""
+        while True:
+            try:
+                claim = self._again.pop()
+            except IndexError:
+                claim = self._ledger.claim()
+            self._send(claim)
+            if has_packet(claim) and claim % 2:
+                self._send(claim)  # at once
+            earlier = (claim - AGAIN_BEHIND) // 3 * 3
+            if claim % 8 == 0 and earlier >= self._first_claim:
+                self._send(earlier)  # behind a seal, or several
+
+    def _send(self, claim: int) -> None:
+        with self._lock:  # tries are told in the order of their numbers
+            number = self._ledger.begin(claim)
+            tell("claim", claim)
         try:
-            for body, codec, encoding in ledger.bodies(claim):
-                engine.ingest(body, codec, encoding)
+            for body, codec, encoding in self._ledger.bodies(claim, number):
+                self._engine.ingest(body, codec, encoding)
         except NissaError as error:
             tell("refused", f"{claim} {type(error).__name__}")
             threading.Event().wait(0.01)
@@ -57,16 +82,21 @@ def export_all(engine: nissa.Engine, path: str) -> None:
     Path(f"{path}.events").write_text("".join(f"{json.dumps(event)}\n" for event in events))
 
 
-def main(data_dir: str, export_file: str, seed: str, base_ms: str, first_claim: str) -> None:
+def main(data_dir: str, export_file: str, seed: str, base_ms: str, first_claim: str, again: str) -> None:
     """Recover, export, send."""
     ledger = WideLedger(int(seed))
     ledger.base_ms = int(base_ms)
     ledger.claim_from(int(first_claim))
+    for pair in filter(None, again.split(",")):
+        claim, tries = pair.split(":")
+        ledger.tries[int(claim)] = int(tries)
     engine = nissa.Engine(data_dir, CONFIG)
     export_all(engine, export_file)
-    residue = {source.name: tally.residue for source, tally in engine.accounting().items() if tally.residue}
-    tell("recovered", str(residue) if residue else "")
-    threads = [threading.Thread(target=send, args=(engine, ledger), daemon=True) for _ in range(THREADS)]
+    tallies = engine.accounting()
+    residue = {source: tally.residue for source, tally in tallies.items() if tally.residue}
+    tell("recovered", f"{sum(tally.stored for tally in tallies.values())} {residue or ''}")
+    senders = Senders(engine, ledger, int(first_claim))
+    threads = [threading.Thread(target=senders.run, daemon=True) for _ in range(THREADS)]
     with contextlib.suppress(KeyboardInterrupt):
         for thread in threads:
             thread.start()

@@ -17,6 +17,7 @@ import pytest
 from torture.amount import amount, told
 from torture.faults import (
     COUNT,
+    FAIL_A_WHILE,
     FAIL_ON,
     FAIL_ONCE,
     KILL_AFTER,
@@ -38,6 +39,7 @@ KINDS = {
     "killed behind it": (KILL_AFTER, 0),
     "EIO once": (FAIL_ONCE, errno.EIO),
     "EIO from then on": (FAIL_ON, errno.EIO),
+    "EIO for a while": (FAIL_A_WHILE, errno.EIO),
     "ENOSPC once": (FAIL_ONCE, errno.ENOSPC),
     "ENOSPC from then on": (FAIL_ON, errno.ENOSPC),
     "EDQUOT once": (FAIL_ONCE, errno.EDQUOT),

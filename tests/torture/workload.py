@@ -1,12 +1,14 @@
 """A small fixed workload that meets every kind of file: for sweeps that hit it at every I/O call.
 
-    python workload.py DATA_DIR NOTES_FILE
+    python workload.py DATA_DIR NOTES_FILE [REPETITIONS]
 
     open ─► 4 claims ─► seal, ladder ─► 4 claims ─► again ─► merges ─► 3 claims ─► close        (claims 30 min apart)
+              3, 3 again                  6              3, 6 again      9, 9 again             claims with packets
 
-It writes raw blocks, blocks of windows of three tiers, late windows, events, series and the catalogue, fills journal
-segments and trims them. Each claim is noted before it is sent, and again behind its receipts, in a file outside of the
-directory. What it waits for are states, for a while at most: a disk that fails may never let them come.
+It writes raw blocks, blocks of windows of three tiers, late windows, events, series, what is remembered of packets and
+the catalogue, fills journal segments and trims them. Each try of a claim is noted before it is sent, and again behind
+its receipts, in a file outside of the directory. Packets are sent again whether they were taken or refused, by whoever
+checks too. What it waits for are states, and not for ever: a disk that fails may never let them come.
 """
 
 import contextlib
@@ -20,6 +22,7 @@ from pathlib import Path
 import msgspec
 
 import nissa
+from nissa.ingest import commit
 from nissa.model.errors import Unavailable
 from nissa.model.units import HOUR_MS, KIB, MINUTE_MS
 from nissa.rollup.verify import verify_tiers
@@ -28,11 +31,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from journeys.rig import parse_export
 from torture import claims
-from torture.claims import WideLedger
+from torture.claims import TRIES_MAX, WideLedger, has_packet
 
 BASE_MS = 1_700_000_000_000 // HOUR_MS * HOUR_MS
 SEALS, CLAIMS_A_SEAL, CLAIMS_AFTER = 2, 4, 3
-WAITS = 100
+WAIT_S, WAITS, WAITS_BROKEN = 0.002, 500, 50
+commit.PROBE_S = 0.02  # a disk that failed once is used again soon
 CONFIG = msgspec.structs.replace(
     claims.CONFIG,
     storage=msgspec.structs.replace(
@@ -55,33 +59,60 @@ class FixedLedger(WideLedger):
 
     def time_ms(self, claim: int) -> int:
         """30 minutes apart, each seventh two hours late."""
-        return self.base_ms + claim * 30 * MINUTE_MS - (2 * HOUR_MS - 7 if claim % 7 == 0 else 0)
+        return self.base_ms + claim * 30 * MINUTE_MS - (2 * HOUR_MS - TRIES_MAX if claim % 7 == 0 else 0)
 
 
-def main(data_dir: str, notes: str) -> None:
-    """Open; send and seal; wait for ladder and merges; send; close. What is refused is not noted as done."""
-    out = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    ledger = FixedLedger()
+class Sender:
+    """Sends claims and notes their fate. What is refused is not noted as done."""
 
-    def send(engine: nissa.Engine) -> None:
-        claim = ledger.claim()
-        os.write(out, f"claim {claim}\n".encode())
+    def __init__(self, engine: nissa.Engine, ledger: FixedLedger, notes: str) -> None:
+        self._engine = engine
+        self._ledger = ledger
+        self._out = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def send(self, claim: int) -> None:
+        """One try of a claim."""
+        number = self._ledger.begin(claim)
+        os.write(self._out, f"claim {claim}\n".encode())
         with contextlib.suppress(Unavailable):
-            for body, codec, encoding in ledger.bodies(claim):
-                engine.ingest(body, codec, encoding)
-            os.write(out, f"done {claim}\n".encode())
+            for body, codec, encoding in self._ledger.bodies(claim, number):
+                self._engine.ingest(body, codec, encoding)
+            os.write(self._out, f"done {claim}\n".encode())
 
-    with nissa.Engine(data_dir, CONFIG) as engine:
+    def send_again(self) -> None:
+        """Every claim with a packet, whatever became of it."""
+        for claim in filter(has_packet, sorted(self._ledger.claimed)):
+            self.send(claim)
+
+    def close(self) -> None:
+        """Close the notes."""
+        os.close(self._out)
+
+
+def main(data_dir: str, notes: str, repetitions: str = "repetitions") -> None:
+    """Open; send and seal; wait for ladder and merges; send; close."""
+    ledger = FixedLedger()
+    with nissa.Engine(data_dir, CONFIG) as engine, contextlib.closing(Sender(engine, ledger, notes)) as sender:
         for _ in range(SEALS):
-            for _ in range(CLAIMS_A_SEAL):
-                send(engine)
+            send_some(sender, ledger, CLAIMS_A_SEAL, repetitions)
             with contextlib.suppress(Unavailable):
                 engine.flush()
-            wait_until(lambda: ladder_is_written(engine))
+            wait_until(engine, lambda: ladder_is_written(engine))
+        if repetitions:
+            wait_until(engine, lambda: engine.status()["mode"] == "ready")
+            sender.send_again()
         blocks = Path(data_dir) / "blocks"
-        wait_until(lambda: len(list(blocks.glob("raw-*"))) <= CONFIG.storage.compaction_fan_in)
-        for _ in range(CLAIMS_AFTER):
-            send(engine)
+        wait_until(engine, lambda: len(list(blocks.glob("raw-*"))) <= CONFIG.storage.compaction_fan_in)
+        send_some(sender, ledger, CLAIMS_AFTER, repetitions)
+
+
+def send_some(sender: Sender, ledger: FixedLedger, count: int, repetitions: str) -> None:
+    """New claims, every other packet twice."""
+    for _ in range(count):
+        claim = ledger.claim()
+        sender.send(claim)
+        if repetitions and has_packet(claim) and claim % 2:
+            sender.send(claim)
 
 
 def ladder_is_written(engine: nissa.Engine) -> bool:
@@ -90,33 +121,42 @@ def ladder_is_written(engine: nissa.Engine) -> bool:
     return bool(status["ladder"]["lsn"] >= status["journal"]["checkpoint_lsn"])
 
 
-def wait_until(there: Callable[[], bool]) -> None:
-    """Wait for it, for a while at most."""
+def wait_until(engine: nissa.Engine, there: Callable[[], bool]) -> None:
+    """Wait for it: for a while at most, and not for what a disk that fails keeps from coming."""
+    broken = 0
     for _ in range(WAITS):
-        if there():
+        status = engine.status()
+        fails = status["mode"] != "ready" or status["ladder"]["last_error"] or status["seal"]["last_error"]
+        broken += bool(fails)
+        if there() or broken > WAITS_BROKEN:
             return
-        time.sleep(0.01)
+        time.sleep(WAIT_S)
 
 
-def noted(notes: Path) -> WideLedger:
+def noted(notes: Path) -> FixedLedger:
     """A ledger as the notes have it."""
     ledger = FixedLedger()
     for line in notes.read_text().splitlines() if notes.exists() else []:
         word, claim = line.split()
-        (ledger.claimed if word == "claim" else ledger.acknowledged).add(int(claim))
+        (ledger.begin if word == "claim" else ledger.oblige)(int(claim))
     return ledger
 
 
 def check(directory: Path, notes: Path) -> None:
-    """Open what is left; compare samples and events with the notes, and the ladder with the samples."""
+    """Open what is left, send packets again; compare samples and packets with the notes, the ladder with samples."""
     ledger, sink = noted(notes), io.BytesIO()
-    with nissa.Engine(directory, CONFIG):
-        pass
+    with nissa.Engine(directory, CONFIG) as engine, contextlib.closing(Sender(engine, ledger, str(notes))) as sender:
+        sender.send_again()
+        stored = sum(tally.stored for tally in engine.accounting().values())
+    ledger = noted(notes)
     with nissa.open(directory) as reader:
         reader.export(sink, '{job="ledger"}')
         events = reader.events().select(["event_id", "description"]).to_pylist()
-    ledger.check(parse_export(sink.getvalue()))
-    ledger.check_events(events)
+    found = parse_export(sink.getvalue())
+    ledger.check(found)
+    ledger.check_packets(found, events)
+    assert stored == sum(map(len, found.values())) + len(events)
+    assert {claim for claim in ledger.claimed if has_packet(claim)} <= ledger.acknowledged
     for tier in verify_tiers(directory):
         assert not tier.count, f"{tier.name}: {tier.differences}"
 
