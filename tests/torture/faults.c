@@ -26,7 +26,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define WHILE_CALLS 24
+#define WHILE_CALLS 10
 
 static char directory[4096];
 static size_t directory_bytes;

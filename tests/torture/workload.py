@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 import nissa
-from nissa.ingest import commit
+from nissa.ingest import commit, sealing
 from nissa.model.errors import Unavailable
 from nissa.model.units import HOUR_MS, KIB, MINUTE_MS
 from nissa.rollup.verify import verify_tiers
@@ -36,7 +36,7 @@ from torture.claims import TRIES_MAX, WideLedger, has_packet
 BASE_MS = 1_700_000_000_000 // HOUR_MS * HOUR_MS
 SEALS, CLAIMS_A_SEAL, CLAIMS_AFTER = 2, 4, 3
 WAIT_S, WAITS, WAITS_BROKEN = 0.002, 500, 50
-commit.PROBE_S = 0.02  # a disk that failed once is used again soon
+commit.PROBE_S = sealing.RETRY_S = 0.01  # a disk that failed for a while is used again soon
 CONFIG = msgspec.structs.replace(
     claims.CONFIG,
     storage=msgspec.structs.replace(
@@ -69,15 +69,27 @@ class Sender:
         self._engine = engine
         self._ledger = ledger
         self._out = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self._patient = True
 
     def send(self, claim: int) -> None:
-        """One try of a claim."""
+        """One try of a claim, and another where it was refused, once there is hope again."""
+        if not self._try(claim) and self._patient:
+            wait_until(self._engine, self._hope)
+            self._patient = self._hope() and self._try(claim)
+
+    def _try(self, claim: int) -> bool:
         number = self._ledger.begin(claim)
         os.write(self._out, f"claim {claim}\n".encode())
-        with contextlib.suppress(Unavailable):
+        try:
             for body, codec, encoding in self._ledger.bodies(claim, number):
                 self._engine.ingest(body, codec, encoding)
-            os.write(self._out, f"done {claim}\n".encode())
+        except Unavailable:
+            return False
+        os.write(self._out, f"done {claim}\n".encode())
+        return True
+
+    def _hope(self) -> bool:
+        return bool(self._engine.status()["mode"] == "ready")
 
     def send_again(self) -> None:
         """Every claim with a packet, whatever became of it."""
@@ -99,7 +111,6 @@ def main(data_dir: str, notes: str, repetitions: str = "repetitions") -> None:
                 engine.flush()
             wait_until(engine, lambda: ladder_is_written(engine))
         if repetitions:
-            wait_until(engine, lambda: engine.status()["mode"] == "ready")
             sender.send_again()
         blocks = Path(data_dir) / "blocks"
         wait_until(engine, lambda: len(list(blocks.glob("raw-*"))) <= CONFIG.storage.compaction_fan_in)
