@@ -192,6 +192,7 @@ def test_a_cut_ends_a_segment_that_holds_enough(tmp_path: Path) -> None:
     journal.append(frame(4), 0)
     journal.append(frame(5), 0)
     assert (journal.commit(), firsts(tmp_path)) == (5, [1, 4])
+    assert list(bodies(tmp_path, 0)) == [1, 2, 3, 4, 5]  # synced in front of the cut, by the same commit
     assert journal.trim(3) > 0
     journal.append(frame(6), 0)
     assert (journal.commit(), firsts(tmp_path)) == (6, [4])

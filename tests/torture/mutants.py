@@ -68,6 +68,13 @@ MUTANTS: Final = (
         JOURNAL,
     ),
     Mutant(
+        "frames in front of a cut taken for given up",
+        "store/journal.py",
+        "        after_lsn = max(self._durable_lsn, self._synced_lsn)\n",
+        "        after_lsn = self._durable_lsn\n",
+        JOURNAL,
+    ),
+    Mutant(
         "an error of fdatasync ignored",
         "store/journal.py",
         "            os.fdatasync(segment.fd)",

@@ -130,7 +130,7 @@ class Journal:
         self._lock = threading.Lock()
         self._segments = {summary.path.name: summary for summary in tail.segments}
         self._appended_lsn = tail.next_lsn - 1
-        self._durable_lsn = tail.last_lsn
+        self._durable_lsn = self._synced_lsn = tail.last_lsn  # synced: also in a commit that is not over yet
         self._cut_lsn = self._trimmed_lsn = 0  # as last asked for
         self._appended_bytes = self._settled_bytes = 0
         self._pending: list[_Entry] = []  # appended; shared by the two threads, under the lock
@@ -222,6 +222,7 @@ class Journal:
             self._pending = []
             self._settled_bytes = self._appended_bytes
             last_lsn = self._appended_lsn
+        self._synced_lsn = self._durable_lsn
         # With interval durability acknowledged frames may stand here too: those are kept and written again.
         self._unwritten = [entry for entry in self._unwritten if entry.lsn <= self._durable_lsn]
         return last_lsn
@@ -321,7 +322,9 @@ class Journal:
         if fd is None:
             raise OSError(errno.EIO, "no segment was prepared")
         self._prepared, self._prepared_bytes = None, 0
-        self._active = _ActiveSegment(fd, prepared_bytes, run[0].lsn, self._durable_lsn, self._clock())
+        # What this commit has synced into the segment before counts too, or a replay would take it for given up.
+        after_lsn = max(self._durable_lsn, self._synced_lsn)
+        self._active = _ActiveSegment(fd, prepared_bytes, run[0].lsn, after_lsn, self._clock())
         return self._active
 
     def _ends_at_cut(self, segment: _ActiveSegment) -> bool:
@@ -355,6 +358,7 @@ class Journal:
             segment.named = True
         self._unsynced = []
         self._unsynced_bytes = 0
+        self._synced_lsn = segment.next_lsn - 1
         self._synced_ms = self._clock()
 
     def _prepare(self) -> None:
