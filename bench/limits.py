@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from bench import workloads
 from bench.load import Shape, encoded_bodies, samples_of
 from bench.peers import CAPTURE, answer_of
@@ -22,8 +24,12 @@ from bench.send import Sent, send
 from bench.servers import Server, running, start_nissa
 from bench.usage import bytes_under
 from bench.workloads import Workload, cpu_s, first_seen, registered
+from nissa._fast.series import SeriesIndex
 from nissa.config.tree import Acceptance, Config, Series
 from nissa.ingest.engine import Engine
+from nissa.ingest.generation import Generation
+from nissa.ingest.pipeline import Pipeline
+from nissa.model.columns import ClaimColumns
 from nissa.model.frame import Codec, Encoding
 from nissa.model.units import DAY_MS
 from nissa.store.capture import read_capture
@@ -34,6 +40,7 @@ from nissa.store.names import RAW_KIND
 MILLION_HOSTS = 100_000
 ALWAYS_MS = 100 * 365 * DAY_MS
 STARTS = 5
+PACKETS = 1_000_000
 OFFERED = 1_000_000.0  # samples per second
 OFFERED_S = 10
 NEVER_SEALED = {"storage.seal_samples": "20000000", "storage.seal_interval_ms": "3600000"}
@@ -138,6 +145,21 @@ def recovery_mb_per_s() -> float:
         return replayed / cpu / 1e6
 
 
+def seal_pause_ms() -> float:
+    """Most milliseconds of the engine thread to freeze a head, a million packets waiting to be written with it."""
+    took = []
+    for seed in range(STARTS):
+        pipeline = Pipeline(Config(), SeriesIndex(bytes(32)), {}, bytes(32))
+        keys = np.random.default_rng(seed).integers(0, 2**64, (PACKETS, 2), np.uint64)
+        claims = ClaimColumns(keys, np.arange(1, PACKETS + 1, dtype=np.uint64), np.zeros(PACKETS, np.int64))
+        pipeline.remembered.restore({"metric": claims}, 0)
+        start = time.perf_counter()
+        generation = Generation(pipeline, PACKETS)
+        took.append(time.perf_counter() - start)
+        assert np.array_equal(generation.remembered.columns()["metric"].keys, keys)
+    return max(took) * 1000
+
+
 def start_s() -> float:
     """Seconds from the command to the ready line on an empty directory, median."""
     took = []
@@ -202,6 +224,7 @@ LIMITS = {
     "disk": Limit("disk, the real capture, compacted", 0.6, "B per sample", False, disk_bytes_each),
     "ack": Limit("acknowledge p99, 1 M samples/s offered", 25, "ms", False, ack_p99_ms),
     "recovery": Limit("recovery", 200, "MB/s of journal", True, recovery_mb_per_s),
+    "pause": Limit("freezing a head, 1 M new packets", 1, "ms", False, seal_pause_ms),
     "start": Limit("start on an empty directory to ready", 1.2, "s", False, start_s),
 }
 

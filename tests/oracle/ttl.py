@@ -84,7 +84,7 @@ class Map:
             self.cursor += 1
         return removed, self.cursor >= self.pass_end
 
-    def entries(self, above_lsn: int = 0) -> list[tuple[Key, int, int]]:
-        """What is held, oldest first."""
-        live = [entry for entry in self.line if not entry.dead]
-        return [(entry.key, entry.lsn, entry.expires_ms) for entry in live if entry.lsn > above_lsn]
+    def line_above(self, above_lsn: int = 0) -> list[tuple[tuple[Key, int, int], bool]]:
+        """What was stored, oldest first, and whether it is dead."""
+        above = [entry for entry in self.line if entry.lsn > above_lsn]
+        return [((entry.key, entry.lsn, entry.expires_ms), entry.dead) for entry in above]

@@ -138,4 +138,4 @@ def test_messages_are_claimed_one_by_one() -> None:
     assert marks is not None
     assert marks.tolist() == [0, 0, 1, 0, 0]
     assert [held.count for held in maps] == [0, 0, 3]
-    assert np.array_equal(maps[2].entries()[1], np.full(3, 9, np.uint64))
+    assert np.array_equal(maps[2].freeze().columns()[1], np.full(3, 9, np.uint64))

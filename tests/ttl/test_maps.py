@@ -120,7 +120,7 @@ def test_a_restored_map_answers_like_the_one_before(frames: list[tuple[list[int]
         now_ms += step
         if lsn == cut + 1:
             second = TtlMaps(small)
-            second.restore(first.entries(), now_ms)
+            second.restore(first.freeze().columns(), now_ms)
             first = second
         names = [str(number) for number in numbers]
         assert store(whole, names, lsn, now_ms) == store(first, names, lsn, now_ms)
@@ -131,7 +131,7 @@ def test_another_life_time_holds_for_what_is_restored() -> None:
     """What is kept is when something came."""
     maps = TtlMaps(Ttl())
     store(maps, ["r"], 1, 50)
-    entries = maps.entries()
+    entries = maps.freeze().columns()
     assert entries["event"].stored_ms.tolist() == [50, 50]
     for ttl_ms, known in ((100, Stored(1, 150)), (10, None), (0, None)):
         other = TtlMaps(Ttl(event_ttl_ms=ttl_ms))

@@ -1,12 +1,14 @@
 """The expiring map against its twin, and its bounds."""
 
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from nissa._fast.ttl import TtlMap
+from nissa._fast.ttl import EntryRun, TtlMap
 from oracle.ttl import Map
 
 NAMES = 60
@@ -31,6 +33,12 @@ def look_up(held: TtlMap, keys: np.ndarray, now_ms: int) -> list[int]:
     return [0 if one is None else one[0] for one in found]
 
 
+def line_of(run: EntryRun) -> list[tuple[tuple[int, int], int, int]]:
+    """Entries of a run as the twin has them."""
+    keys, lsns, expires = run.columns()
+    return list(zip(map(pair, keys), lsns.tolist(), expires.tolist(), strict=True))
+
+
 class Twins(RuleBasedStateMachine):
     """The same calls to both."""
 
@@ -40,6 +48,18 @@ class Twins(RuleBasedStateMachine):
         self.twin = Map(entries_max)
         self.now_ms = 0
         self.lsn = 0
+        self.freeze(above=0)
+
+    @rule(above=st.integers(0, 30))
+    def freeze(self, above: int) -> None:
+        """What was frozen before is given up for it."""
+        self.frozen = self.map.freeze(max(self.lsn - above, 0))
+        self.frozen_line = line_of(self.frozen)
+        wanted = self.twin.line_above(max(self.lsn - above, 0))
+        left_out = len(wanted) - len(self.frozen_line)
+        assert self.frozen_line == [entry for entry, _ in wanted[left_out:]]
+        assert all(dead for _, dead in wanted[:left_out])
+        assert self.frozen.held >= max(len(self.frozen), self.map.count)
 
     @rule(chosen=names, step=steps, life=lives)
     def claim(self, chosen: list[int], step: int, life: int) -> None:
@@ -63,6 +83,11 @@ class Twins(RuleBasedStateMachine):
     @rule(lost=st.integers(0, 30))
     def forget_above(self, lost: int) -> None:
         kept_lsn = max(self.lsn - lost, 0)
+        before = len(self.frozen)
+        self.frozen_line = [entry for entry in self.frozen_line if entry[1] <= kept_lsn]
+        held = self.frozen.held
+        self.frozen.forget_above(kept_lsn)
+        assert held - self.frozen.held == before - len(self.frozen)
         assert self.map.forget_above(kept_lsn) == self.twin.forget_above(kept_lsn)
 
     @rule(entries_slice=st.integers(0, 40), step=steps)
@@ -75,9 +100,7 @@ class Twins(RuleBasedStateMachine):
         wanted = [self.twin.look_up(pair(key), self.now_ms) for key in SOME_KEYS]
         assert look_up(self.map, SOME_KEYS, self.now_ms) == wanted
         assert (self.map.count, self.map.evicted_total) == (len(self.twin.held), self.twin.evicted_total)
-        for above in (0, self.lsn // 2):
-            keys, lsns, expires = self.map.entries(above)
-            assert list(zip(map(pair, keys), lsns.tolist(), expires.tolist(), strict=True)) == self.twin.entries(above)
+        assert line_of(self.frozen) == self.frozen_line
 
 
 TestTwins = Twins.TestCase
@@ -125,6 +148,33 @@ def test_what_is_forgotten_from_the_end_may_come_again(lost: int) -> None:
     assert held.claim_all(keys, 10_002, 0, 10).all()
     assert held.count == 10_000
     assert held.sweep(10, 100_000)[1]
+
+
+def test_what_was_frozen_is_read_while_the_map_goes_on() -> None:
+    """A thread copies a run again and again while its entries die, and others take their memory: always the same."""
+    keys = np.random.default_rng(9).integers(0, 2**64, (60_000, 2), np.uint64)
+    held = TtlMap(10_000)
+    for start in range(0, 10_000, 500):
+        held.claim_all(keys[start : start + 500], start + 1, start, start + 100)
+    run, stop = held.freeze(2_000), threading.Event()
+    wanted, differing = run.columns(), []
+
+    def copy() -> None:
+        while not stop.is_set():
+            differing.extend(n for n, column in enumerate(run.columns()) if not np.array_equal(column, wanted[n]))
+
+    thread = threading.Thread(target=copy)
+    thread.start()
+    try:
+        for start in range(10_000, 60_000, 500):
+            held.claim_all(keys[start : start + 500], start + 1, start, start + 10**6)
+            held.sweep(20_000, 3_000)
+    finally:
+        stop.set()
+        thread.join()
+    assert not differing
+    assert (len(run), run.held) == (8_000, 10_000)
+    assert (wanted[1][0], wanted[1][-1]) == (2_001, 9_501)
 
 
 def test_a_full_map_forgets_what_was_stored_first() -> None:
@@ -183,6 +233,8 @@ def test_keys_that_are_no_hashes_are_refused() -> None:
         (lambda: restored([1, 2, 3]), "LSN and an expiry for each"),
         (lambda: restored([2, 1]), "descend"),
         (lambda: restored([0, 1]), "lsn 0"),
+        (lambda: restored([1, 2**63]), "less than"),
+        (lambda: TtlMap(1).claim_all(np.zeros((1, 2), np.uint64), 2**63, 0, 1), "less than"),
         (lambda: descending(TtlMap(1)), "lsn 1 comes behind 2"),
     ],
 )
@@ -210,4 +262,4 @@ def test_no_keys_are_no_trouble() -> None:
     held.restore_all(none, np.empty(0, np.uint64), np.empty(0, np.int64), 0)
     assert held.forget_above(0) == 0
     assert held.sweep(5, 10) == (0, True)
-    assert [len(column) for column in held.entries()] == [0, 0, 0]
+    assert [len(column) for column in held.freeze().columns()] == [0, 0, 0]

@@ -300,7 +300,7 @@ cdef class SeriesIndex:
     def seen_minutes_of(self):
         """uint32 by series id: minute of the last sample, 0 where idle. What ``restore_seen`` takes."""
         cdef size_t count = nissa_observe(&self.series_total)
-        out = np.zeros(count, np.uint32)
+        out = np.empty(count, np.uint32)
         cdef uint32_t[::1] view = out
         if count:
             memcpy(&view[0], self.seen_minutes.start, count * sizeof(uint32_t))

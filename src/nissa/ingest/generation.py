@@ -12,13 +12,12 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from nissa._fast.series import SeriesIndex
 from nissa.ingest.pipeline import Pipeline, lost_records
-from nissa.model.columns import ClaimColumns, Metadata
+from nissa.model.columns import Metadata
 from nissa.model.tally import Tallies, copy_tallies
 from nissa.store.catalogue import BlockRow, Catalogue, Checkpoint, Seal
 from nissa.store.claims import Claims
@@ -40,11 +39,8 @@ class Generation:
         self.seen_minutes = pipeline.index.seen_minutes_of()
         self.swept_minute = pipeline.swept_minute
         self.metadata: list[Metadata] = list(pipeline.metadata_changed.values())
-        clock = pipeline.clock
-        remembered = pipeline.remembered
-        self.claims = Claims(
-            clock.now_ms, clock.last_ms, remembered.counts(), remembered.entries(above_lsn=pipeline.sealed_lsn)
-        )
+        self.frame_ms, self.last_frame_ms = pipeline.clock.now_ms, pipeline.clock.last_ms
+        self.remembered = pipeline.remembered.freeze(above_lsn=pipeline.sealed_lsn)
         self.written: Sealed | None = None
         self.duplicates: dict[str, int] = {}
         self.conflicts: dict[str, int] = {}
@@ -63,7 +59,7 @@ class Generation:
         for span in self.head.in_flight:
             for kept in (tallies, self.tallies):
                 lost_records(kept[span.source], span)
-        self.claims = _claims_up_to(self.claims, self.head.visible_lsn)
+        self.remembered.forget_above(self.head.visible_lsn)
         self.head.truncate()  # last: from here on the sealer takes what is left
 
 
@@ -94,7 +90,9 @@ class GenerationWriter:
         sealed = generation.written
         minutes = pack_minutes(generation.seen_minutes, generation.swept_minute)
         checkpoint = Checkpoint(generation.lsn, generation.series_count, generation.tallies, minutes)
-        seal = Seal(checkpoint, sealed.blocks, sealed.segment, tuple(generation.metadata), generation.claims)
+        remembered = generation.remembered
+        claims = Claims(generation.frame_ms, generation.last_frame_ms, remembered.held(), remembered.columns())
+        seal = Seal(checkpoint, sealed.blocks, sealed.segment, tuple(generation.metadata), claims)
         self._catalogue.commit_seal(seal)
         self._horizon.advance(sealed)
         self._series_sealed = generation.series_count
@@ -134,16 +132,6 @@ def note_duplicates(tallies: Tallies, duplicates: dict[str, int], conflicts: dic
         tally.stored -= count
         tally.duplicate += count
         tally.conflicts += conflicts.get(source, 0)
-
-
-def _claims_up_to(claims: Claims, lsn: int) -> Claims:
-    """Without what frames above ``lsn`` brought."""
-    entries, held = {}, dict(claims.held)
-    for kind, columns in claims.entries.items():
-        kept = int(np.searchsorted(columns.lsns, np.uint64(lsn), "right"))
-        entries[kind] = ClaimColumns(columns.keys[:kept], columns.lsns[:kept], columns.stored_ms[:kept])
-        held[kind] -= len(columns) - kept
-    return msgspec.structs.replace(claims, entries=entries, held=held)
 
 
 def pack_minutes(seen_minutes: npt.NDArray[np.uint32], swept_minute: int) -> bytes:

@@ -5,7 +5,8 @@
 
 A seal adds what came since the seal before, and drops rows that lie wholly in front of what is held in memory: one
 transaction with the blocks. ``held`` says how many of the last entries of each kind are remembered still; further ones
-were forgotten, because they expired or because there were too many. So a reader comes to the maps as they were.
+were forgotten, because they expired or because there were too many. So a reader comes to the maps as they were: what is
+dead among the last ``held`` had expired, and everything in front of it too, so it is left out for its time.
 
 A damaged row costs what it held: packets in it would be stored once more. It is told by ``nissa verify``, and at start.
 For that each row has a checksum of its own instead of the table a digest, which would have to be made of all of it with

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from nissa._fast.batch import Batch
 from nissa._fast.claims import claim_packets
-from nissa._fast.ttl import TtlMap
+from nissa._fast.ttl import EntryRun, TtlMap
 from nissa.config.tree import Ttl
 from nissa.model.columns import ClaimColumns
 
@@ -55,6 +55,30 @@ class CleanupStatistics(msgspec.Struct, frozen=True):
     def total_cleaned(self) -> int:
         """Of all maps."""
         return self.events_cleaned + self.metrics_cleaned + self.alerts_cleaned
+
+
+class FrozenMaps(msgspec.Struct, frozen=True):
+    """The ends of all three lines as they were at one moment, by kind, with how long entries live."""
+
+    runs: dict[str, EntryRun]
+    ttl_ms: dict[str, int]
+
+    def forget_above(self, lsn: int) -> None:
+        """Leave out what frames above ``lsn`` brought: before the maps forget it, and on their thread."""
+        for run in self.runs.values():
+            run.forget_above(lsn)
+
+    def held(self) -> dict[str, int]:
+        """How many of the last entries of each kind are remembered."""
+        return {kind: run.held for kind, run in self.runs.items()}
+
+    def columns(self) -> dict[str, ClaimColumns]:
+        """What was stored, by kind, oldest first. On any thread, while the maps go on."""
+        found = {}
+        for kind, run in self.runs.items():
+            keys, lsns, expires_ms = run.columns()
+            found[kind] = ClaimColumns(keys, lsns, expires_ms - self.ttl_ms[kind])
+        return found
 
 
 class TtlMaps:
@@ -109,13 +133,10 @@ class TtlMaps:
         """How many entries each map holds, by kind."""
         return {kind.value: held.count for kind, held in self._maps.items()}
 
-    def entries(self, above_lsn: int = 0) -> dict[str, ClaimColumns]:
-        """What frames above ``above_lsn`` brought, by kind, oldest first: what a checkpoint keeps."""
-        found = {}
-        for (kind, held), ttl_ms in zip(self._maps.items(), self._ttl_ms, strict=True):
-            keys, lsns, expires_ms = held.entries(above_lsn)
-            found[kind.value] = ClaimColumns(keys, lsns, expires_ms - ttl_ms)
-        return found
+    def freeze(self, above_lsn: int = 0) -> "FrozenMaps":
+        """What frames above ``above_lsn`` brought: what a checkpoint keeps. A few microseconds."""
+        runs = {kind.value: held.freeze(above_lsn) for kind, held in self._maps.items()}
+        return FrozenMaps(runs, dict(zip(runs, self._ttl_ms, strict=True)))
 
     def restore(self, entries: Mapping[str, ClaimColumns], now_ms: int) -> None:
         """Store entries that checkpoints kept, in their order. Raises: ValueError where they are in none."""
