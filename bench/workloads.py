@@ -26,6 +26,7 @@ from nissa._fast.batch import Batch
 from nissa._fast.columns import sort_resolve
 from nissa._fast.selection import select_rows
 from nissa._fast.series import SeriesIndex
+from nissa._fast.series_restore import restore_series
 from nissa.codec import leyline, packets, remote_write
 from nissa.config.tree import Config, Ttl
 from nissa.ingest.head import Head
@@ -221,25 +222,19 @@ def restored(profile: str) -> Workload:
     starts, pairs = source.pairs_of(0, shape.series)
     offsets, data = source.symbols_of(0, source.symbol_count)
     texts = np.frombuffer(data, np.uint8)
-    columns = [symbol_column(offsets, texts, pairs[:, side]) for side in (0, 1)]
+    columns = [np.ascontiguousarray(pairs[:, side]) for side in (0, 1)]
     fingerprints = source.fingerprints_of(0, shape.series)
 
     def run() -> int:
         index = new_index()
-        (name_offsets, names), (value_offsets, values) = columns
-        index.restore(fingerprints, starts.astype(np.int64), name_offsets, names, value_offsets, values, MINUTE)
+        names, values = columns
+        restore_series(
+            index, fingerprints, starts.astype(np.int64), names, offsets, texts, values, offsets, texts, MINUTE
+        )
         assert index.series_count == shape.series
         return shape.series
 
     return Workload(f"series_restore_{profile}", shape.series, run)
-
-
-def symbol_column(offsets: np.ndarray, texts: np.ndarray, symbols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The texts of symbols as an Arrow text column: (offsets, bytes)."""
-    lengths = np.diff(offsets)[symbols]
-    out = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    places = np.arange(out[-1]) - np.repeat(out[:-1], lengths) + np.repeat(offsets[:-1][symbols], lengths)
-    return out, texts[places]
 
 
 def filtered(profile: str) -> Workload:

@@ -1,5 +1,6 @@
 """The series table: labels come back as they went, and whoever reads the file by hand understands it."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from nissa.model.errors import Damaged
 from nissa.store.catalogue import SeriesSegment
 from nissa.store.checked_file import FileGone
-from nissa.store.series_table import SeriesRows, read_series, write_series
+from nissa.store.series_table import SeriesRows, Texts, read_series, write_series
 from oracle.directory import Directory
 
 Labels = list[tuple[str, str]]
@@ -34,19 +35,18 @@ def labels_of(directory: Path, segment: SeriesSegment) -> tuple[list[Labels], li
     fingerprints: list[list[int]] = []
     for piece in read_series(directory, segment):
         assert piece.first_series == segment.first_series + len(labels)
-        names, values = piece.names.tobytes(), piece.values.tobytes()
+        names, values = texts_of(piece.names), texts_of(piece.values)
         for start, end in zip(piece.starts[:-1].tolist(), piece.starts[1:].tolist(), strict=True):
-            labels.append(
-                [
-                    (
-                        names[piece.name_offsets[at] : piece.name_offsets[at + 1]].decode(),
-                        values[piece.value_offsets[at] : piece.value_offsets[at + 1]].decode(),
-                    )
-                    for at in range(start, end)
-                ]
-            )
+            labels.append(list(zip(names[start:end], values[start:end], strict=True)))
         fingerprints += piece.fingerprints.tolist()
     return labels, fingerprints
+
+
+def texts_of(texts: Texts) -> list[str]:
+    """The text of each label."""
+    bounds, whole = texts.offsets.tolist(), texts.text.tobytes()
+    dictionary = [whole[start:end].decode() for start, end in itertools.pairwise(bounds)]
+    return [dictionary[place] for place in texts.places.tolist()]
 
 
 SOME: list[Labels] = [
@@ -82,7 +82,7 @@ def test_many_series_over_row_groups(tmp_path: Path) -> None:
     segment = write_series(tmp_path, 1, rows)
     pieces = list(read_series(tmp_path, segment))
     assert [(piece.first_series, len(piece)) for piece in pieces] == [(7, 131_072), (131_079, 18_928)]
-    assert b"".join(piece.values.tobytes() for piece in pieces) == (b"abc" * count)[:count]
+    assert "".join(text for piece in pieces for text in texts_of(piece.values)) == ("abc" * count)[:count]
 
 
 def test_other_readers_see_names_and_maps(tmp_path: Path) -> None:
@@ -94,6 +94,23 @@ def test_other_readers_see_names_and_maps(tmp_path: Path) -> None:
     assert table.column("name").to_pylist() == ["up", "up", "", "", "down"]
     assert table.column("labels").to_pylist() == SOME
     assert str(table.schema.field("labels").type).startswith("map<string, string")
+
+
+def test_text_that_no_dictionary_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Parquet gave its dictionary up, labels come back all the same."""
+    monkeypatch.setattr("nissa.store.series_table.DICTIONARY_BYTES_MAX", 1_000)
+    Directory(tmp_path)
+    labels = [[("__name__", f"m{n % 7}"), ("id", f"{n * 7919 % 5_003:040}")] for n in range(9_000)]
+    assert labels_of(tmp_path, write_series(tmp_path, 1, rows_of_many(labels)))[0] == labels
+
+
+def rows_of_many(labels: list[Labels]) -> SeriesRows:
+    """As ``rows_of``, each text a symbol of its own."""
+    texts = [text.encode() for one in labels for pair in one for text in pair]
+    starts = np.cumsum([0, *(len(pairs) for pairs in labels)]).astype(np.uint64)
+    offsets = np.cumsum([0, *map(len, texts)]).astype(np.int64)
+    pairs = np.arange(len(texts), dtype=np.uint32).reshape(-1, 2)
+    return SeriesRows(0, np.zeros((len(labels), 2), np.uint64), starts, pairs, offsets, b"".join(texts))
 
 
 def test_damage_and_absence(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ cdef inline bint offsets_ascend(int64_t[::1] offsets, size_t count_min, Py_ssize
     return <size_t>offsets.shape[0] >= count_min and last <= end
 
 
-cdef inline Text text_at(int64_t[::1] offsets, const uint8_t[::1] data, size_t index) noexcept:
+cdef inline Text text_at(int64_t[::1] offsets, const uint8_t[::1] data, size_t index) noexcept nogil:
     cdef Text text
     text.size = <uint32_t>(offsets[index + 1] - offsets[index])
     text.at = &data[offsets[index]] if text.size else NULL

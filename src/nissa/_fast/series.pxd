@@ -49,5 +49,9 @@ cdef class SeriesIndex:
     cdef Status identity_of(self, const LabelList* labels, Fingerprint* out) noexcept nogil
     cdef Status register(self, const Fingerprint* identity, const LabelList* labels, uint32_t minute,
                          uint32_t* out) noexcept nogil
+    # a series whose identity is known: write its pairs there, then give it the next id
+    cdef Pair* room_for(self, uint32_t labels) noexcept nogil
+    cdef Status enter(self, const Fingerprint* identity, uint32_t labels, uint32_t minute,
+                      uint32_t* out) noexcept nogil
     cdef Status symbol_of(self, Text text, uint32_t* out) noexcept nogil
     cdef Text text_of_symbol(self, size_t symbol) noexcept nogil

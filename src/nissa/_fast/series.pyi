@@ -34,16 +34,6 @@ class SeriesIndex:
     def filter_one(
         self, keep: npt.NDArray[np.uint8], name: int, accept: npt.NDArray[np.uint8], absent_ok: bool
     ) -> None: ...
-    def restore(
-        self,
-        fingerprints: npt.NDArray[np.uint64],
-        starts: npt.NDArray[np.int64],
-        name_offsets: npt.NDArray[np.int64],
-        names: npt.NDArray[np.uint8],
-        value_offsets: npt.NDArray[np.int64],
-        values: npt.NDArray[np.uint8],
-        minute: int,
-    ) -> None: ...
     def seen_minutes_of(self) -> npt.NDArray[np.uint32]: ...
     def restore_seen(self, minutes: npt.NDArray[np.uint32]) -> None: ...
     def sweep(self, oldest_minute: int) -> int: ...

@@ -28,7 +28,7 @@ import hashlib
 
 import numpy as np
 
-from nissa._fast.arrow_text cimport check_range, offsets_ascend, text_at
+from nissa._fast.arrow_text cimport check_range
 from nissa._fast.batch cimport Batch
 from nissa._fast.hash cimport Secret, hash_bytes
 from nissa._fast.label_set cimport arrange, canonical_size, checked_labels, write_canonical
@@ -38,8 +38,6 @@ from nissa._fast.publish cimport nissa_observe, nissa_publish
 from nissa._fast.region cimport release, reserve
 from nissa._fast.types cimport (ADMITTED, LABELS_MAX, NO_MEMORY, OK, SERIES_LIMIT, SERIES_NONE, Fingerprint, LabelList,
                                 LabelsOf, Record, Status, Text)
-
-from nissa.model.errors import InvariantBroken
 
 cdef extern from *:
     """
@@ -260,43 +258,6 @@ cdef class SeriesIndex:
                         break
                 keep[series] = passed
 
-    def restore(self, uint64_t[:, ::1] fingerprints not None, int64_t[::1] starts not None,
-                int64_t[::1] name_offsets not None, const uint8_t[::1] names, int64_t[::1] value_offsets not None,
-                const uint8_t[::1] values, uint32_t minute):
-        """Register series read back from disk, in the order of their ids, as idle or (minute > 0) active.
-
-        fingerprints: (n, 2). starts: (n + 1,), series i owns labels [starts[i], starts[i + 1]). Labels are
-        Arrow text, sorted by name within a series. Raises InvariantBroken where a fingerprint does not belong
-        to its labels, or is there already.
-        """
-        cdef size_t count = fingerprints.shape[0], index, label
-        cdef LabelList labels
-        cdef Fingerprint identity
-        cdef uint32_t series
-        cdef Status status = OK
-        if not (offsets_ascend(starts, count + 1, min(name_offsets.shape[0], value_offsets.shape[0]) - 1)
-                and offsets_ascend(name_offsets, 1, len(names)) and offsets_ascend(value_offsets, 1, len(values))):
-            raise InvariantBroken("offsets of series on disk do not ascend within their data")
-        labels.scratch_used = 0
-        for index in range(count):
-            labels.count = 0
-            for label in range(starts[index], starts[index + 1]):
-                if labels.count == LABELS_MAX:
-                    raise InvariantBroken(f"series {self.series_total} on disk has more than {LABELS_MAX} labels")
-                labels.label[labels.count].name = text_at(name_offsets, names, label)
-                labels.label[labels.count].value = text_at(value_offsets, values, label)
-                labels.count += 1
-            if self.identity_of(&labels, &identity) != OK:
-                raise MemoryError("series index")
-            if identity.low != fingerprints[index, 0] or identity.high != fingerprints[index, 1]:
-                raise InvariantBroken(f"series {self.series_total} on disk: its fingerprint is not that of its labels")
-            if find(&self.identities, identity.low, <uint32_t>identity.high) != SERIES_NONE:
-                raise InvariantBroken(f"series {self.series_total} on disk has the labels of an earlier one")
-            with nogil:
-                status = self.register(&identity, &labels, minute, &series)
-            if status != OK:
-                raise MemoryError("series index")
-
     def seen_minutes_of(self):
         """uint32 by series id: minute of the last sample, 0 where idle. What ``restore_seen`` takes."""
         cdef size_t count = nissa_observe(&self.series_total)
@@ -449,23 +410,33 @@ cdef class SeriesIndex:
     cdef Status register(self, const Fingerprint* identity, const LabelList* labels, uint32_t minute,
                          uint32_t* out) noexcept nogil:
         """Give arranged labels the next id. They must not have one yet."""
-        cdef size_t series = self.series_total
-        cdef uint64_t* starts = <uint64_t*>self.pair_starts.start
-        cdef uint64_t at = starts[series]
+        cdef Pair* pairs = self.room_for(labels.count)
         cdef uint32_t index
-        cdef Pair pair
-        if series + 2 >= SERIES_CAPACITY or at + labels.count >= <uint64_t>PAIR_CAPACITY:
+        if pairs == NULL:
             return NO_MEMORY
         for index in range(labels.count):
-            if self.symbol_of(labels.label[index].name, &pair.name) != OK:
+            if self.symbol_of(labels.label[index].name, &pairs[index].name) != OK:
                 return NO_MEMORY
-            if self.symbol_of(labels.label[index].value, &pair.value) != OK:
+            if self.symbol_of(labels.label[index].value, &pairs[index].value) != OK:
                 return NO_MEMORY
-            (<Pair*>self.pairs.start)[at + index] = pair
+        return self.enter(identity, labels.count, minute, out)
+
+    cdef Pair* room_for(self, uint32_t labels) noexcept nogil:
+        """Where the pairs of the next series go; NULL where there is no more room."""
+        cdef uint64_t at = (<uint64_t*>self.pair_starts.start)[self.series_total]
+        if self.series_total + 2 >= SERIES_CAPACITY or at + labels >= <uint64_t>PAIR_CAPACITY:
+            return NULL
+        return <Pair*>self.pairs.start + at
+
+    cdef Status enter(self, const Fingerprint* identity, uint32_t labels, uint32_t minute,
+                      uint32_t* out) noexcept nogil:
+        """Give the next id to the pairs that were written where ``room_for`` said."""
+        cdef size_t series = self.series_total
+        cdef uint64_t* starts = <uint64_t*>self.pair_starts.start
         if not insert(&self.identities, identity.low, <uint32_t>identity.high, <uint32_t>series):
             return NO_MEMORY
         (<Fingerprint*>self.fingerprints.start)[series] = identity[0]
-        starts[series + 1] = at + labels.count
+        starts[series + 1] = starts[series] + labels
         (<uint32_t*>self.seen_minutes.start)[series] = minute
         if minute:
             self.active_count += 1

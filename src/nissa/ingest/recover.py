@@ -23,6 +23,7 @@ import msgspec
 import structlog
 
 from nissa._fast.series import SeriesIndex
+from nissa._fast.series_restore import restore_series
 from nissa.config.tree import Config
 from nissa.ingest.generation import Generation, GenerationWriter, unpack_minutes
 from nissa.ingest.head import Head
@@ -213,13 +214,17 @@ def _restore_index(
     )
     for segment in catalogue.series_segments():
         for labels in read_series(directory, segment):
-            index.restore(
+            names, values = labels.names, labels.values
+            restore_series(
+                index,
                 labels.fingerprints,
                 labels.starts,
-                labels.name_offsets,
-                labels.names,
-                labels.value_offsets,
-                labels.values,
+                names.places,
+                names.offsets,
+                names.text,
+                values.places,
+                values.offsets,
+                values.text,
                 0,
             )
     seen_minutes, swept_minute = unpack_minutes(checkpoint.seen_minutes)

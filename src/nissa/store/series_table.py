@@ -31,6 +31,7 @@ GROUP_ROWS = 128 * 1024
 DICTIONARY_BYTES_MAX = 64 * 1024 * 1024  # above it Parquet would write every label out
 ZSTD_LEVEL = 3
 NAME_LABEL = "__name__"
+_KEYS, _ITEMS = "labels.key_value.key", "labels.key_value.value"
 
 
 class SeriesRows(msgspec.Struct, frozen=True):
@@ -52,20 +53,28 @@ class SeriesRows(msgspec.Struct, frozen=True):
         return len(self.fingerprints)
 
 
-class SeriesLabels(msgspec.Struct, frozen=True):
-    """Series read back, in the form ``SeriesIndex.restore`` takes: labels as Arrow text, sorted by name.
+class Texts(msgspec.Struct, frozen=True):
+    """One text per label, out of a dictionary.
 
-    fingerprints: uint64 (n, 2). starts: int64 (n + 1,) into labels. name_offsets, value_offsets: int64 (labels + 1,).
-    names, values: uint8.
+    places: uint32 (labels,). offsets: int64 (texts + 1,). text: uint8, UTF-8.
+    """
+
+    places: npt.NDArray[np.uint32]
+    offsets: npt.NDArray[np.int64]
+    text: npt.NDArray[np.uint8]
+
+
+class SeriesLabels(msgspec.Struct, frozen=True):
+    """Series read back, in the form ``restore_series`` takes: labels sorted by name.
+
+    fingerprints: uint64 (n, 2). starts: int64 (n + 1,) into labels.
     """
 
     first_series: int
     fingerprints: npt.NDArray[np.uint64]
     starts: npt.NDArray[np.int64]
-    name_offsets: npt.NDArray[np.int64]
-    names: npt.NDArray[np.uint8]
-    value_offsets: npt.NDArray[np.int64]
-    values: npt.NDArray[np.uint8]
+    names: Texts
+    values: Texts
 
     def __len__(self) -> int:
         return len(self.fingerprints)
@@ -88,7 +97,7 @@ def write_series(directory: Path, number: int, rows: SeriesRows) -> SeriesSegmen
             write_statistics=["series"],
             write_page_checksum=True,
             store_schema=False,
-            use_dictionary=["name", "labels.key_value.key", "labels.key_value.value"],
+            use_dictionary=["name", _KEYS, _ITEMS],
         ) as writer:
             writer.write_batch(batch, row_group_size=GROUP_ROWS)
         seal = file.finish()
@@ -105,9 +114,9 @@ def read_series(directory: Path, segment: SeriesSegment) -> Iterator[SeriesLabel
     with CheckedReader(locate(directory, segment.path), segment.seal) as file:
         first = segment.first_series
         try:
-            parquet = pq.ParquetFile(file, page_checksum_verification=True)
+            parquet = pq.ParquetFile(file, read_dictionary=[_KEYS, _ITEMS])  # the reader verifies every byte
             for group in range(parquet.num_row_groups):
-                table = parquet.read_row_group(group, use_threads=False)
+                table = parquet.read_row_group(group, columns=["series", "fingerprint", "labels"], use_threads=False)
                 labels = _labels_of(table, first)
                 first += len(labels)
                 yield labels
@@ -169,23 +178,20 @@ def _labels_of(table: "pa.Table", first_series: int) -> SeriesLabels:
         raise ValueError(f"series ids do not go on from {first_series}")
     fingerprint, labels = _chunk(table.column("fingerprint")), _chunk(table.column("labels"))
     starts = labels.offsets.to_numpy().astype(np.int64)
-    keys, items = labels.keys[int(starts[0]) :], labels.items[int(starts[0]) :]
-    name_offsets, names = _text_of(keys)
-    value_offsets, values = _text_of(items)
+    names, values = _texts_of(labels.keys[int(starts[0]) :]), _texts_of(labels.items[int(starts[0]) :])
     low_high = np.frombuffer(fingerprint.buffers()[1], "<u8", 2 * count, 16 * fingerprint.offset).reshape(count, 2)
-    return SeriesLabels(
-        first_series, low_high.astype(np.uint64), starts - starts[0], name_offsets, names, value_offsets, values
-    )
+    return SeriesLabels(first_series, low_high.astype(np.uint64), starts - starts[0], names, values)
 
 
-def _text_of(column: "pa.Array") -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    import pyarrow as pa
-
-    column = column.cast(pa.large_string())
-    _, offsets, data = column.buffers()
-    bounds = np.frombuffer(offsets, np.int64, len(column) + 1, 8 * column.offset)
-    text = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
-    return (bounds - bounds[0]).copy(), text[bounds[0] : bounds[-1]].copy()
+def _texts_of(column: "pa.DictionaryArray") -> Texts:
+    """The buffers as they are: Arrow's casts would load all its compute functions first."""
+    texts, places = column.dictionary, column.indices
+    _, offsets, text = texts.buffers()
+    bounds = np.zeros(1, np.int32) if offsets is None else np.frombuffer(offsets, np.int32)[texts.offset :]
+    bounds = bounds[: len(texts) + 1].astype(np.int64)
+    used = b"" if text is None else memoryview(text)[int(bounds[0]) : int(bounds[-1])]
+    found = np.frombuffer(places.buffers()[1], np.uint32)[places.offset :][: len(places)]
+    return Texts(found, bounds - bounds[0], np.frombuffer(used, np.uint8))
 
 
 def _chunk(column: "pa.ChunkedArray") -> Any:
