@@ -1,14 +1,13 @@
 """The expiring map against its twin, and its bounds."""
 
-import threading
-
 import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from nissa._fast.ttl import EntryRun, TtlMap
+from nissa._fast.ttl import TtlMap
+from nissa._fast.ttl_run import EntryRun
 from oracle.ttl import Map
 
 NAMES = 60
@@ -148,33 +147,6 @@ def test_what_is_forgotten_from_the_end_may_come_again(lost: int) -> None:
     assert held.claim_all(keys, 10_002, 0, 10).all()
     assert held.count == 10_000
     assert held.sweep(10, 100_000)[1]
-
-
-def test_what_was_frozen_is_read_while_the_map_goes_on() -> None:
-    """A thread copies a run again and again while its entries die, and others take their memory: always the same."""
-    keys = np.random.default_rng(9).integers(0, 2**64, (60_000, 2), np.uint64)
-    held = TtlMap(10_000)
-    for start in range(0, 10_000, 500):
-        held.claim_all(keys[start : start + 500], start + 1, start, start + 100)
-    run, stop = held.freeze(2_000), threading.Event()
-    wanted, differing = run.columns(), []
-
-    def copy() -> None:
-        while not stop.is_set():
-            differing.extend(n for n, column in enumerate(run.columns()) if not np.array_equal(column, wanted[n]))
-
-    thread = threading.Thread(target=copy)
-    thread.start()
-    try:
-        for start in range(10_000, 60_000, 500):
-            held.claim_all(keys[start : start + 500], start + 1, start, start + 10**6)
-            held.sweep(20_000, 3_000)
-    finally:
-        stop.set()
-        thread.join()
-    assert not differing
-    assert (len(run), run.held) == (8_000, 10_000)
-    assert (wanted[1][0], wanted[1][-1]) == (2_001, 9_501)
 
 
 def test_a_full_map_forgets_what_was_stored_first() -> None:

@@ -3,21 +3,8 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from nissa._fast.region cimport Region
+from nissa._fast.ttl_run cimport Chunk, Entry
 from nissa._fast.types cimport Fingerprint, Status
-
-# One remembered key. In the order of storing; dead where the topmost bit of lsn is set.
-cdef struct Entry:
-    Fingerprint key
-    uint64_t lsn
-    int64_t expires_ms
-
-cdef enum:
-    CHUNK_ENTRIES = 2048
-
-# 64 KiB of entries. holders: the map, and runs that were frozen; the last one frees it.
-cdef struct Chunk:
-    size_t holders
-    Entry entries[CHUNK_ENTRIES]
 
 cdef enum:
     SEGMENT_SLOTS = 1024    # 8 KiB: split in some microseconds
@@ -88,14 +75,3 @@ cdef class TtlMap:
                              const int64_t* expires_ms, int64_t now_ms) noexcept nogil
     cdef Status claim_keys(self, const Fingerprint* keys, size_t count, uint64_t lsn, int64_t now_ms,
                            int64_t expires_ms, uint64_t* out) noexcept nogil
-
-# Entries [first, end) of a map whose line began at `oldest` when it was frozen, and the chunks they are in.
-@cython.final
-cdef class EntryRun:
-    cdef uint64_t oldest
-    cdef uint64_t first
-    cdef uint64_t end
-    cdef Chunk** chunks
-    cdef size_t chunk_count
-
-    cdef const Entry* entry_of(self, uint64_t number) noexcept nogil

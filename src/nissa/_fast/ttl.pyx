@@ -21,14 +21,8 @@ long as all entries live equally long: whatever a full map forgets, expired entr
 LSNs never descend along the line. What came with an LSN above some other is therefore the end of it: that is what a
 checkpoint adds, and what is taken back where frames were lost.
 
-An entry keeps its LSN and expiry when it dies, and chunks are shared with whoever froze a run of them. So a checkpoint
-takes some pointers on this thread, and its entries are copied on another while the map goes on:
-
-    map    [oldest ─────────────────── next)       appends behind `end`, marks entries dead, lets go of chunks
-    run               [first ── end)               the chunks stay until the last of both has let go
-
 Keys come from a keyed hash, so nobody can aim for a crowded segment. This file knows no clock: times are given, in
-milliseconds of whatever monotonic clock. One thread, but for ``EntryRun.columns``.
+milliseconds of whatever monotonic clock. One thread.
 """
 
 cimport cython
@@ -38,8 +32,9 @@ from libc.string cimport memcpy, memset
 
 import numpy as np
 
-from nissa._fast.publish cimport nissa_fetch_add, nissa_fetch_sub
+from nissa._fast.publish cimport nissa_fetch_add
 from nissa._fast.region cimport release, reserve
+from nissa._fast.ttl_run cimport CHUNK_ENTRIES, DEAD, Chunk, Entry, EntryRun, drop_chunk
 from nissa._fast.types cimport NO_MEMORY, OK, TOO_MANY_SYMBOLS, Fingerprint, Status
 
 cdef extern from *:
@@ -57,8 +52,6 @@ cdef enum:
     DEPTH_MAX = 22              # 4 M segments, 2,600 M keys
     AHEAD = 12                  # keys between the prefetch of a slot and its probe
     ENTRIES_MAX = 100_000_000
-
-cdef uint64_t DEAD = <uint64_t>1 << 63    # in the LSN of an entry that nothing leads to any more
 
 
 # ---- Boundary --------------------------------------------------------------------------------------------------------
@@ -463,59 +456,6 @@ cdef class TtlMap:
         chunk[0] = NULL
 
 
-@cython.final
-cdef class EntryRun:
-    """A part of a map's line as it was frozen, for whoever writes it down."""
-
-    def __dealloc__(self):
-        cdef size_t index
-        for index in range(self.chunk_count):
-            drop_chunk(self.chunks[index])
-        free(self.chunks)
-
-    def __len__(self):
-        return self.end - self.first
-
-    @property
-    def held(self):
-        """How many entries the whole line had, dead ones among them: so many of the last entries are remembered."""
-        return self.end - self.oldest
-
-    def forget_above(self, uint64_t lsn):
-        """Leave out what came with an LSN above ``lsn``. On the map's thread, before the map forgets it."""
-        cdef uint64_t low = self.first, high = self.end, middle
-        while low < high:
-            middle = (low + high) // 2
-            if self.entry_of(middle).lsn & ~DEAD > lsn:
-                high = middle
-            else:
-                low = middle + 1
-        self.end = low
-
-    def columns(self):
-        """What was stored, oldest first, whether or not it is dead by now: (keys, lsns, expires_ms).
-
-        On any thread. GIL: released. Cost: 2 ns per entry, and the first touch of 32 bytes.
-        """
-        cdef size_t place, span = self.end - self.first
-        cdef const Entry* entry
-        keys, lsns, expires = np.empty((span, 2), np.uint64), np.empty(span, np.uint64), np.empty(span, np.int64)
-        cdef uint64_t[:, ::1] keys_view = keys
-        cdef uint64_t[::1] lsns_view = lsns
-        cdef int64_t[::1] expires_view = expires
-        with nogil:
-            for place in range(span):
-                entry = self.entry_of(self.first + place)
-                keys_view[place, 0] = entry.key.low
-                keys_view[place, 1] = entry.key.high
-                lsns_view[place] = entry.lsn & ~DEAD
-                expires_view[place] = entry.expires_ms
-        return keys, lsns, expires
-
-    cdef const Entry* entry_of(self, uint64_t number) noexcept nogil:
-        return &self.chunks[number // CHUNK_ENTRIES - self.first // CHUNK_ENTRIES].entries[number % CHUNK_ENTRIES]
-
-
 cdef size_t keys_in(const uint64_t[:, ::1] keys) except? 0:
     if keys.shape[1] != 2:
         raise ValueError(f"keys: expected uint64 of shape (n, 2), got (n, {keys.shape[1]})")
@@ -531,12 +471,6 @@ cdef int told(Status status) except -1:
 
 
 # ---- Steps -----------------------------------------------------------------------------------------------------------
-
-cdef inline void drop_chunk(Chunk* chunk) noexcept nogil:
-    """Let go of a chunk, which goes with the last who holds it; nothing for NULL."""
-    if chunk != NULL and nissa_fetch_sub(&chunk.holders, 1) == 1:
-        free(chunk)
-
 
 cdef inline size_t distance(size_t start, size_t end) noexcept nogil:
     """Steps from one slot of a segment forward to another."""

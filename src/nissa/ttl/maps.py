@@ -24,7 +24,8 @@ import numpy.typing as npt
 
 from nissa._fast.batch import Batch
 from nissa._fast.claims import claim_packets
-from nissa._fast.ttl import EntryRun, TtlMap
+from nissa._fast.ttl import TtlMap
+from nissa._fast.ttl_run import EntryRun
 from nissa.config.tree import Ttl
 from nissa.model.columns import ClaimColumns
 
