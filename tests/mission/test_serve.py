@@ -1,6 +1,7 @@
 """Serving on a given socket: signals, stopping, and bounds on what clients send."""
 
 import asyncio
+import contextlib
 import signal
 import socket
 
@@ -55,3 +56,28 @@ def test_broken_requests_are_answered_or_dropped(serve, request_bytes):
             answer = b""
     assert not answer or answer.startswith(b"HTTP/1.1 4")
     assert client.get("/-/healthy").status_code == 200
+
+
+def test_connections_that_only_stand_there_take_no_more_than_their_share(serve, monkeypatch):
+    """Beyond the limit a connection is answered and closed; idle ones go after a while, and others come in again."""
+    monkeypatch.setattr("nissa.mission.serve.IDLE_S", 1)
+    client = serve(BackendTwin(UP, regular(1, 1)), Api(connections_max=3))
+    address = (client.base_url.host, client.base_url.port)
+    client.close()  # its own connections count too
+    idle = []
+    while True:
+        idle.append(socket.create_connection(address, timeout=20))
+        idle[-1].settimeout(0.2)
+        with contextlib.suppress(TimeoutError):
+            answer = idle[-1].recv(65_536)
+            break
+        assert len(idle) < 5
+    assert answer.startswith(b"HTTP/1.1 503")
+    for one in idle:
+        one.settimeout(20)
+        while one.recv(65_536):
+            pass
+        one.close()
+    with socket.create_connection(address, timeout=20) as raw:
+        raw.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert raw.recv(65_536).startswith(b"HTTP/1.1 200")

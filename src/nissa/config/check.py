@@ -38,6 +38,7 @@ BOUNDS: dict[str, tuple[int, int]] = {
     "api.query_series_max": (1, 100_000_000),
     "api.query_samples_max": (1, 100_000_000_000),
     "api.concurrent_queries_max": (1, 256),
+    "api.connections_max": (1, 10_000),
     "storage.segment_bytes": (64 * KIB, 4 * GIB),
     "storage.commit_linger_ms": (0, SECOND_MS),
     "storage.seal_samples": (1, 1_000_000_000),

@@ -38,6 +38,7 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     query_series_max: int = 40_000
     query_samples_max: int = 50_000_000
     concurrent_queries_max: int = 4
+    connections_max: int = 128
 
 
 class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

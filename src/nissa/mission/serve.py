@@ -11,15 +11,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from nissa.config.tree import Api
 from nissa.mission.app import app_of
 from nissa.mission.state import Mission
 from nissa.query.backend import Backend
 
-CONNECTIONS_MAX = 512
+IDLE_S = 5
 HEAD_BYTES_MAX = 256 * 1024  # request line and headers; selectors in a query string are long at times
 DRAIN_TIMEOUT_S = 5
+_FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class Server(uvicorn.Server):
@@ -41,7 +43,7 @@ async def serve_api(
     mission = Mission(backend, limits, facts)
     settings = uvicorn.Config(
         app_of(mission),
-        http="h11",  # it bounds the head of a request, httptools does not
+        http=_bounded(limits.connections_max),
         h11_max_incomplete_event_size=HEAD_BYTES_MAX,
         ws="none",
         loop="none",
@@ -51,7 +53,7 @@ async def serve_api(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=CONNECTIONS_MAX,
+        timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=DRAIN_TIMEOUT_S,
     )
     server = Server(settings)
@@ -66,3 +68,21 @@ async def serve_api(
     finally:
         waiting.cancel()
         mission.close()
+
+
+def _bounded(connections_max: int) -> type[H11Protocol]:
+    """The protocol of a connection; so many may be open at once, or files would lack descriptors.
+
+    h11 bounds the head of a request, httptools does not.
+    """
+
+    class Bounded(H11Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            if len(self.connections) > connections_max:
+                transport.write(_FULL)
+                transport.close()
+            else:
+                self.timeout_keep_alive_task = self.loop.call_later(IDLE_S, self.timeout_keep_alive_handler)
+
+    return Bounded
