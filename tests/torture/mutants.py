@@ -1,6 +1,7 @@
 """Faults planted on purpose, one at a time, to see whether the suite notices: a score of green runs means nothing else.
 
     python tests/torture/mutants.py [NAME …]        all of them, or those whose names begin so
+    python tests/torture/mutants.py 1/2             every second of them, from the first on
     python tests/torture/mutants.py --check         whether each can still be planted
 
 Each is a small change of the source in a copy of this tree. The tests named beside it run on that copy; the first one
@@ -487,7 +488,8 @@ def check() -> int:
 def caught_by(mutant: Mutant, place: Path) -> tuple[str, float]:
     """The first test that failed on the mutant, or an empty string; and the seconds until it had."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "--basetemp", str(place / "work")]
-    environment = {**os.environ, "PYTHONPATH": str(place / "src"), **mutant.environment}
+    small = {name: value for name, value in os.environ.items() if not name.startswith("NISSA_TORTURE")}
+    environment = {**small, "PYTHONPATH": str(place / "src"), **mutant.environment}
     began_s = time.monotonic()
     try:
         done = subprocess.run(
@@ -506,7 +508,11 @@ def caught_by(mutant: Mutant, place: Path) -> tuple[str, float]:
 
 def main(names: list[str]) -> int:
     """Plant, run, print; 1 where one was missed."""
-    chosen = [one for one in MUTANTS if not names or any(one.name.startswith(name) for name in names)]
+    share = re.fullmatch(r"(\d+)/(\d+)", names[0]) if names else None
+    if share:
+        chosen = list(MUTANTS[int(share[1]) - 1 :: int(share[2])])
+    else:
+        chosen = [one for one in MUTANTS if not names or any(one.name.startswith(name) for name in names)]
     caught = 0
     print("| planted fault | in | caught by | s |\n|---|---|---|---|", flush=True)
     for mutant in chosen:

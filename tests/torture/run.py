@@ -49,13 +49,14 @@ def program(name: str, file: str, *arguments: str, prints_table: bool = False) -
 
 CALLS: Final = "test_io_calls.py::test_no_call_costs_anything_acknowledged"
 PARTS: Final = (
-    program("planted faults", "mutants.py", prints_table=True),
+    program("planted faults 1", "mutants.py", "1/2", prints_table=True),
     program("peers", "peers.py", prints_table=True),
     program("fuzz", "fuzz/fuzz.py", EXECUTIONS),
     tests("kills of the daemon", "test_kills.py"),
     tests("power cuts", "test_attacks.py", "-k", "power"),
     tests("kills of the engine", "test_attacks.py", "-k", "kills"),
     *(tests(f"calls {kind}", f"{CALLS}[{kind}]") for kind in KINDS),
+    program("planted faults 2", "mutants.py", "2/2", prints_table=True),
     tests("pauses", "test_pauses.py"),
     tests("flips", "test_flips.py"),
     tests("crashes", "test_attacks.py", "-k", "crashes"),

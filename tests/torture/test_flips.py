@@ -91,7 +91,7 @@ def fate(directory: Path, frames: dict[int, Frame], intact: int) -> str:
 @pytest.mark.timeout(0)
 def test_flipped_bits_of_a_journal(tmp_path: Path) -> None:
     """Each costs one frame at most, which is told; no frame is served otherwise than it was written."""
-    wanted, seed = amount("NISSA_TORTURE_JOURNAL_FLIPS", quick=3_000, full=450_000), random.randrange(1 << 30)
+    wanted, seed = amount("NISSA_TORTURE_JOURNAL_FLIPS", quick=3_000, full=520_000), random.randrange(1 << 30)
     rng = random.Random(seed)
     print(f"seed {seed}")
     fates: Counter[str] = Counter()
@@ -112,7 +112,7 @@ def test_flipped_bits_of_a_journal(tmp_path: Path) -> None:
 def test_flipped_bits_of_blocks(tmp_path: Path) -> None:
     """Every one is told as damage of that block before a single row of it is served."""
     wanted, rng = (
-        amount("NISSA_TORTURE_BLOCK_FLIPS", quick=1_000, full=200_000),
+        amount("NISSA_TORTURE_BLOCK_FLIPS", quick=1_000, full=260_000),
         random.Random(random.randrange(1 << 30)),
     )
     detected = 0

@@ -95,6 +95,35 @@ cdef void touch_text(Text text) noexcept nogil:
     for place in range(text.size):
         touched += text.at[place]
 """
+CLAIMS = (
+    WALK.replace("        touch(&walk)\n", "        touch(&walk)\n        status = come_again(batch)\n")
+    + """
+
+include "claims.pyx"
+from nissa._fast.ttl cimport TtlMap
+cdef TtlMap known_events = TtlMap(5000), known_metrics = TtlMap(5000), known_alerts = TtlMap(50)
+cdef uint64_t last_lsn = 0
+cdef int64_t clock_ms = 0
+
+
+cdef int come_again(Batch batch) noexcept with gil:
+    # What a frame does behind its LSN: packets that came before lose their rows, and no other does.
+    global last_lsn, clock_ms
+    cdef size_t rows = batch.rows
+    last_lsn += 1
+    clock_ms += fuzz_below(3)
+    try:
+        marks = claim_packets(batch, known_events, known_metrics, known_alerts, last_lsn, clock_ms, 100, 200, 300)
+    except Exception:
+        return -7
+    if batch.rows + batch.duplicate_rows != rows or (marks is not None and len(marks) != batch.events):
+        return -8
+    if fuzz_below(1000) == 0:
+        for remembered in (known_events, known_metrics, known_alerts):
+            remembered.forget_above(last_lsn - fuzz_below(200) if last_lsn > 200 else 0)
+    return 0
+"""
+)
 SKETCH = """
     cdef int32_t offsets[2]
     cdef const uint8_t* stopped = NULL
@@ -128,6 +157,7 @@ TARGETS: dict[str, tuple[str, int, str]] = {
     "packet": ("leyline", 5, WALK),
     "packet_v2": ("packets", 6, WALK),
     "columns": ("sample_columns", 7, WALK),
+    "claims": ("packets", 6, CLAIMS),
     "point": ("packets", 8, WALK),
     "event_v2": ("packets", 9, WALK),
     "sketch": ("sketch", 0, SKETCH),
@@ -339,7 +369,7 @@ def main(arguments: list[str]) -> None:
     build(targets)
     seed = int(os.environ.get("NISSA_SEED", str(random.randrange(1 << 30))))
     for target in targets:
-        line = sanitized(target, count // len(targets), seed)
+        line = sanitized(target, -(-count // len(targets)), seed)
         print(line, flush=True)
         record = os.environ.get("NISSA_TORTURE_RECORD")
         if record:
