@@ -10,7 +10,7 @@ import pytest
 from nissa.model.columns import SampleBatch
 from nissa.model.errors import Damaged
 from nissa.model.ladder import ALL, DEFAULT_TIERS, SCALARS, Tier, WindowBatch
-from nissa.model.units import MINUTE_MS
+from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS
 from nissa.rollup.fold import fold_raw
 from nissa.store import tier_blocks
 from nissa.store.blocks import choose_series
@@ -83,15 +83,16 @@ def test_only_what_is_asked_for_is_read(tmp_path: Path) -> None:
     assert list(read_tier_block(tmp_path, block, choice, 10**12, 10**13)) == []
 
 
-def test_row_groups_grow_with_their_block(tmp_path: Path) -> None:
-    """A small block is read in small pieces, a large one has few of them; none is tiny."""
-    windows = some_windows(4_500, 600)[1]
-    block = written(tmp_path, WIDE, windows)
+@pytest.mark.parametrize(("interval_ms", "least"), [(5 * MINUTE_MS, 2_048), (HOUR_MS, 1_024), (DAY_MS, 512)])
+def test_row_groups_grow_with_their_block(tmp_path: Path, interval_ms: int, least: int) -> None:
+    """A small block is read in small pieces, a large one has few of them; none is tiny. Wide windows are in smaller."""
+    windows = some_windows(2 * least, 600)[1]
+    block = written(tmp_path, msgspec.structs.replace(WIDE, interval_ms=interval_ms), windows)
     metadata = pq.read_metadata(tmp_path / block.path)
     rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-    assert rows[:17] == [2_048] * 16 + [4_096]
+    assert rows[:17] == [least] * 16 + [2 * least]
     assert sum(rows) == len(windows) == block.rows
-    assert 2_048 <= rows[-1] < 2 * 4 * 2_048
+    assert least <= rows[-1] < 2 * 4 * least
 
 
 def test_keys_are_compressed_fast_and_numbers_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ from nissa._fast.rollup import told_edges
 from nissa.model.columns import ValueColumn
 from nissa.model.errors import Damaged
 from nissa.model.ladder import Aggregate, SketchColumn, Tier, WindowBatch
-from nissa.model.units import HOUR_MS, MINUTE_MS
+from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS
 from nissa.store.arrow_columns import arrow_column, one_thread
 from nissa.store.block_file import BlockFile
 from nissa.store.block_footer import as_damaged, read_footer
@@ -42,7 +42,8 @@ from nissa.store.names import locate
 if TYPE_CHECKING:
     import pyarrow as pa
 
-GROUP_ROWS_MIN = 2 * 1024  # of the first GROWTH_GROUPS groups, twice as many in the next ones, and so on
+# Of the first GROWTH_GROUPS groups, twice as many in the next ones, and so on. Wide windows have more bytes: sketches.
+GROUP_ROWS_MIN = ((DAY_MS, 512), (HOUR_MS, 1024), (5 * MINUTE_MS, 2 * 1024))
 GROUP_ROWS = 32 * 1024
 GROWTH_GROUPS = 16
 ZSTD_LEVEL = 1  # 3 takes half as much time again for 4 % of the size
@@ -85,7 +86,7 @@ class TierWriter:
         self._names = columns_kept(tier)
         self._schema = _schema(self._names)
         self._spares_edges = {"first", "last"} <= {*self._names}
-        self._group_rows_min = GROUP_ROWS_MIN if tier.interval_ms >= ZSTD_FROM_MS else GROUP_ROWS
+        self._group_rows_min = next((rows for ms, rows in GROUP_ROWS_MIN if tier.interval_ms >= ms), GROUP_ROWS)
         self._writer = self._file.begin(
             self._schema,
             **_compression(tier, self._names),
