@@ -451,6 +451,8 @@ def run_until_cut(directory: Path, disk: PowerCutDisk, durability: Durability, r
             for _ in range(rng.randrange(1, 4)):
                 body = rng.randbytes(rng.randrange(1_500))
                 appended[journal.append(frame(number, body), 0)] = body
+                if number % 3 == 1:
+                    journal.cut(next(iter(appended.keys() - acknowledged.keys())))  # inside a commit
             durable = journal.commit()
             acknowledged = {lsn: body for lsn, body in appended.items() if lsn <= durable}
             if number % 5 == 0:
