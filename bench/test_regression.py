@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench import workloads
+from bench import ladder_workloads, workloads
 from bench.workloads import Workload, cpu_s
 
 BASELINE = Path(__file__).parent / "baseline" / "ratios.json"
@@ -43,6 +43,12 @@ WORKLOADS: dict[str, Callable[[], Workload]] = {
     "columns_sort_shuffled_large": lambda: workloads.sorted_head("large", "shuffled"),
     "selection_select_large": lambda: workloads.selected("large"),
     "batch_append_million": lambda: workloads.appended("million"),
+    "events_filtered": workloads.events_filtered,
+    "rollup_samples_10s": lambda: ladder_workloads.folded_samples("10s"),
+    "rollup_windows_10s": lambda: ladder_workloads.folded_windows("10s"),
+    "sketch_add_typical": lambda: ladder_workloads.added("typical"),
+    "sketch_merge_typical": lambda: ladder_workloads.merged("typical"),
+    "sketch_quantiles_typical": lambda: ladder_workloads.asked("typical"),
 }
 
 
