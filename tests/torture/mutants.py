@@ -178,7 +178,8 @@ MUTANTS: Final = (
         "ingest/sealing.py",
         "                self._writer.write(generation)\n",
         "                self._journal.trim(generation.lsn)\n                self._writer.write(generation)\n",
-        KILLS,
+        (*CALLS, "-k", "killed"),
+        CLOSELY,
     ),
     Mutant(
         "a block not synced before the catalogue names it",
@@ -186,6 +187,13 @@ MUTANTS: Final = (
         "        os.fsync(self._fd)\n        self._close()\n",
         "        self._close()\n",
         CUTS,
+    ),
+    Mutant(
+        "the catalogue's commits stay in SQLite's log",
+        "store/catalogue.py",
+        'db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()',
+        "pass",
+        ("tests/store/test_catalogue.py",),
     ),
     Mutant(
         "the catalogue not synced",
@@ -498,7 +506,7 @@ def caught_by(mutant: Mutant, place: Path) -> tuple[str, float]:
     except subprocess.TimeoutExpired:
         return "", time.monotonic() - began_s
     seconds = time.monotonic() - began_s
-    failed = re.search(r"^(?:FAILED|ERROR) \S+?::(\S+)", done.stdout, re.MULTILINE)
+    failed = re.search(r"^(?:FAILED|ERROR) \S+?::(\w+(?:\[\S+\])?)", done.stdout, re.MULTILINE)
     if failed:
         return failed.group(1), seconds
     if done.returncode not in (0, 5):
