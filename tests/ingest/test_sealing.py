@@ -95,6 +95,23 @@ def test_what_is_sealed_leaves_the_journal(rig: Rig) -> None:
     rig.check()
 
 
+def test_a_seal_knows_what_the_one_before_found(rig: Rig) -> None:
+    """A head that is frozen before the engine has heard of the last one's duplicates goes without them on disk too."""
+    rig.keep([("a", NOW_MS, ONE)])
+    rig.engine.flush()
+    waiting: list[Callable[[], None]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rig.engine._sealer, "_call", waiting.append)
+        rig.keep([("a", NOW_MS, ONE)])
+        rig.engine.flush()
+        wait_until(lambda: len(waiting) == 1)
+        rig.keep([("b", NOW_MS, ONE)])
+        rig.engine.flush()
+    rig.check()
+    rig.crash()
+    rig.check()
+
+
 def test_nothing_sealed_stays_in_the_journal(rig: Rig) -> None:
     """A seal lets go of all its frames at once, though the segment is not full and nothing is received after them."""
     opened(rig, segment_bytes=64 * KIB)

@@ -196,6 +196,13 @@ MUTANTS: Final = (
         ("tests/store/test_catalogue.py",),
     ),
     Mutant(
+        "a seal that does not know what the one before found",
+        "ingest/sealing.py",
+        "            self._settle(settling)\n",
+        "            pass\n",
+        ("tests/ingest/test_sealing.py",),
+    ),
+    Mutant(
         "the catalogue not synced",
         "store/catalogue.py",
         'db.execute("PRAGMA synchronous = FULL")',

@@ -142,6 +142,8 @@ class Sealer:
 
     def begin(self, pipeline: Pipeline, lsn: int) -> Generation:
         """Freeze the pipeline's head as the state after ``lsn``, give it a new one, and seal the old one."""
+        for settling in self._unsettled:  # its turn on this thread may still come: the state must not be that before
+            self._settle(settling)
         generation = Generation(pipeline, lsn)
         generation.begun_ms = self._clock()
         self._live_tallies = pipeline.tallies
@@ -166,6 +168,8 @@ class Sealer:
         return max(generation.head.visible_lsn, self.checkpoint_lsn)
 
     def _settle(self, generation: Generation) -> None:
+        if generation not in self._unsettled:  # the next one was begun before the turn of this came
+            return
         generation.settle(self._live_tallies)
         with self._view_lock:
             self._unsettled = tuple(one for one in self._unsettled if one is not generation)
