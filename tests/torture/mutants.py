@@ -52,6 +52,7 @@ MUTANTS: Final = (
         "os.fdatasync(segment.fd)",
         "pass",
         (*CALLS, "-k", "seed"),
+        CLOSELY,
     ),
     Mutant("the same, by power cuts of a loop device", "store/journal.py", "os.fdatasync(segment.fd)", "pass", CUTS),
     Mutant(
@@ -102,6 +103,7 @@ MUTANTS: Final = (
         "        offset += written\n        data = data[written:]",
         "        return",
         (*CALLS, "-k", "half"),
+        CLOSELY,
     ),
     Mutant(
         "a frame's checksum not looked at",

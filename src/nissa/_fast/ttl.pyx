@@ -295,7 +295,7 @@ cdef class TtlMap:
 
     cdef void fetch_entry(self, const Fingerprint* key) noexcept nogil:
         cdef const Slot* slot = self.home_of(key)
-        if slot.tag == tag_of(key.low):  # further ones are rarely needed
+        if slot.place != NOWHERE and slot.tag == tag_of(key.low):  # further ones are rarely needed
             nissa_prefetch(self.entry_of(slot.place))
 
     cdef Entry* entry_of(self, uint64_t number) noexcept nogil:
