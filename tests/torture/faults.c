@@ -4,7 +4,7 @@
    files elsewhere pass untouched and uncounted.
 
        what  0 only count and log, 1 kill before the call, 2 kill after it, 3 errno once, 4 errno from then on,
-             5 writes take half of their bytes from then on (other calls: as 0)
+             5 writes take no more than a sector from then on (other calls: as 0)
              6 power cut before the call, with the seed code: each sector that was written since its file was last
                synced gets back, or not, what stood in it before; then killed. Names are left as they are.
              7 errno for WHILE_CALLS calls: long enough for frames to be given up, and then it is over
@@ -238,11 +238,9 @@ static size_t bytes_of(const struct iovec *parts, int number)
 }
 
 /* Whole sectors: the descriptor may be direct. */
-static ssize_t half(int fd, const struct iovec *part, off64_t offset)
+static ssize_t sector(int fd, const struct iovec *part, off64_t offset)
 {
-    size_t bytes = part[0].iov_len / 2 & ~(size_t)511;
-    if (!bytes)
-        bytes = part[0].iov_len;
+    size_t bytes = part[0].iov_len < 512 ? part[0].iov_len : 512;
     return syscall(SYS_pwrite64, fd, part[0].iov_base, bytes, offset);
 }
 
@@ -252,7 +250,7 @@ static ssize_t half(int fd, const struct iovec *part, off64_t offset)
         REAL(name); \
         int how = met_fd("pwritev", fd); \
         if (how == 5) \
-            return half(fd, parts, offset); \
+            return sector(fd, parts, offset); \
         if (held_ && how != 6 && ours) \
             keep(fd, offset, bytes_of(parts, number)); \
         AROUND(how, real(fd, parts, number, offset), -1); \
@@ -266,7 +264,7 @@ PWRITEV(pwritev64, off64_t)
         REAL(name); \
         int how = met_fd("pwritev", fd); \
         if (how == 5) \
-            return half(fd, parts, offset); \
+            return sector(fd, parts, offset); \
         if (held_ && how != 6 && ours) \
             keep(fd, offset, bytes_of(parts, number)); \
         AROUND(how, real(fd, parts, number, offset, flags), -1); \

@@ -98,11 +98,11 @@ MUTANTS: Final = (
         ("tests/store/test_block_writer.py", *JOURNAL),
     ),
     Mutant(
-        "the same, by halving every write",
+        "the same, by cutting every write short",
         "store/block_writer.py",
         "        offset += written\n        data = data[written:]",
         "        return",
-        (*CALLS, "-k", "half"),
+        (*CALLS, "-k", "sector"),
         CLOSELY,
     ),
     Mutant(

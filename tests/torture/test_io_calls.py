@@ -1,4 +1,4 @@
-"""Every I/O call of a workload that takes, seals, folds, merges and trims: killed before or behind it, failing, halved.
+"""Every I/O call of a workload that takes, seals, folds, merges and trims: killed before or behind it, failing, cut short.
 
 A-02, A-03: SIGKILL before and after each call. D0-07: fdatasync and fsync. D0-08: writes. D0-10: open, rename, unlink,
 fallocate, ftruncate. C-01: no space at each call. D0-01, on a simulated disk: what was not synced is forgotten, sector
@@ -45,7 +45,7 @@ KINDS = {
     "EDQUOT once": (FAIL_ONCE, errno.EDQUOT),
     "EROFS from then on": (FAIL_ON, errno.EROFS),
     "EMFILE once": (FAIL_ONCE, errno.EMFILE),
-    "half written from then on": (SHORT, 0),
+    "a sector written from then on": (SHORT, 0),
     "power cut, seed 1": (POWER_CUT, 1),
     "power cut, seed 2": (POWER_CUT, 2),
     "power cut, seed 3": (POWER_CUT, 3),
