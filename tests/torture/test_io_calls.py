@@ -1,4 +1,4 @@
-"""Every I/O call of a workload that takes, seals, folds, merges and trims: killed before or behind it, failing, cut short.
+"""Every I/O call of a workload that takes, seals, folds, merges and trims: killed before or behind, failing, cut short.
 
 A-02, A-03: SIGKILL before and after each call. D0-07: fdatasync and fsync. D0-08: writes. D0-10: open, rename, unlink,
 fallocate, ftruncate. C-01: no space at each call. D0-01, on a simulated disk: what was not synced is forgotten, sector
