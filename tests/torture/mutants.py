@@ -217,7 +217,8 @@ MUTANTS: Final = (
         "    catalogue.replace_blocks(blocks, (merged,))\n",
         "    for block in blocks:\n        locate(directory, block.path).unlink(missing_ok=True)\n"
         "    catalogue.replace_blocks(blocks, (merged,))\n",
-        KILLS,
+        (*CALLS, "-k", "killed"),
+        CLOSELY,
     ),
     Mutant(
         "a page's checksum not looked at",
