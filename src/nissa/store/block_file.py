@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 PAGE_ROWS = 2**30  # without limit
+GROWTH_GROUPS = 16
 
 
 class BlockFile:
@@ -36,7 +37,7 @@ class BlockFile:
         self.path = block_path(kind, number)
         self._file = CheckedWriter(locate(directory, self.path))
         self._writer: Any = None
-        self.rows = 0
+        self.rows = self._groups = 0
         self._min_ms = self._max_ms = self._series_min = self._series_max = 0
 
     def begin(self, schema: "pa.Schema", **encoding: Any) -> "pq.ParquetWriter":
@@ -53,6 +54,23 @@ class BlockFile:
         self._min_ms, self._max_ms = min(self._min_ms, min_ms), max(self._max_ms, max_ms)
         self._series_max = series_max
         self.rows += rows
+
+    def write_groups(self, table: "pa.Table", rows_min: int, rows_max: int, *, last: bool = True) -> "pa.Table":
+        """Write row groups that grow with the block; returns the rows that are not written.
+
+        The first GROWTH_GROUPS of a block have ``rows_min`` rows, the next ones twice as many, up to ``rows_max``. What
+        is left over goes with the group before it, if ``last``, or is returned.
+        """
+        at = 0
+        while left := len(table) - at:
+            full = min(rows_min << self._groups // GROWTH_GROUPS, rows_max)
+            if left < 2 * full and not last:
+                break  # what comes behind it must not be less than a group
+            count = left if left < 2 * full else full
+            self._writer.write_table(table.slice(at, count), row_group_size=count)
+            self._groups += 1
+            at += count
+        return table.slice(at)
 
     def finish(self, first_lsn: int, last_lsn: int) -> BlockRow:
         """Write the footer, sync file and directory. The block exists once its row is in the catalogue."""

@@ -41,8 +41,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 GROUP_ROWS = 128 * 1024
-GROUP_ROWS_MERGED_MIN = 16 * 1024  # of the first GROWTH_GROUPS of a merged block, twice as many in the next, and so on
-GROWTH_GROUPS = 16
+GROUP_ROWS_MERGED_MIN = 16 * 1024  # of the first row groups of a merged block
 COLUMNS = ("series", "ts_ms", "value")
 ZSTD_FRESH = 1
 ZSTD_MERGED = 3
@@ -73,9 +72,8 @@ class BlockWriter:
         """
         self._file = BlockFile(directory, number, RAW_KIND, level=level, created_ms=created_ms)
         self._group_rows_min = GROUP_ROWS_MERGED_MIN if level else GROUP_ROWS
-        self._groups = 0
         self._schema = _schema()
-        self._writer = self._file.begin(
+        self._file.begin(
             self._schema,
             compression="zstd",
             compression_level=ZSTD_MERGED if level else ZSTD_FRESH,
@@ -103,13 +101,7 @@ class BlockWriter:
             values: tuple[Any, ...] = (batch.series, batch.ts_ms, batch.value)
             columns = [arrow_column(column, field.type) for column, field in zip(values, self._schema, strict=True)]
             parts.append(pa.record_batch(columns, schema=self._schema))
-        table, at = pa.Table.from_batches(parts, self._schema), 0
-        while left := len(table) - at:
-            full = min(self._group_rows_min << self._groups // GROWTH_GROUPS, GROUP_ROWS)
-            count = left if left < 2 * full else full
-            self._writer.write_table(table.slice(at, count), row_group_size=count)
-            self._groups += 1
-            at += count
+        self._file.write_groups(pa.Table.from_batches(parts, self._schema), self._group_rows_min, GROUP_ROWS)
 
     def finish(self, first_lsn: int, last_lsn: int) -> BlockRow:
         """Write the footer, sync file and directory. The block exists once its row is in the catalogue."""

@@ -42,10 +42,9 @@ from nissa.store.names import locate
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Of the first GROWTH_GROUPS groups, twice as many in the next ones, and so on. Wide windows have more bytes: sketches.
+# Of the first row groups of a block. Wide windows have more bytes: sketches.
 GROUP_ROWS_MIN = ((DAY_MS, 512), (HOUR_MS, 1024), (5 * MINUTE_MS, 2 * 1024))
 GROUP_ROWS = 32 * 1024
-GROWTH_GROUPS = 16
 ZSTD_LEVEL = 1  # 3 takes half as much time again for 4 % of the size
 ZSTD_LEVEL_WIDE = 6
 ZSTD_FROM_MS = 5 * MINUTE_MS  # narrower windows are under LZ4: a third less time, a fifth more bytes
@@ -87,14 +86,13 @@ class TierWriter:
         self._schema = _schema(self._names)
         self._spares_edges = {"first", "last"} <= {*self._names}
         self._group_rows_min = next((rows for ms, rows in GROUP_ROWS_MIN if tier.interval_ms >= ms), GROUP_ROWS)
-        self._writer = self._file.begin(
+        self._file.begin(
             self._schema,
             **_compression(tier, self._names),
             use_dictionary=False,
             column_encoding={name: "BYTE_STREAM_SPLIT" if name in NUMBERS else "PLAIN" for name in self._names},
             write_statistics=["series", "start_ms"],
         )
-        self._groups = 0
         self._pending: list[pa.RecordBatch] = []  # less than a row group; small ones would cost more than their rows
 
     @property
@@ -130,16 +128,9 @@ class TierWriter:
 
         if not self._pending:
             return
-        table, at = pa.Table.from_batches(self._pending), 0
-        while left := len(table) - at:
-            rows = min(self._group_rows_min << self._groups // GROWTH_GROUPS, GROUP_ROWS)
-            if left < 2 * rows and not last:
-                break  # what comes behind it must not be less than a group
-            count = left if left < 2 * rows else rows
-            self._writer.write_table(table.slice(at, count), row_group_size=count)
-            self._groups += 1
-            at += count
-        self._pending = table.slice(at).to_batches()
+        table = pa.Table.from_batches(self._pending)
+        left = self._file.write_groups(table, self._group_rows_min, GROUP_ROWS, last=last)
+        self._pending = left.to_batches()
 
     def _column(self, windows: WindowBatch, name: str) -> "pa.Array":
         if name == SKETCH:
