@@ -52,7 +52,7 @@ def test_broken_requests_are_answered_or_dropped(serve, request_bytes):
             raw.sendall(request_bytes)
             raw.shutdown(socket.SHUT_WR)
             answer = raw.recv(65_536)
-        except (BrokenPipeError, ConnectionResetError):
+        except OSError:  # refused before it was all sent: a reset, met at whichever call comes next
             answer = b""
     assert not answer or answer.startswith(b"HTTP/1.1 4")
     assert client.get("/-/healthy").status_code == 200
