@@ -3,7 +3,9 @@
 import contextlib
 import errno
 import os
+import queue
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -172,6 +174,35 @@ def test_trim_deletes_whole_segments_from_the_oldest_on_but_never_the_active_one
     again = opened(tmp_path, after_lsn=300)
     assert again.trim(300) > 0
     assert again.append(frame(1), 0) == 301
+
+
+def test_two_threads_trim_while_frames_are_committed(tmp_path: Path) -> None:
+    """The sealer trims up to its checkpoint while the commit thread lets go of what ended: nothing above goes."""
+    journal = opened(tmp_path, OS)
+    told: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+
+    def trim() -> None:
+        for lsn in iter(told.get, None):
+            journal.trim(lsn)
+
+    with ThreadPoolExecutor(2) as pool:
+        ends = [pool.submit(trim) for _ in range(2)]
+        for number in range(1, 1_001):
+            journal.append(frame(number), 0)
+            journal.commit()
+            if number % 3 == 0:
+                journal.cut(number)
+                for _ in ends:
+                    told.put(number - 100)
+        for _ in ends:
+            told.put(None)
+        for end in ends:
+            end.result()
+    journal.trim(900)
+    abandon(journal)
+    report = RecoveryReport()
+    assert [entry.lsn for entry in read_journal(tmp_path, 900, report)] == list(range(901, 1_001))
+    assert (report.rot_frames, firsts(tmp_path)[0] > 800) == (0, True)
 
 
 def firsts(directory: Path) -> list[int]:

@@ -247,14 +247,14 @@ class Journal:
         Raises: JournalFailed where the disk does not let go of one.
         """
         freed = 0
-        self._trimmed_lsn = max(self._trimmed_lsn, lsn)
         with self._lock:
+            self._trimmed_lsn = max(self._trimmed_lsn, lsn)
             summaries = sorted(self._segments.values(), key=lambda summary: summary.first_lsn)
         try:
             for summary in summaries:
                 if summary.last_lsn > lsn:
                     break
-                summary.path.unlink(missing_ok=True)
+                summary.path.unlink(missing_ok=True)  # two threads may be at it: the sealer's, and the one that commits
                 with self._lock:
                     self._segments.pop(summary.path.name, None)
                 freed += summary.bytes
