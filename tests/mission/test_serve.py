@@ -1,9 +1,9 @@
 """Serving on a given socket: signals, stopping, and bounds on what clients send."""
 
 import asyncio
-import contextlib
 import signal
 import socket
+from contextlib import suppress
 
 import pytest
 
@@ -58,26 +58,51 @@ def test_broken_requests_are_answered_or_dropped(serve, request_bytes):
     assert client.get("/-/healthy").status_code == 200
 
 
-def test_connections_that_only_stand_there_take_no_more_than_their_share(serve, monkeypatch):
+def read_to_end(raw: socket.socket) -> bytes:
+    """All that comes until the other side closes."""
+    with raw:
+        return b"".join(iter(lambda: raw.recv(65_536), b""))
+
+
+def test_connections_that_only_stand_there_take_no_more_than_their_share(serve):
     """Beyond the limit a connection is answered and closed; idle ones go after a while, and others come in again."""
-    monkeypatch.setattr("nissa.mission.serve.IDLE_S", 1)
-    client = serve(BackendTwin(UP, regular(1, 1)), Api(connections_max=3))
+    client = serve(BackendTwin(UP, regular(1, 1)), Api(connections_max=3, idle_timeout_ms=2_000))
     address = (client.base_url.host, client.base_url.port)
-    client.close()  # its own connections count too
-    idle = []
-    while True:
-        idle.append(socket.create_connection(address, timeout=20))
-        idle[-1].settimeout(0.2)
-        with contextlib.suppress(TimeoutError):
-            answer = idle[-1].recv(65_536)
-            break
-        assert len(idle) < 5
-    assert answer.startswith(b"HTTP/1.1 503")
-    for one in idle:
-        one.settimeout(20)
-        while one.recv(65_536):
-            pass
-        one.close()
+    waiting = [socket.create_connection(address, timeout=20) for _ in range(8)]
+    answers = [read_to_end(one) for one in waiting]
+    assert answers[:3] == [b""] * 3
+    assert all(answer.startswith(b"HTTP/1.1 503") for answer in answers[3:])
     with socket.create_connection(address, timeout=20) as raw:
         raw.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert raw.recv(65_536).startswith(b"HTTP/1.1 200")
+
+
+def drip_until_closed(raw: socket.socket) -> None:
+    """Send a byte now and then for as long as the other side takes it."""
+    raw.settimeout(0.05)
+    with suppress(ConnectionResetError, BrokenPipeError):
+        while True:
+            with suppress(TimeoutError):
+                assert raw.recv(65_536) == b""
+                return
+            raw.sendall(b"x")
+
+
+@pytest.mark.parametrize(
+    "part", [b"GET /-/healthy HT", b"POST /api/v1/labels HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\nma"]
+)
+def test_a_request_that_does_not_end_is_given_up(serve, part):
+    """A connection with half a head or half a body is closed, though bytes come; whole requests before do not count."""
+    client = serve(BackendTwin(UP, regular(1, 1)), Api(request_timeout_ms=300))
+    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=20) as raw:
+        for _ in range(3):
+            raw.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b"\r\n\r\n") or not answer:
+                answer += raw.recv(1)
+            body = int(answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            while body:
+                body -= len(raw.recv(body))
+        raw.sendall(part)
+        drip_until_closed(raw)
+    assert client.get("/-/healthy").status_code == 200

@@ -39,6 +39,8 @@ BOUNDS: dict[str, tuple[int, int]] = {
     "api.query_samples_max": (1, 100_000_000_000),
     "api.concurrent_queries_max": (1, 256),
     "api.connections_max": (1, 10_000),
+    "api.request_timeout_ms": (10, HOUR_MS),
+    "api.idle_timeout_ms": (10, DAY_MS),
     "storage.segment_bytes": (64 * KIB, 4 * GIB),
     "storage.commit_linger_ms": (0, SECOND_MS),
     "storage.seal_samples": (1, 1_000_000_000),

@@ -39,6 +39,8 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     query_samples_max: int = 50_000_000
     concurrent_queries_max: int = 4
     connections_max: int = 128
+    request_timeout_ms: int = 30 * SECOND_MS
+    idle_timeout_ms: int = 5 * SECOND_MS
 
 
 class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
