@@ -1,14 +1,19 @@
-"""What every test file shares: Debian peers that must be there in CI, and where the library under test was found."""
+"""What every test file shares: Debian peers that must be there in CI, where the library under test was found, and that
+no generated example has a time limit: on a busy machine any of them may take long once."""
 
 import os
 import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import nissa
 
 PACKAGES = {"strace": "strace", "prometheus": "prometheus", "victoria-metrics": "victoria-metrics", "curl": "curl"}
+
+settings.register_profile("nissa", deadline=None)
+settings.load_profile("nissa")
 
 
 def pytest_report_header() -> str:

@@ -2,6 +2,7 @@
 
 import errno
 import random
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -168,14 +169,34 @@ def test_every_mode_acknowledges_and_keeps(tmp_path: Path, mode: str) -> None:
     rig.engine.close()
 
 
-def test_frames_that_wait_share_a_commit(tmp_path: Path) -> None:
-    """With time to linger, frames handed in one after the other are settled by one commit."""
+class Linger:
+    """The pause behind a commit, which lasts until a test ends it. seconds: as asked for."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self.begun, self.over = threading.Event(), threading.Event()
+
+    def wait(self, seconds: float) -> bool:
+        self.seconds.append(seconds)
+        self.begun.set()
+        return self.over.wait(60)
+
+
+def test_frames_that_wait_share_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames handed in one after the other while a commit lingers are settled by one more."""
     rig = Rig(tmp_path / "data", config_of(storage={"commit_linger_ms": 300}))
+    linger = Linger()
+    monkeypatch.setattr(rig.engine._committer, "_pause", linger)
     before = rig.engine.status()["journal"]["commits"]
-    waiting = [rig.submit([("a", NOW_MS + turn, ONE)]) for turn in range(10)]
+    waiting = [rig.submit([("a", NOW_MS, ONE)])]
+    assert linger.begun.wait(60)
+    waiting += [rig.submit([("a", NOW_MS + turn, ONE)]) for turn in range(1, 10)]
+    rig.total()  # behind this all of them are with the committer
+    linger.over.set()
     assert all(isinstance(one.get(timeout=60), Receipt) for one in waiting)
-    assert rig.engine.status()["journal"]["commits"] - before <= 2
+    assert rig.engine.status()["journal"]["commits"] - before == 2
     rig.engine.close()
+    assert linger.seconds == [0.3, 0.3]
 
 
 class Desk:

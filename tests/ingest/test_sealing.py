@@ -99,6 +99,7 @@ def test_a_seal_knows_what_the_one_before_found(rig: Rig) -> None:
     """A head that is frozen before the engine has heard of the last one's duplicates goes without them on disk too."""
     rig.keep([("a", NOW_MS, ONE)])
     rig.engine.flush()
+    wait_until(lambda: not rig.engine._sealer._unsettled)
     waiting: list[Callable[[], None]] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rig.engine._sealer, "_call", waiting.append)
@@ -240,10 +241,10 @@ def test_a_damaged_block_does_not_stop_merging(rig: Rig) -> None:
         rig.keep([("a", NOW_MS + turn, ONE)])
         rig.engine.flush()
     wait_until(lambda: raw_count(rig) == 2)  # three merged, one more
-    wait_until(lambda: rig.engine.status()["upkeep"]["quarantine"]["rows"] == 1)
+    wait_until(hit.with_name(hit.name + ".damaged").exists)  # the last step of putting it aside
+    assert rig.engine.status()["upkeep"]["quarantine"]["rows"] == 1
     assert rig.engine.status()["seal"]["failures"] == 1
     assert not hit.exists()
-    assert hit.with_name(hit.name + ".damaged").exists()
     snapshot = rig.engine.snapshot()
     with pytest.raises(Quarantined, match="1 rows of"):
         read_samples(snapshot, None, *ALWAYS)

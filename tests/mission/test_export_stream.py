@@ -118,10 +118,10 @@ def test_exports_beyond_the_limit_are_told_to_come_again(serve):
     client = serve(BackendTwin(LABELS, regular(2, 1_000_000)), Api(concurrent_queries_max=1))
     with client.stream("GET", "/api/v1/export", params=UP, headers={"accept-encoding": "identity"}) as held:
         assert held.status_code == 200
-        refused = httpx.get(f"{client.base_url}/api/v1/export", params=UP)
+        refused = httpx.get(f"{client.base_url}/api/v1/export", params=UP, timeout=30)
         assert (refused.status_code, refused.json()["errorType"]) == (503, "unavailable")
         assert int(refused.headers["retry-after"]) >= 1
-        assert httpx.get(f"{client.base_url}/api/v1/labels").status_code == 200
+        assert httpx.get(f"{client.base_url}/api/v1/labels", timeout=30).status_code == 200
     _until(lambda: client.get("/api/status").json()["queries"]["exports_running"] == 0)
     assert client.get("/api/v1/export", params={**UP, "end": "1732190001"}).status_code == 200
 
@@ -137,9 +137,10 @@ def test_a_client_that_goes_away_gives_its_place_back(serve):
 
 def test_a_client_that_does_not_read_is_left(serve):
     """A client that takes nothing for the query timeout loses its place; the answer it has is visibly incomplete."""
-    # Long enough for the first piece to be worked out on a busy machine: that has a time limit too, of another name.
-    client = serve(BackendTwin(LABELS, regular(2, 2_000_000)), Api(concurrent_queries_max=1, query_timeout_ms=3_000))
+    # Few samples, and long enough for the first piece of them on a busy machine: that has a time limit of another name.
+    client = serve(BackendTwin(LABELS, regular(2, 500_000)), Api(concurrent_queries_max=1, query_timeout_ms=3_000))
     with socket.create_connection((client.base_url.host, client.base_url.port)) as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)  # or the kernel would take most of it
         raw.sendall(b"GET /api/v1/export?match[]=up HTTP/1.1\r\nHost: x\r\n\r\n")
         _until(lambda: client.get("/api/status").json()["queries"]["failed"])
         assert client.get("/api/status").json()["queries"]["failed"] == {"TimeoutError": 1}

@@ -82,7 +82,7 @@ def test_an_answer_says_what_is_missing(serve, engine, tmp_path):
     hit.write_bytes(hit.read_bytes()[:-1])
     with pytest.raises(httpx.RemoteProtocolError):  # nobody knew yet: it ends before its end
         client.get("/api/v1/export", params=everything)
-    wait_until(lambda: bool(engine.upkeep.quarantine))
+    wait_until(hit.with_name(hit.name + ".damaged").exists)  # the last step of putting it aside
     answer = client.get("/api/v1/export", params=everything)
     assert answer.status_code == 200
     assert answer.headers["x-nissa-missing"] == f"1 blocks: {hit.name}.damaged"

@@ -17,6 +17,7 @@ from nissa.model.frame import Frame
 from nissa.model.intake import Settle
 from nissa.model.receipt import Receipt
 from nissa.selfmetrics.cells import HttpCells
+from nissa.sources.endpoint import Endpoint
 from nissa.sources.http import HttpServer, serve_http
 
 WRITE_HEADERS = "Content-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n"
@@ -89,6 +90,25 @@ class Rig:
         self.loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10)
         assert not self._thread.is_alive()
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """What the connections share."""
+        return self.server._endpoint
+
+    def overdue(self) -> None:
+        """The time of every connection is up, and has been looked at when this returns."""
+
+        def look() -> None:
+            for connection in self.endpoint._connections:
+                connection.deadline_s = 0.0
+            self.endpoint._sweep_timer.cancel()
+            self.endpoint._sweep()
+            looked_at.set()
+
+        looked_at = threading.Event()
+        self.loop.call_soon_threadsafe(look)
+        assert looked_at.wait(10)
 
     def run(self, call: Callable[[], Awaitable[Any]]) -> Any:
         async def on_loop() -> Any:
