@@ -305,6 +305,15 @@ class Senders:
                 self._ledger.oblige(claim)
         link.close()
 
+    def wait(self, count: int = 20) -> None:
+        """Until ``count`` more claims are acknowledged."""
+        enough = len(self._ledger.acknowledged) + count
+        for _ in range(START_TIMEOUT_S * 100):
+            if len(self._ledger.acknowledged) >= enough:
+                return
+            time.sleep(0.01)
+        raise RuntimeError(f"{len(self._ledger.acknowledged)} claims were acknowledged, of {enough}")
+
     def stop(self) -> None:
         """Tell the threads to end, and wait for them."""
         self._stop.set()

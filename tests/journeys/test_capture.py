@@ -60,7 +60,7 @@ def recorded(tmp_path: Path) -> tuple[Path, Export]:
     with running(tmp_path / "recording", "--capture", str(capture)) as daemon:
         send_everything_once(daemon)
         senders = Senders(daemon, ledger)
-        time.sleep(0.2)
+        senders.wait()
         senders.stop()
         found = daemon.export(EVERYTHING)
         assert daemon.stop() == 0
@@ -112,7 +112,8 @@ def test_a_capture_of_a_killed_daemon_is_played_as_far_as_it_goes(tmp_path: Path
     ledger, capture = Ledger(22), tmp_path / "killed.capture"
     with running(tmp_path / "recording", "--capture", str(capture)) as daemon:
         senders = Senders(daemon, ledger)
-        time.sleep(1.5)
+        while next(iter(read_capture(capture)), None) is None:
+            time.sleep(0.1)  # it is flushed once a second
         daemon.kill()
         senders.stop()
     play(capture, tmp_path / "directory")

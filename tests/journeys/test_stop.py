@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ def test_sigterm_under_load_loses_nothing_and_exits_zero(tmp_path: Path) -> None
     for _ in range(3):
         with running(tmp_path / "data") as daemon:
             senders = Senders(daemon, ledger)
-            time.sleep(0.5)
+            senders.wait()
             assert daemon.stop() == 0
             senders.stop()
     with running(tmp_path / "data") as daemon:
@@ -39,7 +38,7 @@ def test_second_process_on_a_directory_refuses_and_the_first_is_unharmed(tmp_pat
         with pytest.raises(DirectoryLocked):
             nissa.Engine(tmp_path / "data")
         senders = Senders(daemon, ledger)
-        time.sleep(0.3)
+        senders.wait()
         senders.stop()
         ledger.check(daemon.export())
     assert ledger.acknowledged
@@ -50,7 +49,7 @@ def test_what_was_sent_is_the_same_before_and_after_a_restart(tmp_path: Path) ->
     ledger = Ledger(3)
     with running(tmp_path / "data") as daemon:
         senders = Senders(daemon, ledger)
-        time.sleep(0.5)
+        senders.wait()
         senders.stop()
         before = daemon.export()
         assert daemon.stop() == 0

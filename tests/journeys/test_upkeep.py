@@ -77,9 +77,11 @@ def test_rot_is_found_without_a_reader(tmp_path: Path) -> None:
         data = bytearray(hit.read_bytes())
         data[len(data) // 3] ^= 4
         hit.write_bytes(data)
-        assert comes(lambda: daemon.get("/api/status")["upkeep"]["quarantine"]["blocks"] == 1)
+        damaged = hit.with_name(hit.name + ".damaged")
+        assert comes(damaged.exists)  # the last step of putting it aside
+        assert daemon.get("/api/status")["upkeep"]["quarantine"]["blocks"] == 1
         assert raw_files(directory) == others
-        assert hit.with_name(hit.name + ".damaged").read_bytes() == data
+        assert damaged.read_bytes() == data
         link = connect(daemon.api_url)
         link.request("GET", "/api/v1/export?match[]={job=%22ledger%22}")
         reply = link.getresponse()

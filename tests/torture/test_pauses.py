@@ -53,16 +53,15 @@ def test_pauses_under_load_cost_nothing(tmp_path: Path) -> None:
 
 def test_timers_fire_once_behind_a_pause(tmp_path: Path) -> None:
     """A daemon that slept through many ticks of its own telemetry makes up for none of them."""
+    began_s, asleep_s = time.monotonic(), 0.0
     with running(tmp_path / "data", environment={"NISSA_TELEMETRY__INTERVAL_MS": str(TICK_MS)}) as daemon:
-        awake_s = 0.0
         for _ in range(3):
-            began_s = time.monotonic()
             time.sleep(0.5)
             daemon.process.send_signal(signal.SIGSTOP)
-            awake_s += time.monotonic() - began_s
+            stopped_s = time.monotonic()
             time.sleep(1.5)
+            asleep_s += time.monotonic() - stopped_s
             daemon.process.send_signal(signal.SIGCONT)
-        began_s = time.monotonic()
         (samples,) = daemon.export(COMMITS).values()
-        awake_s += time.monotonic() - began_s
+        awake_s = time.monotonic() - began_s - asleep_s
     assert 1 < len(samples) <= awake_s * 1000 / TICK_MS + 5  # one for each start and wake
