@@ -83,6 +83,20 @@ def test_only_what_is_asked_for_is_read(tmp_path: Path) -> None:
     assert list(read_tier_block(tmp_path, block, choice, 10**12, 10**13)) == []
 
 
+@pytest.mark.parametrize("tier", [WIDE, Tier(MINUTE_MS, 0, ("sum", "min"))])
+def test_one_series_is_the_rows_of_it(tmp_path: Path, tier: Tier) -> None:
+    """Any stretch of any series alone, cut out of its row group, is what is left of all rows without the others."""
+    windows = some_windows(150, 600)[1]
+    block = written(tmp_path, tier, windows)
+    everything = [row for batch in read_tier_block(tmp_path, block, None, *ALWAYS) for row in bits_of(batch)]
+    rng = np.random.default_rng(5)
+    for series in [*range(0, 460, 9), 1, 2**32 - 1]:
+        start_ms, end_ms = (int(at) * 60_000 for at in rng.integers(-5, 110, 2))
+        choice = choose_series(np.array([series], np.uint32))
+        read = [row for batch in read_tier_block(tmp_path, block, choice, start_ms, end_ms) for row in bits_of(batch)]
+        assert read == [row for row in everything if row[0] == series and start_ms <= row[1] < end_ms]
+
+
 @pytest.mark.parametrize(("interval_ms", "least"), [(5 * MINUTE_MS, 2_048), (HOUR_MS, 1_024), (DAY_MS, 512)])
 def test_row_groups_grow_with_their_block(tmp_path: Path, interval_ms: int, least: int) -> None:
     """A small block is read in small pieces, a large one has few of them; none is tiny. Wide windows are in smaller."""

@@ -33,6 +33,7 @@ from nissa.rollup.windows import ceil_ms, floor_ms, take_windows
 from nissa.series.select import SeriesView, no_check, select_any
 from nissa.store.checked_file import FileGone
 from nissa.store.read import Snapshot, stream_samples
+from nissa.store.remembered import Remembered
 
 LINE_WINDOWS_MAX = 5_000
 EXACT = "exact"
@@ -70,7 +71,7 @@ def stream_parts(
     for attempt in range(1, ATTEMPTS_MAX + 1):
         begun = False
         try:
-            snapshot = backend.snapshot()
+            snapshot = msgspec.structs.replace(backend.snapshot(), remembered=Remembered())
             budget = _Budget()
             for policy, own in _groups(snapshot, series):
                 for piece in plan_pieces(snapshot, wanted, interval_ms, policy):

@@ -38,9 +38,8 @@ class BlockFooter(NamedTuple):
         """
         may = (self.time_max >= start_ms) & (self.time_min < end_ms)
         if series is not None:
-            first = np.searchsorted(series, self.series_min, "left")
-            may &= first < np.searchsorted(series, self.series_max, "right")
-        return np.flatnonzero(may)
+            may &= series.searchsorted(self.series_min, "left") < series.searchsorted(self.series_max, "right")
+        return may.nonzero()[0]
 
 
 @lru_cache(maxsize=FOOTERS_MAX)

@@ -145,7 +145,7 @@ class CheckedReader(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move to ``offset`` from the start, the current position or the end."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._seal.bytes}[whence]
+        base = 0 if whence == os.SEEK_SET else {os.SEEK_CUR: self._at, os.SEEK_END: self._seal.bytes}[whence]
         self._at = max(0, base + offset)
         return self._at
 

@@ -17,7 +17,7 @@ caller takes a new snapshot.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
@@ -32,6 +32,7 @@ from nissa.store.blocks import GROUP_ROWS, OpenBlock, SeriesChoice, choose_serie
 from nissa.store.catalogue import BlockRow, TierRow
 from nissa.store.names import RAW_KIND
 from nissa.store.quarantine import QuarantineRow, missing_from
+from nissa.store.remembered import GROUPS_MAX, Remembered, within
 
 HEAD_COPY_ROWS_MAX = 2_000_000  # more chosen rows of the head than this are sorted where they lie
 MERGED_ROWS_AIM = 8 * GROUP_ROWS  # rows resolved at a time
@@ -46,6 +47,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     """All samples at one moment. heads: rows in order of arrival, never changed afterwards. tiers: the ladder then.
 
     missing: blocks in quarantine. They are told as damage before anything is read. keeping: policies, where there are.
+    remembered: what a question that comes to the same samples twice has read.
     """
 
     directory: Path
@@ -54,6 +56,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     tiers: tuple[TierRow, ...] = ()
     missing: tuple[QuarantineRow, ...] = ()
     keeping: Keeping | None = None
+    remembered: Remembered | None = None
 
 
 def read_samples(
@@ -215,6 +218,10 @@ def _open_runs(
     for block in snapshot.blocks:
         if block.kind != RAW_KIND or not _may_hold(block, choice, start_ms, end_ms):
             continue
+        rows = None if choice is None or snapshot.remembered is None else snapshot.remembered.find(block, choice)
+        if rows is not None:
+            runs.append(iter([within(rows, start_ms, end_ms)]))
+            continue
         try:
             opened = OpenBlock(snapshot.directory, block)
         except Damaged as damage:
@@ -223,10 +230,31 @@ def _open_runs(
             on_damage(damage)
             continue
         stack.callback(opened.close)
-        runs.append(block_run(opened, choice, start_ms, end_ms, on_damage))
+        if choice is None or len(choice.ids) > 1 or snapshot.remembered is None:
+            runs.append(block_run(opened, choice, start_ms, end_ms, on_damage))
+        else:
+            runs.append(_remembered_run(snapshot.remembered, opened, choice, (start_ms, end_ms), on_damage))
     if snapshot.heads:
         runs.append(_head_run(snapshot.heads, choice, start_ms, end_ms))
     return runs
+
+
+def _remembered_run(
+    remembered: Remembered,
+    opened: OpenBlock,
+    choice: SeriesChoice,
+    interval_ms: tuple[int, int],
+    on_damage: OnDamage | None,
+) -> Run:
+    """The rows of one series in the interval; all that the block has of it are remembered, where they are few."""
+    whole_ms = opened.block.min_ms, opened.block.max_ms + 1
+    run = block_run(opened, choice, *interval_ms, on_damage)
+    if len(opened.groups(choice, *whole_ms)) <= GROUPS_MAX:
+        with suppress(Damaged):  # perhaps of rows outside of the interval, which are not asked for
+            rows = join_batches([empty_batch(), *block_run(opened, choice, *whole_ms)])
+            remembered.keep(opened.block, choice, rows)
+            run = iter([within(rows, *interval_ms)])
+    yield from run
 
 
 def _may_hold(block: BlockRow, choice: SeriesChoice | None, start_ms: int, end_ms: int) -> bool:

@@ -18,7 +18,7 @@ are read and the longer they are kept. Keys repeat so much that LZ4 does for the
 their block: of a small one a question about one series reads little, and the footer of a large one stays small.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nissa._fast.rollup import told_edges
-from nissa.model.columns import ValueColumn
+from nissa.model.columns import SeriesColumn, TimeColumn, ValueColumn
 from nissa.model.errors import Damaged
 from nissa.model.ladder import Aggregate, SketchColumn, Tier, WindowBatch
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS
@@ -202,19 +202,20 @@ class OpenTierBlock:
         try:
             table = self._parquet.read_row_group(group, columns=names, use_threads=False)
             batch = _one_batch(table)
-            series, start_ms_of = (_numbers(batch.column(at), name) for at, name in enumerate(KEYS[:2]))
-            wanted = (start_ms_of >= start_ms) & (start_ms_of < end_ms)
+            columns = batch.columns
+            series, starts = (_numbers(columns[at], name) for at, name in enumerate(KEYS[:2]))
+            if choice is not None and len(choice.ids) == 1:
+                return _windows(names, columns, _stretch(series, starts, choice.ids[0], start_ms, end_ms))
+            wanted = (starts >= start_ms) & (starts < end_ms)
             if choice is not None and len(choice.mask):
                 inside = np.minimum(series, len(choice.mask) - 1)
                 wanted &= (choice.mask[inside] != 0) & (series == inside)
             rows = np.flatnonzero(wanted)
             if not len(rows):
-                batch = batch.slice(0, 0)
-            elif rows[-1] - rows[0] < len(rows):  # one series, or a stretch of them: nothing is copied
-                batch = batch.slice(rows[0], len(rows))
-            else:
-                batch = batch.filter(_arrow_flags(wanted))
-            return _windows(batch)
+                return _windows(names, columns, slice(0, 0))
+            if rows[-1] - rows[0] < len(rows):  # a stretch of series: nothing is copied
+                return _windows(names, columns, slice(int(rows[0]), int(rows[-1]) + 1))
+            return _windows(names, batch.filter(_arrow_flags(wanted)).columns, slice(0, len(rows)))
         except Exception as error:  # whatever Arrow makes of bytes it cannot read
             raise as_damaged(self._file, error) from error
 
@@ -238,19 +239,27 @@ def read_tier_block(
         opened.close()
 
 
-def _windows(batch: "pa.RecordBatch") -> WindowBatch:
-    there = dict(zip(batch.schema.names, batch.columns, strict=True))
-    columns = {name: _numbers(array, name) for name, array in there.items() if name != SKETCH}
+def _stretch(series: SeriesColumn, starts: TimeColumn, one: np.uint32, start_ms: int, end_ms: int) -> slice:
+    """Where the wanted rows of one series lie: rows are sorted."""
+    first, end = series.searchsorted(one, "left"), series.searchsorted(one, "right")
+    begin, over = starts[first:end].searchsorted((start_ms, end_ms))
+    return slice(int(first + begin), int(first + max(begin, over)))
+
+
+def _windows(names: Sequence[str], arrays: Sequence["pa.Array"], rows: slice) -> WindowBatch:
+    """Rows of a row group whose columns these are."""
+    there = dict(zip(names, arrays, strict=True))
+    columns = {name: _numbers(array, name)[rows] for name, array in there.items() if name != SKETCH}
     if not columns.keys() >= {*NUMBERS}:
-        missing = np.full(len(batch), np.nan)
+        missing = np.full(rows.stop - rows.start, np.nan)
         columns = dict.fromkeys(NUMBERS, missing) | columns
-    for name in EDGES:
-        if name in there and there[name].null_count:
-            columns[name] = _filled(there[name], columns, name)
-    if INCREASE in there:
-        with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):
+        for name in EDGES:
+            if name in there and there[name].null_count:
+                columns[name] = _filled(there[name], columns, name, rows)
+        if INCREASE in there:
             columns["resets"] = columns.pop(INCREASE) - (columns["last"] - columns["first"])
-    return WindowBatch(**columns, sketch=_sketches(there[SKETCH]) if SKETCH in there else None)
+    return WindowBatch(**columns, sketch=_sketches(there[SKETCH], rows) if SKETCH in there else None)
 
 
 def _numbers(array: "pa.Array", name: str) -> Any:
@@ -259,16 +268,13 @@ def _numbers(array: "pa.Array", name: str) -> Any:
     return np.frombuffer(array.buffers()[1] or b"", kind, len(array), array.offset * kind.itemsize)
 
 
-def _edge(first: ValueColumn, last: ValueColumn, name: str) -> ValueColumn:
-    """What a null stands for. Of zeros of both signs, and where there are no numbers, ``first``."""
-    with np.errstate(invalid="ignore"):
-        return np.where(EDGES[name](last, first), last, first)
-
-
-def _filled(chunk: "pa.Array", numbers: dict[str, ValueColumn], name: str) -> ValueColumn:
-    bits = np.frombuffer(chunk.buffers()[0], np.uint8)
-    told = np.unpackbits(bits, count=chunk.offset + len(chunk), bitorder="little")[chunk.offset :]
-    return np.where(told, numbers[name], _edge(numbers["first"], numbers["last"], name))
+def _filled(array: "pa.Array", numbers: dict[str, ValueColumn], name: str, rows: slice) -> ValueColumn:
+    """What nulls stand for in their place. Of zeros of both signs, and where there are no numbers, ``first``."""
+    bits = np.frombuffer(array.buffers()[0], np.uint8)
+    begin, end = array.offset + rows.start, array.offset + rows.stop
+    told = np.unpackbits(bits[begin // 8 : -(-end // 8)], bitorder="little")[begin % 8 :][: end - begin]
+    first, last = numbers["first"], numbers["last"]
+    return np.where(told, numbers[name], np.where(EDGES[name](last, first), last, first))
 
 
 def _arrow_edges(column: ValueColumn, windows: WindowBatch, name: str) -> "pa.Array":
@@ -280,9 +286,9 @@ def _arrow_edges(column: ValueColumn, windows: WindowBatch, name: str) -> "pa.Ar
     return pa.Array.from_buffers(pa.float64(), len(column), buffers, null_count=len(column) - told)
 
 
-def _sketches(array: "pa.Array") -> SketchColumn:
+def _sketches(array: "pa.Array", rows: slice) -> SketchColumn:
     _, places, data = array.buffers()
-    offsets = np.frombuffer(places, np.int32, len(array) + 1, array.offset * 4)
+    offsets = np.frombuffer(places, np.int32, rows.stop - rows.start + 1, (array.offset + rows.start) * 4)
     taken = np.frombuffer(data or b"", np.uint8)[offsets[0] : offsets[-1]]
     return SketchColumn(offsets - offsets[0], taken)
 
