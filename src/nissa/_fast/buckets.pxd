@@ -10,12 +10,16 @@
 #
 #   index = 32 * exponent + how many of the 32 bounds of its octave the mantissa is above
 #
-# The top six bits of the mantissa choose one of 64 cells. No cell has two bounds in it, so one table look-up and one
-# comparison finish the job.
+# The top six bits of the mantissa choose one of 64 cells, and no cell has two bounds in it. A bucket is 2^47 of the
+# float64's bits were they even, so a cell keeps what moves its bound to the next multiple of 2^47: one look-up, one
+# addition and one shift make exponent and mantissa an index.
 #
-# ``Buckets`` count values by bucket: one counter for every bucket there can be (1.1 MB, of which a window touches a few
-# lines), a mark for every counter in use, a peak for every word of marks in use; so walking and clearing cost what is
-# in it. ``docs/format/ladder.md`` draws the bytes of a sketch.
+#   counts   | 0 0 3 1 0 0 0 2 | 0 0 0 0 0 0 0 0 |     one for every bucket there can be: 1.1 MB, of which a window
+#   marks             1                 0         …     touches a few lines; a byte for eight of them, one for 64 of
+#   peaks                      1                        those, so walking and clearing cost what is in use
+#
+# A mark says that a count was touched, not that it is more than 0. Marks are bytes because storing 1 waits for nothing,
+# where setting a bit waits for the value before it. ``docs/format/ladder.md`` draws the bytes of a sketch.
 
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -27,26 +31,27 @@ from nissa._fast.types cimport OK
 cdef extern from *:
     """
     #include <math.h>
-    #define NISSA_NO_BOUND 0xFFFFFFFFFFFFFFFFULL
-    typedef struct { uint64_t bound; uint64_t below; } nissa_cell;
-    static const nissa_cell nissa_cells[64] = {  /* the bound in this 64th of an octave, and the bounds below it */
-        {0x0000000000000ULL, 0}, {0x059B0D3158574ULL, 1}, {0x0B5586CF9890FULL, 2}, {NISSA_NO_BOUND, 3},
-        {0x11301D0125B51ULL, 3}, {0x172B83C7D517BULL, 4}, {NISSA_NO_BOUND, 5}, {0x1D4873168B9AAULL, 5},
-        {0x2387A6E756238ULL, 6}, {NISSA_NO_BOUND, 7}, {0x29E9DF51FDEE1ULL, 7}, {NISSA_NO_BOUND, 8},
-        {0x306FE0A31B715ULL, 8}, {0x371A7373AA9CBULL, 9}, {NISSA_NO_BOUND, 10}, {0x3DEA64C123422ULL, 10},
-        {NISSA_NO_BOUND, 11}, {0x44E086061892DULL, 11}, {0x4BFDAD5362A27ULL, 12}, {NISSA_NO_BOUND, 13},
-        {0x5342B569D4F82ULL, 13}, {NISSA_NO_BOUND, 14}, {0x5AB07DD485429ULL, 14}, {NISSA_NO_BOUND, 15},
-        {0x6247EB03A5585ULL, 15}, {NISSA_NO_BOUND, 16}, {0x6A09E667F3BCDULL, 16}, {NISSA_NO_BOUND, 17},
-        {0x71F75E8EC5F74ULL, 17}, {NISSA_NO_BOUND, 18}, {0x7A11473EB0187ULL, 18}, {NISSA_NO_BOUND, 19},
-        {0x82589994CCE13ULL, 19}, {NISSA_NO_BOUND, 20}, {0x8ACE5422AA0DBULL, 20}, {NISSA_NO_BOUND, 21},
-        {0x93737B0CDC5E5ULL, 21}, {NISSA_NO_BOUND, 22}, {NISSA_NO_BOUND, 22}, {0x9C49182A3F090ULL, 22},
-        {NISSA_NO_BOUND, 23}, {0xA5503B23E255DULL, 23}, {NISSA_NO_BOUND, 24}, {0xAE89F995AD3ADULL, 24},
-        {NISSA_NO_BOUND, 25}, {0xB7F76F2FB5E47ULL, 25}, {NISSA_NO_BOUND, 26}, {NISSA_NO_BOUND, 26},
-        {0xC199BDD85529CULL, 26}, {NISSA_NO_BOUND, 27}, {0xCB720DCEF9069ULL, 27}, {NISSA_NO_BOUND, 28},
-        {NISSA_NO_BOUND, 28}, {0xD5818DCFBA487ULL, 28}, {NISSA_NO_BOUND, 29}, {0xDFC97337B9B5FULL, 29},
-        {NISSA_NO_BOUND, 30}, {NISSA_NO_BOUND, 30}, {0xEA4AFA2A490DAULL, 30}, {NISSA_NO_BOUND, 31},
-        {NISSA_NO_BOUND, 31}, {0xF50765B6E4540ULL, 31}, {NISSA_NO_BOUND, 32}, {NISSA_NO_BOUND, 32},
+    /* 1632 = 32 * -1023 - INDEX_MIN: the place that exponent bits of 0 stand for; 2^47 a place */
+    #define CELL(bound, below) ((1632 + (below) + 1ULL) * 0x800000000000ULL - 1 - bound##ULL)
+    static const uint64_t nissa_cells[64] = {  /* the bound in this 64th of an octave, or its end; the bounds below */
+        CELL(0x0000000000000, 0), CELL(0x059B0D3158574, 1), CELL(0x0B5586CF9890F, 2), CELL(0x0FFFFFFFFFFFF, 3),
+        CELL(0x11301D0125B51, 3), CELL(0x172B83C7D517B, 4), CELL(0x1BFFFFFFFFFFF, 5), CELL(0x1D4873168B9AA, 5),
+        CELL(0x2387A6E756238, 6), CELL(0x27FFFFFFFFFFF, 7), CELL(0x29E9DF51FDEE1, 7), CELL(0x2FFFFFFFFFFFF, 8),
+        CELL(0x306FE0A31B715, 8), CELL(0x371A7373AA9CB, 9), CELL(0x3BFFFFFFFFFFF, 10), CELL(0x3DEA64C123422, 10),
+        CELL(0x43FFFFFFFFFFF, 11), CELL(0x44E086061892D, 11), CELL(0x4BFDAD5362A27, 12), CELL(0x4FFFFFFFFFFFF, 13),
+        CELL(0x5342B569D4F82, 13), CELL(0x57FFFFFFFFFFF, 14), CELL(0x5AB07DD485429, 14), CELL(0x5FFFFFFFFFFFF, 15),
+        CELL(0x6247EB03A5585, 15), CELL(0x67FFFFFFFFFFF, 16), CELL(0x6A09E667F3BCD, 16), CELL(0x6FFFFFFFFFFFF, 17),
+        CELL(0x71F75E8EC5F74, 17), CELL(0x77FFFFFFFFFFF, 18), CELL(0x7A11473EB0187, 18), CELL(0x7FFFFFFFFFFFF, 19),
+        CELL(0x82589994CCE13, 19), CELL(0x87FFFFFFFFFFF, 20), CELL(0x8ACE5422AA0DB, 20), CELL(0x8FFFFFFFFFFFF, 21),
+        CELL(0x93737B0CDC5E5, 21), CELL(0x97FFFFFFFFFFF, 22), CELL(0x9BFFFFFFFFFFF, 22), CELL(0x9C49182A3F090, 22),
+        CELL(0xA3FFFFFFFFFFF, 23), CELL(0xA5503B23E255D, 23), CELL(0xABFFFFFFFFFFF, 24), CELL(0xAE89F995AD3AD, 24),
+        CELL(0xB3FFFFFFFFFFF, 25), CELL(0xB7F76F2FB5E47, 25), CELL(0xBBFFFFFFFFFFF, 26), CELL(0xBFFFFFFFFFFFF, 26),
+        CELL(0xC199BDD85529C, 26), CELL(0xC7FFFFFFFFFFF, 27), CELL(0xCB720DCEF9069, 27), CELL(0xCFFFFFFFFFFFF, 28),
+        CELL(0xD3FFFFFFFFFFF, 28), CELL(0xD5818DCFBA487, 28), CELL(0xDBFFFFFFFFFFF, 29), CELL(0xDFC97337B9B5F, 29),
+        CELL(0xE3FFFFFFFFFFF, 30), CELL(0xE7FFFFFFFFFFF, 30), CELL(0xEA4AFA2A490DA, 30), CELL(0xEFFFFFFFFFFFF, 31),
+        CELL(0xF3FFFFFFFFFFF, 31), CELL(0xF50765B6E4540, 31), CELL(0xFBFFFFFFFFFFF, 32), CELL(0xFFFFFFFFFFFFF, 32),
     };
+    #undef CELL
     static const double nissa_middles[32] = {  /* of (2^((r-1)/32), 2^(r/32)]: 2ab/(a+b), 1.083 % from either end */
         0.9891699987466264, 1.0108300012533737, 1.0329642960548597, 1.055583268799968,
         1.0786975325536792, 1.102317932776836, 1.126455552414949, 1.1511217170984342,
@@ -62,10 +67,7 @@ cdef extern from *:
     #define nissa_clz(word) ((unsigned)__builtin_clzll(word))
     #define nissa_mantissa(bits) ((bits) & 0x000FFFFFFFFFFFFFULL)
     """
-    ctypedef struct Cell "nissa_cell":
-        uint64_t bound
-        uint64_t below
-    const Cell* CELLS "nissa_cells"
+    const uint64_t* CELLS "nissa_cells"
     const double* MIDDLES "nissa_middles"
     unsigned trailing_zeros "nissa_ctz"(uint64_t word) noexcept nogil
     unsigned count_ones "nissa_ones"(uint64_t word) noexcept nogil
@@ -77,10 +79,11 @@ cdef enum:
     SCHEMA = 5
     INDEX_MIN = -34368          # 32 * -1074
     INDEX_INFINITE = 32769
-    SIDE_PLACES = 69632         # 17 * 64 * 64: places of one sign, a little more than there are buckets
-    SIDE_WORDS = 1088
-    SIDE_PEAKS = 17
-    BUCKETS_WORDS = 141474        # 2 * (SIDE_PLACES + SIDE_WORDS + SIDE_PEAKS)
+    SIDE_PLACES = 69632         # 17 * 8 * 512: places of one sign, a little more than there are buckets
+    SIDE_WORDS = 1088           # of marks, eight in one
+    SIDE_PEAKS = 17             # words of peaks
+    BUCKETS_WORDS = 141474      # 2 * (SIDE_PLACES + SIDE_WORDS + SIDE_PEAKS)
+    LINE = 8                    # counts of one mark
     SKETCH_BYTES_EMPTY = 16     # header, count of zeros
     SKETCH_BYTES_SIDE = 10      # number of buckets, first index
     SKETCH_BYTES_BUCKET = 12    # at most: a gap of 3 bytes, a count of 7
@@ -103,8 +106,8 @@ cdef enum SketchFault:
 # Counts by bucket. place = index - INDEX_MIN, negative numbers SIDE_PLACES further.
 cdef struct Buckets:
     uint64_t* counts            # 2 * SIDE_PLACES
-    uint64_t* marks             # 2 * SIDE_WORDS: which counts are not 0
-    uint64_t* peaks             # 2 * SIDE_PEAKS: which marks are not 0
+    uint64_t* marks             # 2 * SIDE_WORDS: bytes of 1 where one of eight counts was touched
+    uint64_t* peaks             # 2 * SIDE_PEAKS: bytes of 1 where one of 64 marks is set
     uint64_t zeros
     uint64_t total
 
@@ -129,36 +132,31 @@ cdef inline Buckets buckets_in(uint64_t* memory) noexcept nogil:
     return held
 
 
+cdef inline bint is_normal(uint64_t magnitude) noexcept nogil:
+    return 0 < magnitude >> 52 < 0x7FF
+
+
+cdef inline uint32_t normal_place(uint64_t magnitude) noexcept nogil:
+    """The place of a normal number, by the bits of its absolute value."""
+    return <uint32_t>((magnitude + CELLS[(magnitude >> 46) & 63]) >> 47)
+
+
 cdef inline uint32_t place_of(uint64_t magnitude) noexcept nogil:
     """The place of a number that is not 0, by the bits of its absolute value."""
-    cdef int64_t exponent = magnitude >> 52
-    cdef uint64_t mantissa = mantissa_of(magnitude)
-    cdef const Cell* cell
     cdef unsigned shift
-    if exponent == 2047:
+    if magnitude >= INFINITY_BITS:
         return INDEX_INFINITE - INDEX_MIN
-    if exponent == 0:
-        shift = leading_zeros(mantissa) - 11
-        mantissa = mantissa_of(mantissa << shift)
-        exponent = 1 - <int64_t>shift
-    cell = &CELLS[mantissa >> 46]
-    return <uint32_t>(32 * (exponent - 1023) - INDEX_MIN + <int64_t>cell.below + (mantissa > cell.bound))
+    if magnitude >> 52:
+        return normal_place(magnitude)
+    shift = leading_zeros(magnitude) - 11
+    return <uint32_t>(<int32_t>normal_place(mantissa_of(magnitude << shift)) + 32 * (1 - <int32_t>shift))
 
 
 cdef inline void add_place(Buckets* held, uint32_t place, uint64_t count) noexcept nogil:
     """Count values of one place. Not asked is whether it is in use already: of few values that is a coin's toss."""
-    cdef uint64_t* marks = &held.marks[place >> 6]
-    if marks[0] == 0:
-        held.peaks[place >> 12] |= <uint64_t>1 << ((place >> 6) & 63)
-    marks[0] |= <uint64_t>1 << (place & 63)
     held.counts[place] += count
-
-
-cdef inline void take_place(Buckets* held, uint32_t place, uint64_t count) noexcept nogil:
-    """Undo ``add_place``."""
-    held.counts[place] -= count
-    if held.counts[place] == 0:
-        held.marks[place >> 6] &= ~(<uint64_t>1 << (place & 63))
+    (<uint8_t*>held.marks)[place >> 3] = 1
+    (<uint8_t*>held.peaks)[place >> 9] = 1
 
 
 cdef inline void add_odd_value(Buckets* held, uint64_t bits) noexcept nogil:
@@ -173,25 +171,18 @@ cdef inline void add_odd_value(Buckets* held, uint64_t bits) noexcept nogil:
     held.total += 1
 
 
-cdef inline void add_value(Buckets* held, uint64_t bits) noexcept nogil:
-    """Count one value, by the bits of its float64; a NaN is passed over."""
-    cdef int64_t exponent = (bits >> 52) & 0x7FF
-    cdef uint64_t mantissa = mantissa_of(bits)
-    cdef const Cell* cell = &CELLS[mantissa >> 46]
-    if not 0 < exponent < 2047:
-        add_odd_value(held, bits)
-        return
-    exponent = 32 * (exponent - 1023) - INDEX_MIN + <int64_t>(bits >> 63) * SIDE_PLACES
-    add_place(held, <uint32_t>(exponent + <int64_t>cell.below + (mantissa > cell.bound)), 1)
-    held.total += 1
-
-
 cdef inline void add_values(Buckets* held, const uint64_t* bits, size_t count) noexcept nogil:
     """Count numbers, by the bits of their float64; NaN are passed over."""
     cdef Buckets own = held[0]  # in registers: what the counters' stores cannot reach
     cdef size_t row
+    cdef uint64_t magnitude
     for row in range(count):
-        add_value(&own, bits[row])
+        magnitude = bits[row] & ~SIGN_BIT
+        if is_normal(magnitude):
+            add_place(&own, normal_place(magnitude) + <uint32_t>(bits[row] >> 63) * SIDE_PLACES, 1)
+            own.total += 1
+        else:
+            add_odd_value(&own, bits[row])
     held[0] = own
 
 
@@ -201,43 +192,51 @@ cdef inline void clear_places(Buckets* held, uint32_t side, const uint32_t* plac
     for index in range(count):
         place = places[index] + side * SIDE_PLACES
         held.counts[place] = 0
-        held.marks[place >> 6] = 0
-        held.peaks[place >> 12] = 0
+        (<uint8_t*>held.marks)[place >> 3] = 0
+        (<uint8_t*>held.peaks)[place >> 9] = 0
 
 
 cdef inline void clear_buckets(Buckets* held) noexcept nogil:
     """Empty it; costs what is in it."""
-    cdef uint32_t peak, word
-    cdef uint64_t words, places
+    cdef uint32_t peak, words, word, line
+    cdef uint64_t peaks, marks
     for peak in range(2 * SIDE_PEAKS):
-        words = held.peaks[peak]
+        peaks = held.peaks[peak]
         held.peaks[peak] = 0
-        while words:
-            word = peak * 64 + trailing_zeros(words)
-            words &= words - 1
-            places = held.marks[word]
-            held.marks[word] = 0
-            while places:
-                held.counts[word * 64 + trailing_zeros(places)] = 0
-                places &= places - 1
+        while peaks:
+            words = 8 * next_byte(&peaks, peak)
+            for word in range(words, words + 8):
+                marks = held.marks[word]
+                held.marks[word] = 0
+                while marks:
+                    line = next_byte(&marks, word)
+                    memset(held.counts + line * LINE, 0, LINE * sizeof(uint64_t))
     held.zeros = 0
     held.total = 0
 
 
 cdef inline uint32_t list_places(const Buckets* held, uint32_t side, uint32_t* places) noexcept nogil:
     """Places in use of one sign, ascending, without the side; returns how many. places: room for SIDE_PLACES."""
-    cdef uint32_t peak, word, found = 0
-    cdef uint64_t words, bits
+    cdef uint32_t peak, words, word, line, place, found = 0
+    cdef uint64_t peaks, marks
     for peak in range(side * SIDE_PEAKS, (side + 1) * SIDE_PEAKS):
-        words = held.peaks[peak]
-        while words:
-            word = peak * 64 + trailing_zeros(words)
-            words &= words - 1
-            bits = held.marks[word]
-            while bits:
-                places[found] = word * 64 + trailing_zeros(bits) - side * SIDE_PLACES
-                found += 1
-                bits &= bits - 1
+        peaks = held.peaks[peak]
+        while peaks:
+            words = 8 * next_byte(&peaks, peak)
+            for word in range(words, words + 8):
+                marks = held.marks[word]
+                while marks:
+                    line = LINE * next_byte(&marks, word)
+                    for place in range(line, line + LINE):
+                        places[found] = place - side * SIDE_PLACES  # kept where the next is put behind it
+                        found += held.counts[place] != 0
+    return found
+
+
+cdef inline uint32_t next_byte(uint64_t* bytes_left, uint32_t word) noexcept nogil:
+    """The number of the lowest byte that is 1, of eight in each word; takes it away. Bytes count from the lowest."""
+    cdef uint32_t found = word * 8 + (trailing_zeros(bytes_left[0]) >> 3)
+    bytes_left[0] &= bytes_left[0] - 1
     return found
 
 
@@ -310,34 +309,30 @@ cdef inline uint8_t* put_values(const uint64_t* bits, size_t rows, uint64_t smal
     """
     cdef uint16_t counts[NARROW_PLACES]
     cdef uint64_t marks[NARROW_WORDS]
-    cdef uint64_t places, mantissa
-    cdef uint32_t first, span, place, word, used = 0, next_place
-    cdef size_t row
-    cdef const Cell* cell
-    if (smallest ^ largest) & SIGN_BIT or rows > ROWS_NARROW or not is_normal(smallest) or not is_normal(largest):
+    cdef uint64_t places, sign = smallest & SIGN_BIT
+    cdef uint32_t first, span, words, place, word, used = 0, next_place = 0
+    if (largest & SIGN_BIT) != sign or rows > ROWS_NARROW or not is_normal(smallest ^ sign) or \
+            not is_normal(largest ^ sign):
         return NULL
-    first = place_of(smallest & ~SIGN_BIT)
-    span = place_of(largest & ~SIGN_BIT) - first
+    first = normal_place(smallest ^ sign)
+    span = normal_place(largest ^ sign) - first
     if span >= NARROW_PLACES:
         return NULL
-    at[0] = SCHEMA | (HAS_NEGATIVE if smallest & SIGN_BIT else HAS_POSITIVE)
+    at[0] = SCHEMA | (HAS_NEGATIVE if sign else HAS_POSITIVE)
     if span == 0:
         at = put_first(at + 1, 1, first)
         return put_token(at, 0, rows)
     memset(counts, 0, (span + 1) * sizeof(uint16_t))
-    memset(marks, 0, sizeof(marks))
-    for row in range(rows):
-        mantissa = mantissa_of(bits[row])
-        cell = &CELLS[mantissa >> 46]
-        place = <uint32_t>(32 * (<int64_t>((bits[row] >> 52) & 0x7FF) - 1023) - INDEX_MIN + <int64_t>cell.below +
-                           (mantissa > cell.bound)) - first
-        counts[place] += 1
-        marks[place >> 6] |= <uint64_t>1 << (place & 63)
-    for word in range(NARROW_WORDS):
+    words = (span >> 6) + 1
+    if words == 1:
+        marks[0] = count_octaves(bits, rows, first, counts)
+    else:
+        memset(marks, 0, words * sizeof(uint64_t))
+        count_close(bits, rows, first, counts, marks)
+    for word in range(words):
         used += count_ones(marks[word])
     at = put_first(at + 1, used, first)
-    next_place = 0
-    for word in range(NARROW_WORDS):
+    for word in range(words):
         places = marks[word]
         while places:
             place = word * 64 + trailing_zeros(places)
@@ -347,8 +342,28 @@ cdef inline uint8_t* put_values(const uint64_t* bits, size_t rows, uint64_t smal
     return at
 
 
-cdef inline bint is_normal(uint64_t bits) noexcept nogil:
-    return 0 < (bits >> 52) & 0x7FF < 0x7FF
+cdef inline uint64_t count_octaves(const uint64_t* bits, size_t rows, uint32_t first, uint16_t* counts) noexcept nogil:
+    """Count numbers of two octaves, of 64 places from ``first``; returns which are in use: marks that never leave a
+    register, as of most windows, where a mark in memory waits for the one before it."""
+    cdef uint64_t marks = 0
+    cdef uint32_t place
+    cdef size_t row
+    for row in range(rows):
+        place = normal_place(bits[row] & ~SIGN_BIT) - first
+        counts[place] += 1
+        marks |= <uint64_t>1 << place
+    return marks
+
+
+cdef inline void count_close(const uint64_t* bits, size_t rows, uint32_t first, uint16_t* counts,
+                             uint64_t* marks) noexcept nogil:
+    """Count numbers of any places from ``first``, and mark which are in use."""
+    cdef uint32_t place
+    cdef size_t row
+    for row in range(rows):
+        place = normal_place(bits[row] & ~SIGN_BIT) - first
+        counts[place] += 1
+        marks[place >> 6] |= <uint64_t>1 << (place & 63)
 
 
 cdef inline uint8_t* put_first(uint8_t* at, uint32_t buckets, uint32_t place) noexcept nogil:
@@ -420,7 +435,7 @@ cdef inline SketchFault read_side(Cursor* cursor, uint32_t side, Buckets* held, 
             count += more
         values += (token & COUNT_IN_TOKEN) + 1  # at most 8 a bucket: looked at together
         if undo:
-            take_place(held, <uint32_t>place + side * SIDE_PLACES, count)
+            held.counts[<uint32_t>place + side * SIDE_PLACES] -= count
         else:
             add_place(held, <uint32_t>place + side * SIDE_PLACES, count)
     return add_count(total, values)

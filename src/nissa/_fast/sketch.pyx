@@ -84,7 +84,7 @@ cdef class Sketch:
         return self.held.total
 
     def add(self, const double[::1] values):
-        """Count numbers; NaN are passed over. GIL: released. Cost: 2 to 3 ns per value."""
+        """Count numbers; NaN are passed over. GIL: released. Cost: 2 ns per value, 0.2 µs per call."""
         cdef size_t count = values.shape[0]
         if count:
             with nogil:
