@@ -18,6 +18,7 @@ from nissa.model.units import DAY_MS, GIB, HOUR_MS, MINUTE_MS, SECOND_MS
 from nissa.store.catalogue import BlockRow, Checkpoint, Seal, TierRow
 from nissa.store.clock_guard import Sighting, write_sighting
 from nissa.store.garbage import collect_garbage
+from nissa.store.names import block_path
 from nissa.store.quarantine import read_quarantine
 from nissa.store.scrub import read_turns
 from nissa.store.seal import SealedHorizon, SealInput, write_seal
@@ -343,3 +344,16 @@ def test_low_space_is_noted_before_ingestion_closes(tmp_path: Path) -> None:
     assert house.ages() == [5]
     house.pass_time(10 * SECOND_MS)
     assert house.ages() == []
+
+
+def test_files_put_aside_at_a_start_are_told(tmp_path: Path) -> None:
+    """What nobody claims is counted until it is taken away; other files are not."""
+    house = House(tmp_path, [1])
+    path = house.directory.path / block_path("raw", 99)
+    for suffix in ("", ".unclaimed", ".unclaimed.1"):
+        path.with_name(path.name + suffix).touch()
+    assert house.upkeep.facts()["unclaimed"] == 0
+    upkeep = house.open()
+    assert upkeep.facts()["unclaimed"] == 2
+    path.with_name(path.name + ".unclaimed").unlink()
+    assert upkeep.facts()["unclaimed"] == 1

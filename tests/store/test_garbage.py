@@ -9,7 +9,7 @@ from store.test_catalogue import block, segment
 from nissa.model.durability import FSYNC
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.store.catalogue import Catalogue, Checkpoint, Seal
-from nissa.store.garbage import Garbage, collect_garbage
+from nissa.store.garbage import Garbage, collect_garbage, unclaimed_files
 from nissa.store.journal import Journal
 from nissa.store.names import JOURNAL, block_path, own_files, series_path
 
@@ -50,6 +50,7 @@ def test_a_journal_trimmed_above_the_checkpoint_keeps_them(tmp_path: Path, catal
     journal_of(tmp_path, 12, 8)
     assert collect_garbage(tmp_path, catalogue) == Garbage(kept=NOBODYS)
     assert [(tmp_path / f"{path}.unclaimed").read_text() for path in NOBODYS] == [*NOBODYS]
+    assert unclaimed_files(tmp_path) == [f"{path}.unclaimed" for path in NOBODYS]
     assert collect_garbage(tmp_path, catalogue) == Garbage()
 
 

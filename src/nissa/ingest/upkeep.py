@@ -24,6 +24,7 @@ from nissa.rollup.salvage import save_sound_windows
 from nissa.store.catalogue import BlockRow, Catalogue, TierRow
 from nissa.store.checked_file import sync_directory
 from nissa.store.clock_guard import ClockGuard, Doubt, Sighting, read_sighting, write_sighting
+from nissa.store.garbage import unclaimed_files
 from nissa.store.names import BLOCKS, CATALOGUE, is_tier_kind, locate
 from nissa.store.pins import Pin, add_pin, drop_unpinned, read_pins, remove_pin
 from nissa.store.quarantine import QuarantineRow, put_aside, read_quarantine, rename_damaged
@@ -95,6 +96,7 @@ class Upkeep:
         self.dropped = Dropped()
         self.quarantine = tuple(read_quarantine(catalogue))
         rename_damaged(directory, self.quarantine)
+        self._unclaimed = [directory / path for path in unclaimed_files(directory)]  # there are no more until a start
         self.damaged_files: dict[str, str] = {}  # that stay where they are: without them nothing could be read
         self._compared_ms = clock()  # when the catalogue was, last; it has just been opened
         self.scrubbed_files = self.scrubbed_bytes = 0
@@ -307,6 +309,7 @@ class Upkeep:
                 "damaged_files": self.damaged_files,
             },
             "quarantine": quarantine_facts(self.quarantine),
+            "unclaimed": sum(path.exists() for path in self._unclaimed),
         }
 
 

@@ -212,6 +212,9 @@ ENGINE: Final = (
     ),
     _status("nissa_quarantine_blocks", "gauge", "Blocks found damaged and put aside.", "upkeep.quarantine.blocks"),
     _status("nissa_quarantine_rows", "gauge", "Samples, windows and events in them.", "upkeep.quarantine.rows"),
+    _status(
+        "nissa_unclaimed_files", "gauge", "Files put aside by a start that found commits lost.", "upkeep.unclaimed"
+    ),
     _status("nissa_upkeep_failures_total", "counter", "Turns of upkeep that failed.", "upkeep.failures"),
     _status("nissa_series", "gauge", "Series that have an id.", "series.total"),
     _status("nissa_series_active", "gauge", "Series that count against the limit.", "series.active"),

@@ -48,6 +48,11 @@ def collect_garbage(directory: Path, catalogue: Catalogue) -> Garbage:
     return Garbage(deleted=garbage)
 
 
+def unclaimed_files(directory: Path) -> list[str]:
+    """Files that were put aside and are still there, sorted: somebody has to look at them."""
+    return [path for path in own_files(directory) if is_own_path(path.partition(SUFFIX)[0]) and SUFFIX in path]
+
+
 def _unused(path: Path) -> Path:
     """``path``, or where there is such a file already, the same with a number."""
     names = (path.with_name(path.name + (f".{number}" if number else "")) for number in count())
