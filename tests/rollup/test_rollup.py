@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from nissa._fast.rollup import fold_samples, fold_windows, told_edges
 from nissa.model.errors import Malformed
 from oracle.columns import STALE_BITS, Sample, bits_of, resolve
-from oracle.ladder import NUMBERS, Windows, same_bits, sketch_bytes, sketches_of, wider, windows_of
+from oracle.ladder import NUMBERS, Windows, bucket_of, same_bits, sketch_bytes, sketches_of, wider, windows_of
 
 FINE_MS, WIDE_MS, HOUR_MS = 60_000, 300_000, 3_600_000
 NAMES = ("series", "start_ms", "count", "nans", *NUMBERS)
@@ -75,6 +76,19 @@ def test_windows_are_those_of_the_twin(samples: list[Sample], count: int, chance
     held = sketches_of(samples, WIDE_MS)
     keys = [(int(row["series"]), int(row["start_ms"])) for row in rows_of(wide)]
     assert pieces(sketches) == [sketch_bytes(held[key]) for key in keys]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("buckets", [1, 2, 63, 64, 65, 128, 129, 255, 256, 257, 3_000])
+def test_a_window_is_counted_alike_however_wide_its_values_lie(buckets: int, sign: int) -> None:
+    """From the same bucket to further apart than the counters of one window reach."""
+    chance = np.random.default_rng(buckets)
+    exponents = np.concatenate([[0, buckets - 1], chance.integers(0, buckets, 298)])
+    values = sign * np.exp2((exponents - 0.5) / 32 - 2)
+    ts_ms = WIDE_MS + np.arange(300, dtype=np.int64) * 1_000
+    _, _, sketches = fold_samples([(np.zeros(300, np.uint32), ts_ms, values)], FINE_MS, WIDE_MS)
+    assert sketches is not None
+    assert pieces(sketches) == [sketch_bytes(Counter(bucket_of(value) for value in values.tolist()))]
 
 
 @settings(max_examples=100, deadline=None)

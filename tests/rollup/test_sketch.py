@@ -217,6 +217,20 @@ def test_bytes_that_are_no_sketch_are_refused(data: bytes) -> None:
         quantiles_of(*column([data]), np.array([0.5]), np.array([math.nan]), np.array([math.nan]))
 
 
+def test_a_sketch_that_refused_a_merge_goes_on() -> None:
+    """What the refused sketches touched is 0, not in use, and counted when it comes again."""
+    refused = sketch_of([3.0, 7.0, -2.0, 1e300]).to_bytes()
+    for more in ([], [7.0], [1e300, -2.0, 5.0]):
+        sketch = sketch_of([1.0])
+        with pytest.raises(Malformed):
+            sketch.merge(*column([refused, refused[:-1]]))
+        sketch.add(np.array(more, np.float64))
+        assert sketch.to_bytes() == sketch_of([1.0, *more]).to_bytes()
+        assert np.isfinite(sketch.quantiles(np.array([0.0, 1.0]))).all()
+        sketch.clear()
+        assert sketch.to_bytes() == Sketch().to_bytes()
+
+
 @settings(max_examples=250, deadline=None)
 @given(st.binary(max_size=40), st.binary(max_size=4))
 def test_any_bytes_are_read_in_bounds_and_are_canonical(noise: bytes, start: bytes) -> None:
