@@ -12,8 +12,6 @@ import pytest
 import nissa
 from nissa.config.tree import Ttl
 from nissa.ingest import commit
-from nissa.ingest.accounting import balance_of
-from nissa.ingest.recover import read_directory
 from nissa.model.errors import Unavailable
 from nissa.model.frame import Frame
 from nissa.model.intake import Outcome
@@ -69,8 +67,7 @@ class World:
                 assert (kind in known) is self.memory.knows_request(kind, 7, f"r{number}")
         with nissa.open(self.rig.path) as data:
             assert Counter(data.events()["description"].to_pylist()) == self.events
-        outside = read_directory(self.rig.path)
-        tallies = balance_of(self.rig.path, outside.blocks, outside.pipeline)
+            tallies = data.accounting()  # again, where blocks were merged meanwhile
         assert sum(tally.stored for tally in tallies.values()) == stored
         assert not any(tally.residue for tally in tallies.values())
 
