@@ -31,6 +31,11 @@ START_TIMEOUT_S = 60
 # AddressSanitizer keeps what was freed, in quarantine: what a process takes there says nothing.
 SANITIZED = "NISSA_SANITIZED" in os.environ
 SERIES_PER_REQUEST = 20
+LARGE_BYTES = 256 * 1024
+GIVING_BACK = (
+    f"import runpy; from nissa.service import memory; memory.LARGE_BYTES = {LARGE_BYTES}; "
+    "runpy.run_module('nissa.cli.ingest', run_name='__main__', alter_sys=True)"
+)
 
 
 class Daemon:
@@ -140,6 +145,14 @@ def running(
     finally:
         if daemon.process.poll() is None:
             daemon.kill()
+
+
+def giving_back(command: list[str], **options: Any) -> Any:
+    """``subprocess.Popen`` of a daemon that gives large memory back instead of keeping it (``service/memory.py``).
+
+    What is resident is then what is in use. What is kept as well has more holes the more its threads were held up.
+    """
+    return subprocess.Popen([command[0], "-c", GIVING_BACK, *command[3:]], **options)
 
 
 def nissa_command(*arguments: str | Path) -> bytes:
