@@ -23,6 +23,7 @@ from nissa.sources.http import HttpServer, serve_http
 WRITE_HEADERS = "Content-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n"
 V2_HEADERS = WRITE_HEADERS.replace("protobuf", "protobuf;proto=io.prometheus.write.v2.Request")
 NOW_MS = 1_700_000_000_000
+PATIENCE_S = 60  # with what never comes
 
 
 class ThreadIntake:
@@ -49,7 +50,7 @@ class ThreadIntake:
     def wait(self, count: int) -> None:
         """Until ``count`` frames have come."""
         with self.arrived:
-            assert self.arrived.wait_for(lambda: len(self.frames) >= count, 10)
+            assert self.arrived.wait_for(lambda: len(self.frames) >= count, PATIENCE_S)
 
     def settle(self, index: int, outcome: Any = None) -> None:
         thread = threading.Thread(target=self.settles[index], args=(outcome or self.outcome,))
@@ -83,12 +84,12 @@ class Rig:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self.loop, self.server = self._started.result(10)
+        self.loop, self.server = self._started.result(PATIENCE_S)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+        self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
 
     @property
@@ -108,7 +109,7 @@ class Rig:
 
         looked_at = threading.Event()
         self.loop.call_soon_threadsafe(look)
-        assert looked_at.wait(10)
+        assert looked_at.wait(PATIENCE_S)
 
     def run(self, call: Callable[[], Awaitable[Any]]) -> Any:
         async def on_loop() -> Any:
@@ -118,7 +119,7 @@ class Rig:
 
     @contextmanager
     def connect(self) -> Iterator["Client"]:
-        with socket.create_connection(self.server.address, timeout=10) as link:
+        with socket.create_connection(self.server.address, timeout=PATIENCE_S) as link:
             yield Client(link)
 
     def exchange(self, raw: bytes) -> "Response":
@@ -205,8 +206,8 @@ def chunked(*chunks: bytes, ending: bytes = b"0\r\n\r\n", headers: str = WRITE_H
 
 def until(condition: Callable[[], bool]) -> None:
     """Wait for something the loop will do."""
-    for _ in range(1_000):
+    for _ in range(PATIENCE_S * 100):
         if condition():
             return
         time.sleep(0.01)
-    pytest.fail("it did not happen in 10 s")
+    pytest.fail(f"it did not happen in {PATIENCE_S} s")

@@ -3,7 +3,7 @@
 import gzip
 
 import pytest
-from sources.edge_rig import NOW_MS, V2_HEADERS, WRITE_HEADERS, Rig, get, post, telemetry, until, write
+from sources.edge_rig import NOW_MS, PATIENCE_S, V2_HEADERS, WRITE_HEADERS, Rig, get, post, telemetry, until, write
 
 from nissa.model.frame import Codec, Encoding, Frame, Source
 
@@ -119,7 +119,7 @@ def test_drain_answers_what_is_under_way(rig: Rig) -> None:
         assert [answer.status for answer in answers] == [204, 204, 204]
         assert [answer.headers.get("connection") for answer in answers] == [None, "close", "close"]
         assert waiting.read_to_end() == arriving.read_to_end() == b""
-        assert drained.result(10) == 0
+        assert drained.result(PATIENCE_S) == 0
         with pytest.raises(OSError), rig.connect():
             pass
 
@@ -129,4 +129,4 @@ def test_drain_has_an_end() -> None:
     with Rig(drain_timeout_ms=200) as rig, rig.connect() as client:
         client.send(write()[:-1])
         until(lambda: rig.cells.buffered_bytes > 0)
-        assert rig.run(rig.server.drain).result(10) == 1
+        assert rig.run(rig.server.drain).result(PATIENCE_S) == 1
