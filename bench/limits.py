@@ -110,7 +110,7 @@ def disk_bytes_each() -> float:
 
 def ack_p99_ms() -> float:
     """99th percentile of acknowledgement while a million samples a second are offered, fsync, sealing going on."""
-    shape = Shape(hosts=1_000, rounds=int(OFFERED * OFFERED_S) // 10_000, step_ms=1_000)
+    shape = Shape(hosts=1_000, rounds=int(OFFERED * OFFERED_S) // 10_000)
     with running("nissa", settings={"storage.seal_samples": "4000000"}) as server:
         server.settled()
         return send_to(server, shape, rate=OFFERED, connections=5).latency_ms(0.99)

@@ -90,4 +90,3 @@ def test_only_as_many_rows_are_kept_as_there_is_room_for(tmp_path: Path) -> None
     assert kept is not None
     assert samples_of(kept) == small
     assert samples_of(within(batch_of(large), 8, 99)) == [(1, 8, 0), (1, 9, 0)]
-    assert remembered.find(second, choose_series(np.array([1, 2], np.uint32))) is None

@@ -215,10 +215,11 @@ def _open_runs(
             raise missing
         on_damage(missing)
     runs: list[Run] = []
+    remembered = snapshot.remembered if choice is not None and len(choice.ids) == 1 else None
     for block in snapshot.blocks:
         if block.kind != RAW_KIND or not _may_hold(block, choice, start_ms, end_ms):
             continue
-        rows = None if choice is None or snapshot.remembered is None else snapshot.remembered.find(block, choice)
+        rows = None if choice is None or remembered is None else remembered.find(block, choice)
         if rows is not None:
             runs.append(iter([within(rows, start_ms, end_ms)]))
             continue
@@ -230,10 +231,10 @@ def _open_runs(
             on_damage(damage)
             continue
         stack.callback(opened.close)
-        if choice is None or len(choice.ids) > 1 or snapshot.remembered is None:
+        if choice is None or remembered is None:
             runs.append(block_run(opened, choice, start_ms, end_ms, on_damage))
         else:
-            runs.append(_remembered_run(snapshot.remembered, opened, choice, (start_ms, end_ms), on_damage))
+            runs.append(_remembered_run(remembered, opened, choice, (start_ms, end_ms), on_damage))
     if snapshot.heads:
         runs.append(_head_run(snapshot.heads, choice, start_ms, end_ms))
     return runs

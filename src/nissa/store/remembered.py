@@ -25,7 +25,7 @@ class Remembered:
 
     def find(self, block: BlockRow, choice: SeriesChoice) -> SampleBatch | None:
         """All rows of the one chosen series in the block; None where it has to be read."""
-        return self._rows.get((block.id, int(choice.ids[0]))) if len(choice.ids) == 1 else None
+        return self._rows.get((block.id, int(choice.ids[0])))
 
     def keep(self, block: BlockRow, choice: SeriesChoice, rows: SampleBatch) -> None:
         """Remember all rows of the one chosen series in the block, unless there is no room for them."""
