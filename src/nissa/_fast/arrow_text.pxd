@@ -12,7 +12,7 @@ cdef inline int check_range(size_t first, size_t count, size_t total) except -1:
 
 
 cdef inline bint offsets_ascend(int64_t[::1] offsets, size_t count_min, Py_ssize_t end) noexcept:
-    """Whether offsets are as Arrow has them: enough of them, ascending, from 0 or above to at most ``end``."""
+    """True if offsets are as Arrow has them: enough of them, ascending, from 0 or above to at most ``end``."""
     cdef Py_ssize_t index
     cdef int64_t last = 0
     for index in range(offsets.shape[0]):

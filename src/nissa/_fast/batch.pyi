@@ -1,6 +1,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from nissa.model.receipt import Example
+
 class Batch:
     rows_max: int
     records_max: int
@@ -13,9 +15,14 @@ class Batch:
     rows_received: int
     claim_count: int
     duplicate_rows: int
+    series_seen: int
+    messages: int
+    parts: int
+    examples: dict[str, Example]
     def __init__(self, rows_max: int = ..., records_max: int = ...) -> None: ...
     def __len__(self) -> int: ...
     def clear(self, events: int = ...) -> None: ...
+    def refuse(self, reason: int, offset: int) -> None: ...
     @property
     def refused(self) -> dict[str, int]: ...
     @property

@@ -241,7 +241,7 @@ cdef inline uint32_t next_byte(uint64_t* bytes_left, uint32_t word) noexcept nog
 
 
 cdef inline double middle_of(uint32_t place) noexcept nogil:
-    """What stands for the numbers of a positive bucket: at most 1.083 % away from any normal one of them."""
+    """Representative of the numbers in a positive bucket: at most 1.083 % away from any normal one of them."""
     cdef int32_t index = <int32_t>place + INDEX_MIN
     if index >= INDEX_INFINITE:
         return ldexp(1.0, 1024)
@@ -251,7 +251,7 @@ cdef inline double middle_of(uint32_t place) noexcept nogil:
 # ---- Bytes -----------------------------------------------------------------------------------------------------------
 
 cdef inline uint8_t* put_varint(uint8_t* at, uint64_t number) noexcept nogil:
-    """At most 10 bytes; the caller has the room."""
+    """Write a varint of at most 10 bytes, for which the caller has the room. Returns its end."""
     while number >= 0x80:
         at[0] = <uint8_t>(number | 0x80)
         at += 1
@@ -273,7 +273,7 @@ cdef inline uint8_t* put_side(const Buckets* held, uint32_t side, const uint32_t
 
 cdef inline uint8_t* put_sketch(Buckets* held, uint32_t* places, uint8_t* at, const uint8_t* end,
                                 bint clear) noexcept nogil:
-    """What is held as bytes; returns behind them, or NULL where they might not fit before ``end``.
+    """Writes the sketch as bytes; returns the end of them, or NULL where they might not fit before ``end``.
 
     places: room for 2 * SIDE_PLACES. clear: forget everything afterwards.
     """
@@ -367,7 +367,7 @@ cdef inline void count_close(const uint64_t* bits, size_t rows, uint32_t first, 
 
 
 cdef inline uint8_t* put_first(uint8_t* at, uint32_t buckets, uint32_t place) noexcept nogil:
-    """How many buckets one sign has, and the index of the first."""
+    """Number of buckets of one sign, and the index of the first."""
     cdef int64_t first = <int64_t>place + INDEX_MIN
     at = put_varint(at, buckets)
     return put_varint(at, <uint64_t>(2 * first if first >= 0 else -2 * first - 1))  # zigzag

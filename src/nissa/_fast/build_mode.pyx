@@ -1,6 +1,6 @@
-"""Which build the compiled modules are, for code that looks closer where it may be slow.
+"""Build mode of the compiled modules, for code that checks more where it may be slow.
 
-``NISSA_CHECKED`` is set in the modes checked and sanitize of ``setup.py``. There, memory that is done with is
+``NISSA_CHECKED`` is set in the mode sanitize of ``setup.py``. There, memory that is done with is
 overwritten (``codec/decompress.py``), so that whoever kept a piece of it reads nonsense and is found out.
 """
 
@@ -18,5 +18,5 @@ cdef extern from *:
 # ---- Boundary --------------------------------------------------------------------------------------------------------
 
 def is_checked():
-    """Whether this build checks what the others trust. GIL: held. Cost: none."""
+    """True if this build checks what the others trust. GIL: held. Cost: none."""
     return bool(NISSA_IS_CHECKED)

@@ -25,6 +25,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from nissa._fast.sample cimport beats, comes_after
+from nissa._fast.sample_part cimport Part, i64, point_part, u8, u32, u64
 
 import numpy as np
 
@@ -48,13 +49,6 @@ cdef struct Row:
     uint32_t origin         # row number over all parts, in order of arrival
     int64_t ts_ms
     uint64_t bits
-
-cdef struct Part:
-    const uint32_t* series
-    const int64_t* ts_ms
-    const uint64_t* bits
-    size_t rows
-    size_t first            # row number of its first row
 
 cdef struct Survey:
     uint32_t series_min
@@ -189,37 +183,8 @@ def sort_resolve(list parts):
     return series, ts_ms, value, *rows.dropped_rows()
 
 
-cdef int point_part(Part* part, const uint32_t[::1] series, const int64_t[::1] ts_ms, value) except -1:
-    """Point at three columns; whoever calls keeps them alive."""
-    cdef const uint64_t[::1] bits = value.view(np.uint64)
-    if series.shape[0] != ts_ms.shape[0] or series.shape[0] != bits.shape[0]:
-        lengths = f"{series.shape[0]} series, {ts_ms.shape[0]} times, {bits.shape[0]} values"
-        raise ValueError(f"columns of different lengths: {lengths}")
-    part.rows = series.shape[0]
-    part.series = &series[0] if part.rows else NULL
-    part.ts_ms = &ts_ms[0] if part.rows else NULL
-    part.bits = &bits[0] if part.rows else NULL
-    return 0
-
-
-cdef uint64_t* u64(uint64_t[::1] column) except? NULL:
-    return &column[0] if column.shape[0] else NULL
-
-
-cdef int64_t* i64(int64_t[::1] column) except? NULL:
-    return &column[0] if column.shape[0] else NULL
-
-
-cdef uint32_t* u32(uint32_t[::1] column) except? NULL:
-    return &column[0] if column.shape[0] else NULL
-
-
-cdef uint8_t* u8(uint8_t[::1] column) except? NULL:
-    return &column[0] if column.shape[0] else NULL
-
-
 cdef Plan plan_buckets(size_t rows, uint32_t series_min, uint32_t series_max):
-    """As many buckets as keep each near BUCKET_ROWS if series are equally long, at most BUCKETS_MAX."""
+    """Choose the number of buckets: near BUCKET_ROWS rows each if series are equally long, at most BUCKETS_MAX."""
     cdef Plan plan
     cdef uint64_t span = <uint64_t>series_max - series_min + 1
     cdef size_t aim = min(max(rows // BUCKET_ROWS, 1), <size_t>BUCKETS_MAX)
@@ -473,7 +438,7 @@ cdef const Row* resolve_group(const Row* rows, size_t size, Output* out) noexcep
 
 
 cdef size_t run_end(const Row* rows, size_t start, size_t size) noexcept nogil:
-    """Where the run that begins at ``start`` ends."""
+    """End of the run that begins at ``start``."""
     cdef size_t at = start + 1
     while at < size and not row_before(&rows[at], &rows[at - 1]):
         at += 1

@@ -1,21 +1,19 @@
 # Steps shared by the codecs of packets: fields of a protobuf message, each one read or checked in the wire type of its
 # definition.
 #
-# A message that is checked for form only is described by a string, one letter for each field number from 0:
-#
-#   s string (UTF-8)   b bytes   n varint   d double   - unknown
-#   e map entry {1 name, 2 value: string}   m moment {1 seconds, 2 nanos}
+# Fields that are not stored are skipped in the wire type of their definition; their contents are not checked.
+# They are described by a string, one letter for each field number from 0: b bytes, n varint, - unknown.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
-from nissa._fast.cursor cimport (BYTES, FIXED64, VARINT, Cursor, check_utf8, cursor_in, no_text, read_bytes,
+from nissa._fast.cursor cimport (BYTES, VARINT, Cursor, check_utf8, cursor_in, no_text, read_bytes,
                                  read_tag, read_varint, skip_field)
 from nissa._fast.types cimport (LABELS_MAX, OK, SCRATCH_BYTES, TAG_INVALID, TIME_OVERFLOW, WIRE_TYPE_WRONG, Label,
                                 LabelList, Status, Text)
 
 
 cdef inline bint text_is(Text text, const char* wanted, uint32_t size) noexcept nogil:
-    return text.size == size and memcmp(text.at, wanted, size) == 0
+    return text.size == size and (size == 0 or memcmp(text.at, wanted, size) == 0)
 
 
 cdef inline Status read_text(Cursor* cursor, Text* out) noexcept nogil:
@@ -88,49 +86,16 @@ cdef inline Status moment_ms(int64_t seconds, int32_t nanos, int64_t* out) noexc
     return OK
 
 
-cdef inline Status check_field(Cursor* cursor, uint32_t tag, char kind) noexcept nogil:
+cdef inline Status skip_known(Cursor* cursor, uint32_t tag, char kind) noexcept nogil:
     """Step over the value of one field whose kind is known."""
-    cdef Text field
-    cdef Label entry
-    cdef int64_t seconds = 0
-    cdef int32_t nanos = 0
-    cdef uint32_t wire = tag & 7
-    cdef Status status
-    if kind == c'-':
-        return skip_field(cursor, tag)
-    if kind == c'n' or kind == c'd':
-        return skip_field(cursor, tag) if wire == (VARINT if kind == c'n' else FIXED64) else WIRE_TYPE_WRONG
-    if wire != BYTES:
+    if kind != c'-' and tag & 7 != <uint32_t>(VARINT if kind == c'n' else BYTES):
         return WIRE_TYPE_WRONG
-    status = read_bytes(cursor, &field)
-    if status != OK:
-        return status
-    if kind == c's':
-        return check_utf8(field)
-    if kind == c'e':
-        return read_entry(field, True, &entry)
-    if kind == c'm':
-        return read_moment(field, &seconds, &nanos)
-    return OK
+    return skip_field(cursor, tag)
 
 
 cdef inline char kind_of(const char* kinds, uint32_t kind_count, uint32_t tag) noexcept nogil:
     """The kind of a tag's field in a description like those above."""
     return kinds[tag >> 3] if tag >> 3 < kind_count else <char>c'-'
-
-
-cdef inline Status check_message(Text message, const char* kinds, uint32_t kind_count) noexcept nogil:
-    """A message that is checked for form only."""
-    cdef Cursor cursor = cursor_in(message)
-    cdef uint32_t tag = 0
-    cdef Status status
-    while cursor.at < cursor.end:
-        status = read_tag(&cursor, &tag)
-        if status == OK:
-            status = check_field(&cursor, tag, kind_of(kinds, kind_count, tag))
-        if status != OK:
-            return status
-    return OK
 
 
 cdef inline void add_label(LabelList* out, Label label) noexcept nogil:
@@ -177,6 +142,43 @@ cdef inline void add_default(LabelList* labels, const char* name, uint32_t size,
     label.name.size = size
     label.value = value
     add_label(labels, label)
+
+
+cdef inline bint is_name(Text text) noexcept nogil:
+    return text.size == 8 and memcmp(text.at, b"__name__", 8) == 0
+
+
+cdef inline Text name_in(const LabelList* labels) noexcept nogil:
+    """The value of ``__name__``, empty where there is none."""
+    cdef Text name = no_text()
+    cdef uint32_t index
+    for index in range(min(labels.count, <uint32_t>LABELS_MAX)):
+        if is_name(labels.label[index].name) and labels.label[index].value.size:
+            name = labels.label[index].value
+    return name
+
+
+cdef inline void add_symbols(Cursor refs, const Text* symbols, uint32_t* count, Label* label,
+                             LabelList* out) noexcept nogil:
+    """Labels whose names and values are symbols in turn, by sound references. Half a pair waits in label."""
+    cdef uint64_t symbol = 0
+    while refs.at < refs.end:
+        read_varint(&refs, &symbol)
+        if count[0] & 1:
+            label.value = symbols[symbol & 0xFFFFFFFFU]
+            add_label(out, label[0])
+        else:
+            label.name = symbols[symbol & 0xFFFFFFFFU]
+        count[0] += 1
+
+
+cdef inline void step_over_short(Cursor* cursor, uint8_t tag) noexcept nogil:
+    """Step over a run of fields with this one-byte tag and a one-byte length, as far as they are whole."""
+    cdef const uint8_t* at = cursor.at
+    cdef const uint8_t* end = cursor.end
+    while end - at >= 2 and at[0] == tag and at[1] < 0x80 and end - at >= 2 + at[1]:
+        at += 2 + at[1]
+    cursor.at = at
 
 
 cdef inline void add_name(LabelList* labels, Text name) noexcept nogil:

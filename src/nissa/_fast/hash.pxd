@@ -44,7 +44,7 @@ cdef inline uint64_t load32(const uint8_t* at) noexcept nogil:
 
 cdef inline Fingerprint hash_short(const Secret* secret, const uint8_t* at, size_t size,
                                    uint64_t domain) noexcept nogil:
-    """At most 32 bytes: all of them in four words that overlap where they must."""
+    """Hash of at most 32 bytes: all of them in four words, which overlap where they must."""
     cdef uint64_t w0 = 0, w1 = 0, w2 = 0, w3 = 0
     cdef uint64_t place = size ^ (domain << 32)
     cdef Fingerprint out

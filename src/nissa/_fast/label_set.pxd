@@ -92,7 +92,7 @@ cdef inline size_t append_text(uint8_t* out, size_t at, Text text) noexcept nogi
 
 
 cdef inline size_t canonical_size(const LabelList* labels) noexcept nogil:
-    """How many bytes ``write_canonical`` writes."""
+    """Number of bytes that ``write_canonical`` writes."""
     cdef size_t size = 0
     cdef uint32_t index
     for index in range(labels.count):

@@ -1,4 +1,4 @@
-# Who uses up the series limit: the metric names refused most often, found in constant memory (Misra and Gries, 1982).
+# Top offenders of the series limit: the metric names refused most often, in constant memory (Misra and Gries, 1982).
 #
 #     a name is refused …      its counter is there       + 1
 #                              a counter is free          it takes it
@@ -21,7 +21,7 @@ from nissa._fast.types cimport LabelList, Text
 
 cdef enum:
     COUNTERS = 32
-    SHOWN_BYTES = 112           # of a name; longer ones are told apart by their hash and shown cut off
+    SHOWN_BYTES = 112           # of a name; longer ones are distinguished by their hash and shown cut off
     DOMAIN_OFFENDER = 3
     TRIES_MAX = 100
 

@@ -64,7 +64,7 @@ cdef inline size_t join_pieces(uint8_t* joined, size_t used, Text message, uint3
 
 
 cdef inline size_t count_varints(Text packed) noexcept nogil:
-    """How many varints a whole run of them holds: one for each byte without the continuation bit."""
+    """Number of varints in a run: one for each byte without the continuation bit."""
     cdef size_t index, count = 0
     for index in range(packed.size):
         count += packed.at[index] < 0x80

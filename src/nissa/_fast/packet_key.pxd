@@ -1,4 +1,4 @@
-# The key by which a packet, or a request, is known when it comes again: a keyed 128-bit hash of its parts.
+# Dedup key of a packet or a request: a keyed 128-bit hash of its parts.
 #
 #   packet               source, packet id
 #   packet without id    source, request
@@ -32,7 +32,7 @@ cdef inline Fingerprint request_key(const Secret* secret, uint64_t epoch, Text r
 
 
 cdef inline Fingerprint nameless_key(const Secret* secret, Text source, const Fingerprint* request) noexcept nogil:
-    """The key of a packet that is told by its request."""
+    """The key of a packet without an id: it is identified by its request."""
     cdef Fingerprint key = hash_bytes(secret, source.at, source.size, DOMAIN_SOURCE)
     chain(secret, &key, request)
     return key

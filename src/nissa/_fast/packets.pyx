@@ -16,22 +16,23 @@ comes after its time; epoch and request_id behind them are not part of the serie
 
 What those bytes say was checked when the index first saw them. A point whose fields stand in another order is checked
 and hashed field by field. A packet is walked twice, as in ``leyline.pyx``; the same strictness holds, and text must be
-UTF-8 although proto2 does not ask for it.
+UTF-8 although proto2 does not ask for it. A point or event alone that is at fault is refused like one in a packet.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from nissa._fast.batch cimport CLAIM_EVENT, CLAIM_METRIC, Batch, Note, push_row
+from nissa._fast.batch cimport CLAIM_EVENT, CLAIM_METRIC, Batch, Note, contain, push_row
 from nissa._fast.cursor cimport Cursor, cursor_in, read_bytes, read_double, read_tag, read_varint, skip_field
-from nissa._fast.fields cimport add_default, add_label, add_name, check_field, kind_of, no_text, read_entry, read_text
+from nissa._fast.fields cimport (add_label, add_name, kind_of, no_text, read_entry, read_text, skip_known,
+                                 step_over_short)
 from nissa._fast.hash cimport Secret, chain, hash_bytes
 from nissa._fast.series cimport SeriesIndex
-from nissa._fast.types cimport (NAME_MISSING, OK, SERIES_NONE, WIRE_TYPE_WRONG, Fingerprint, Label, LabelList, Record,
+from nissa._fast.types cimport (NAME_MISSING, OK, WIRE_TYPE_WRONG, Fingerprint, Label, LabelList, Record,
                                 Status, Text)
-from nissa._fast.walk cimport (Event, Packet, Walk, begin_claim, begin_walk, claim_request, drop_packet, end_claim,
-                               end_walk, note_type, packet_of, push_attribute, push_event, push_packet, same_note,
-                               take_all)
+from nissa._fast.walk cimport (Event, Language, Packet, Walk, add_origin, begin_claim, begin_walk,
+                               claim_request, drop_event, drop_packet, end_claim, end_walk, note_type,
+                               packet_of, push_attribute, push_event, push_packet, take_all, walk_body)
 
 # A tag as it is compared: field number << 3 | wire type. The names say message and field.
 cdef enum:
@@ -87,46 +88,22 @@ def decode_packets(const uint8_t[::1] body, int codec, SeriesIndex index not Non
     """
     cdef Text message
     cdef Walk walk
+    cdef Language language = Language(walk_message, labels_of_point, note_of_point)
     message.at = &body[0] if body.shape[0] else NULL
     message.size = <uint32_t>body.shape[0]
     begin_walk(&walk, &index.secret, received_ms, batch.records_max)
     try:
         with nogil:
             batch.begin()
-            decode_body(&walk, batch, index, message, codec, delimited, minute, admit_max)
+            walk_body(&walk, batch, index, message, &language, codec, delimited, minute, admit_max)
             if batch.status == OK:
-                batch.settle(oldest_ms, newest_ms)
-        return take_all(&walk, batch, message.at)
+                batch.complete(oldest_ms, newest_ms)
+        return take_all(&walk, batch, message.at, labels_of_point)
     finally:
         end_walk(&walk)
 
 
 # ---- Loops -----------------------------------------------------------------------------------------------------------
-
-cdef void decode_body(Walk* walk, Batch batch, SeriesIndex index, Text body, int codec, bint delimited, uint32_t minute,
-                      size_t admit_max) noexcept nogil:
-    batch.status = walk_run(walk, batch, body, codec) if delimited else walk_message(walk, batch, body, codec)
-    batch.events = walk.event_count
-    if batch.status == OK:
-        batch.status = index.resolve(batch, labels_of_point, <void*>walk, minute, admit_max)
-    if batch.status == OK and batch.missed:
-        batch.status = notes_of_new(batch)
-
-
-cdef Status walk_run(Walk* walk, Batch batch, Text body, int codec) noexcept nogil:
-    """Messages behind one another, each after its length."""
-    cdef Cursor cursor = cursor_in(body)
-    cdef Text message
-    cdef Status status
-    while cursor.at < cursor.end:
-        batch.stopped_at = cursor.at
-        status = read_bytes(&cursor, &message)
-        if status == OK:
-            status = walk_message(walk, batch, message, codec)
-        if status != OK:
-            return status
-    return OK
-
 
 cdef Status walk_message(Walk* walk, Batch batch, Text message, int codec) noexcept nogil:
     """A packet; or a point or event alone, as of a packet that says nothing."""
@@ -138,12 +115,12 @@ cdef Status walk_message(Walk* walk, Batch batch, Text message, int codec) noexc
     batch.stopped_at = message.at
     packet.source_key = hash_bytes(walk.secret, NULL, 0, DOMAIN_SOURCE)
     if codec == CODEC_POINT:
-        status = walk_point(walk, batch, packet, message)
+        status = contain(batch, walk_point(walk, batch, packet, message), 1, 1, message.at)
     elif codec == CODEC_EVENT:
-        status = walk_event(walk, batch, packet, message)
+        status = contain(batch, walk_event(walk, batch, packet, message), 1, 1, message.at)
     else:
         status = walk_packet(walk, batch, packet, message)
-    if status == OK and batch.record_count == records:
+    if batch.record_count == records:
         drop_packet(walk)
     return status
 
@@ -162,10 +139,10 @@ cdef Status walk_packet(Walk* walk, Batch batch, Packet* packet, Text message) n
         read_tag(&cursor, &tag)
         if tag == TAG_POINT:
             read_bytes(&cursor, &field)
-            status = walk_point(walk, batch, packet, field)
+            status = contain(batch, walk_point(walk, batch, packet, field), 1, 1, field.at)
         elif tag == TAG_EVENT:
             read_bytes(&cursor, &field)
-            status = walk_event(walk, batch, packet, field)
+            status = contain(batch, walk_event(walk, batch, packet, field), 1, 1, field.at)
         else:
             skip_field(&cursor, tag)
     if status == OK:
@@ -201,7 +178,7 @@ cdef Status walk_header(Walk* walk, Batch batch, Packet* packet, Text message) n
         elif tag >> 3 == 10 or tag >> 3 == 20:
             return WIRE_TYPE_WRONG
         else:
-            status = check_field(&cursor, tag, kind_of(b"-ssnsnn", 7, tag))
+            status = skip_known(&cursor, tag, kind_of(b"-bbnbnn", 7, tag))
         if status != OK:
             return status
     packet.source_key = hash_bytes(walk.secret, packet.source.at, packet.source.size, DOMAIN_SOURCE)
@@ -226,6 +203,7 @@ cdef Status walk_point(Walk* walk, Batch batch, const Packet* packet, Text messa
         return push_point(walk, batch, &point)
     status = read_point(message, &point, NULL, walk.secret, &record.key)
     if status != OK:
+        batch.record_count -= 1
         return status
     if point.name.size == 0:
         record.refusal = NAME_MISSING
@@ -314,10 +292,12 @@ cdef Status walk_event(Walk* walk, Batch batch, const Packet* packet, Text messa
     cdef Text field, request_id = no_text()
     cdef uint64_t epoch = 0
     cdef Status status = push_event(walk, packet, &event)
+    if status != OK:
+        return status
     while status == OK and cursor.at < cursor.end:
         status = read_tag(&cursor, &tag)
         if status != OK:
-            return status
+            break
         if tag == TAG_EVENT_ATTRIBUTE:
             status = read_bytes(&cursor, &field)
             if status == OK:
@@ -331,7 +311,9 @@ cdef Status walk_event(Walk* walk, Batch batch, const Packet* packet, Text messa
             status = read_text(&cursor, &request_id)
         else:
             status = read_event_field(&cursor, tag, event)
-    if status == OK and request_id.size:
+    if status != OK:
+        drop_event(walk)
+    elif request_id.size:
         status = claim_request(walk, batch, epoch, request_id, CLAIM_EVENT)
     return status
 
@@ -362,48 +344,28 @@ cdef Status labels_of_point(void* codec, const Record* record, LabelList* out) n
     cdef const Packet* packet = packet_of(<const Walk*>codec, record.origin)
     cdef Point point
     cdef Text message
-    cdef Text job
     message.at = record.origin
     message.size = record.origin_size
     cdef Status status = read_point(message, &point, out, NULL, NULL)
     if status != OK:
+        add_name(out, point.name)           # the point is refused: its name goes into the answer
         return status
-    job.at = <const uint8_t*>b"nissa"
-    job.size = 5
-    add_default(out, b"job", 3, job)
-    add_default(out, b"source", 6, packet.source)
-    add_name(out, point.name)
+    add_origin(out, packet, point.name)
     return OK
 
 
-cdef Status notes_of_new(Batch batch) noexcept nogil:
-    """Type and unit of points whose raw form was not known, under the metric's name as it was sent."""
-    cdef size_t index
-    cdef Record* record
+cdef bint note_of_point(Walk* walk, Batch batch, const Record* record, Note* out) noexcept nogil:
     cdef Point point
     cdef LabelList labels
     cdef Text message
-    cdef Note* note
-    cdef Status status
-    for index in range(batch.record_count):
-        record = &batch.records[index]
-        if not record.missed or record.series == SERIES_NONE:
-            continue
-        message.at = record.origin
-        message.size = record.origin_size
-        labels.count = 0
-        read_point(message, &point, &labels, NULL, NULL)
-        if point.unit.size == 0 and point.type == 0:
-            continue
-        if same_note(batch, point.name, point.unit, note_type(point.type)):
-            continue
-        status = batch.push_note(&note)
-        if status != OK:
-            return status
-        note.name = point.name
-        note.unit = point.unit
-        note.type = note_type(point.type)
-    return OK
+    message.at = record.origin
+    message.size = record.origin_size
+    labels.count = 0
+    read_point(message, &point, &labels, NULL, NULL)
+    out.name = point.name
+    out.unit = point.unit
+    out.type = note_type(point.type)
+    return point.unit.size != 0 or point.type != 0
 
 
 # ---- Steps -----------------------------------------------------------------------------------------------------------
@@ -458,12 +420,3 @@ cdef inline Status push_point(Walk* walk, Batch batch, const Point* point) noexc
     if point.request_id.size:
         status = claim_request(walk, batch, point.epoch, point.request_id, CLAIM_METRIC)
     return push_row(batch, point.ts_ms, point.value) if status == OK else status
-
-
-cdef inline void step_over_short(Cursor* cursor, uint8_t tag) noexcept nogil:
-    """Step over a run of fields with this one-byte tag and a one-byte length, as far as they are whole."""
-    cdef const uint8_t* at = cursor.at
-    cdef const uint8_t* end = cursor.end
-    while end - at >= 2 and at[0] == tag and at[1] < 0x80 and end - at >= 2 + at[1]:
-        at += 2 + at[1]
-    cursor.at = at

@@ -5,10 +5,15 @@
 # One cache line holds four slots, so a look-up costs one miss; whoever has many prefetches them. The bits come from a
 # keyed hash, so nobody can aim for a crowded place.
 
-from libc.stdint cimport uint32_t, uint64_t
+#
+# A table can be frozen: written to a file whose pages then stand for it. An entry is looked for in the table that
+# grows, then in the frozen ones, the latest first: what was put last counts.
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
+from nissa._fast.region cimport MAP_FAILED, MAP_SHARED, PROT_READ, SPILL_BYTES, mmap, munmap, write_whole
 from nissa._fast.types cimport SERIES_NONE
 
 # One entry of a probe table: 96 bits of a fingerprint and what it stands for. Empty where series is SERIES_NONE.
@@ -21,6 +26,12 @@ cdef struct Table:
     Slot* slots
     size_t mask             # size - 1; the size is a power of two
     size_t used
+
+cdef enum: FROZEN_MAX = 256
+
+cdef struct FrozenTables:
+    size_t count
+    Table table[FROZEN_MAX]
 
 
 cdef inline uint32_t find(const Table* table, uint64_t low, uint32_t high) noexcept nogil:
@@ -91,3 +102,54 @@ cdef inline bint insert(Table* table, uint64_t low, uint32_t high, uint32_t seri
     place_slot(table, slot)
     table.used += 1
     return True
+
+
+cdef inline bint put(Table* table, uint64_t low, uint32_t high, uint32_t series) noexcept nogil:
+    """Add an entry, or make the one with these bits stand for ``series``."""
+    cdef size_t place = low & table.mask
+    while table.slots[place].series != SERIES_NONE:
+        if table.slots[place].low == low and table.slots[place].high == high:
+            table.slots[place].series = series
+            return True
+        place = (place + 1) & table.mask
+    return insert(table, low, high, series)
+
+
+cdef inline uint32_t find_in_all(const Table* table, const FrozenTables* frozen, uint64_t low,
+                                 uint32_t high) noexcept nogil:
+    cdef uint32_t found = find(table, low, high)
+    cdef size_t index = frozen.count
+    while found == SERIES_NONE and index > 0:
+        index -= 1
+        found = find(&frozen.table[index], low, high)
+    return found
+
+
+cdef inline bint freeze(Table* table, FrozenTables* frozen, int fd, int64_t* file_end) noexcept nogil:
+    """Move all entries into a frozen table and begin an empty one; False, and nothing has changed, where that fails."""
+    cdef size_t size = (table.mask + 1) * sizeof(Slot)
+    cdef Table fresh
+    cdef void* place
+    if frozen.count == FROZEN_MAX or size < SPILL_BYTES:
+        return False
+    if not write_whole(fd, <uint8_t*>table.slots, size, file_end[0]):
+        return False
+    if not open_table(&fresh, 1024):
+        return False
+    place = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, file_end[0])
+    if place == MAP_FAILED:
+        free(fresh.slots)
+        return False
+    free(table.slots)
+    frozen.table[frozen.count] = Table(<Slot*>place, table.mask, table.used)
+    frozen.count += 1
+    file_end[0] += <int64_t>size
+    table[0] = fresh
+    return True
+
+
+cdef inline void release_frozen(FrozenTables* frozen) noexcept:
+    cdef size_t index
+    for index in range(frozen.count):
+        munmap(frozen.table[index].slots, (frozen.table[index].mask + 1) * sizeof(Slot))
+    frozen.count = 0

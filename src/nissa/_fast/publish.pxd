@@ -1,4 +1,4 @@
-# One writer, many readers, no lock: what is published after the data it counts is seen by whoever observes it.
+# Lock-free publication, one writer and many readers: data written before nissa_publish is visible after nissa_observe.
 
 cdef extern from *:
     """

@@ -12,24 +12,25 @@ A series is known by the hash of its contiguous label bytes: one that was seen b
 histogram becomes two rows, of the series ``<name>_count`` and ``<name>_sum`` (``histogram.pxd``); its buckets and the
 exemplars are checked and counted, and stay in the journal's verbatim frame only.
 
-Read strictly: fields in the wire type of their definition, no groups, strings UTF-8. Unknown fields are stepped over,
-but those that 2.0 uses are refused: to read such a body as empty would lose it and say it was written. What stands in
-no record that gets an id is checked all the same, so a body is either sound as a whole or refused as a whole. A series
-without samples and histograms leaves no record.
+Read strictly: fields in the wire type of their definition, no groups, strings UTF-8. What is at fault is refused by
+itself: a sample, histogram, exemplar or metadata; a series whose labels or framing are at fault; the body only where
+the framing of the request is broken. Unknown fields are stepped over, but those that 2.0 uses refuse the body: to read
+it as empty would lose it and say it was written. A series without samples and histograms leaves no record.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memset
 
-from nissa._fast.batch cimport Batch, Note
-from nissa._fast.cursor cimport (BYTES, Cursor, check_utf8, cursor_in, cursor_over, no_text, read_bytes, read_tag,
-                                 read_varint, skip_field)
-from nissa._fast.fields cimport add_label, read_text
+from nissa._fast.batch cimport Batch, Note, contain
+from nissa._fast.cursor cimport (BYTES, Cursor, cursor_in, cursor_over, no_text, read_bytes, read_tag, read_varint,
+                                 skip_field)
+from nissa._fast.fields cimport add_label, read_text, step_over_short
 from nissa._fast.hash cimport Secret, chain, hash_bytes
-from nissa._fast.histogram cimport HistogramValue, push_histograms, walk_histogram
-from nissa._fast.remote_write cimport TAG_SAMPLE, name_by_kind, read_plain_sample, walk_sample
+from nissa._fast.remote_write cimport (TAG_SAMPLE, Found, break_series, end_series, find_exemplar, find_histogram,
+                                       find_sample, name_by_kind, read_plain_sample)
 from nissa._fast.series cimport SeriesIndex
-from nissa._fast.types cimport (LABELS_MAX, OK, OTHER_VERSION, WIRE_TYPE_WRONG, Fingerprint, Label, LabelList, Record,
-                                Status, Text)
+from nissa._fast.types cimport (ADMITTED, LABELS_MAX, OK, OTHER_VERSION, WIRE_TYPE_WRONG, Fingerprint, Label,
+                                LabelList, Record, Status, Text)
 
 # A tag as it is compared: field number << 3 | wire type. The names say message and field.
 cdef enum:
@@ -65,9 +66,10 @@ def decode_remote_write_1(const uint8_t[::1] body, SeriesIndex index not None, B
         if batch.status == OK:
             batch.status = index.resolve(batch, labels_of_1, NULL, minute, admit_max)
         if batch.status == OK:
-            batch.settle(oldest_ms, newest_ms)
+            batch.complete(oldest_ms, newest_ms)
     if batch.status != OK:
         batch.fail(start)
+    batch.tell_examples(start, labels_of_1, NULL)
     return batch.take_notes()
 
 
@@ -89,7 +91,7 @@ cdef Status walk_request_1(const Secret* secret, Batch batch, Cursor cursor) noe
         elif tag == TAG_REQUEST_METADATA:
             status = read_bytes(&cursor, &field)
             if status == OK:
-                status = walk_metadata_1(batch, field)
+                status = contain(batch, walk_metadata_1(batch, field), 1, 0, field.at)
         elif tag >> 3 == 1 or tag >> 3 == 3:
             return WIRE_TYPE_WRONG
         elif tag >> 3 == 4 or tag >> 3 == 5:
@@ -106,11 +108,14 @@ cdef Status walk_series_1(const Secret* secret, Batch batch, Text message) noexc
     cdef Cursor cursor = cursor_in(message)
     cdef Cursor labels
     cdef Record* record = NULL
-    cdef Fingerprint key
-    cdef uint32_t histograms = 0
-    cdef Status status = batch.push_record(&record)
+    cdef Found found
+    cdef Status status = batch.count_series()
+    if status == OK:
+        status = batch.push_record(&record)
     if status != OK:
         return status
+    memset(&found, 0, sizeof(Found))
+    found.refusal = ADMITTED
     record.origin = message.at
     record.origin_size = message.size
     record.first_row = <uint32_t>batch.rows
@@ -122,31 +127,23 @@ cdef Status walk_series_1(const Secret* secret, Batch batch, Text message) noexc
             if status != OK:
                 return status
             continue
-        status = walk_series_field_1(secret, batch, &cursor, &record.key, &histograms)
+        status = walk_series_field_1(secret, batch, &cursor, message, &record.key, &found)
         if status != OK:
-            return status
-    record.rows = <uint32_t>batch.rows - record.first_row
-    key = record.key
-    if record.rows == 0:
-        batch.record_count -= 1
-        if histograms == 0:
-            return check_labels_1(message)
-    if histograms:
-        return push_histograms(secret, batch, message, key, TAG_HISTOGRAM, False)
-    return OK
+            status = break_series(status, &found)
+            if status != OK:
+                return status
+            break
+    return end_series(secret, batch, message, &found, TAG_HISTOGRAM, False)
 
 
-cdef Status walk_series_field_1(const Secret* secret, Batch batch, Cursor* cursor, Fingerprint* key,
-                                uint32_t* histograms) noexcept nogil:
-    """The general case: one field of a TimeSeries, whatever it is."""
+cdef Status walk_series_field_1(const Secret* secret, Batch batch, Cursor* cursor, Text series, Fingerprint* key,
+                                Found* found) noexcept nogil:
+    """The general case: one field of a TimeSeries, of any kind."""
     cdef uint32_t tag = 0
     cdef Text field = no_text()
     cdef Fingerprint part
-    cdef HistogramValue histogram
     cdef const uint8_t* before = cursor.at
-    cdef Status status
-    batch.stopped_at = before
-    status = read_tag(cursor, &tag)
+    cdef Status status = read_tag(cursor, &tag)
     if status != OK:
         return status
     if tag >> 3 == 0 or tag >> 3 > 4:
@@ -161,16 +158,14 @@ cdef Status walk_series_field_1(const Secret* secret, Batch batch, Cursor* curso
         chain(secret, key, &part)
         return OK
     if tag == TAG_SAMPLE:
-        return walk_sample(batch, field, False)
+        return find_sample(batch, field, series, False, found)
     if tag == TAG_EXEMPLAR:
-        batch.exemplars += 1
-        return walk_exemplar_1(field)
-    histograms[0] += 1
-    return walk_histogram(field, False, &histogram)
+        return find_exemplar(batch, walk_exemplar_1(field), field, series, found)
+    return find_histogram(batch, field, series, False, found)
 
 
 cdef Status walk_label(Text message, Label* out) noexcept nogil:
-    """A Label of 1.0: name and value, absent ones empty, the last of a repeated one; the earlier are checked here."""
+    """A Label of 1.0: name and value, absent ones empty, the last of a repeated one."""
     cdef Cursor cursor = cursor_in(message)
     cdef uint32_t tag = 0
     cdef Status status
@@ -182,13 +177,9 @@ cdef Status walk_label(Text message, Label* out) noexcept nogil:
         if status != OK:
             return status
         if tag == TAG_LABEL_NAME:
-            status = check_utf8(out.name)
-            if status == OK:
-                status = read_bytes(&cursor, &out.name)
+            status = read_text(&cursor, &out.name)
         elif tag == TAG_LABEL_VALUE:
-            status = check_utf8(out.value)
-            if status == OK:
-                status = read_bytes(&cursor, &out.value)
+            status = read_text(&cursor, &out.value)
         elif tag >> 3 == 1 or tag >> 3 == 2:
             return WIRE_TYPE_WRONG
         else:
@@ -198,37 +189,12 @@ cdef Status walk_label(Text message, Label* out) noexcept nogil:
     return OK
 
 
-cdef Status check_labels_1(Text message) noexcept nogil:
-    """The labels of a sound TimeSeries without samples, which no index will look at."""
-    cdef Cursor cursor = cursor_in(message)
-    cdef uint32_t tag = 0
-    cdef Text field = no_text()
-    cdef Status status
-    while cursor.at < cursor.end:
-        read_tag(&cursor, &tag)
-        if tag != TAG_LABEL:
-            skip_field(&cursor, tag)
-            continue
-        read_bytes(&cursor, &field)
-        status = check_label(field)
-        if status != OK:
-            return status
-    return OK
-
-
-cdef Status check_label(Text message) noexcept nogil:
-    cdef Label label
-    cdef Status status = walk_label(message, &label)
-    if status == OK:
-        status = check_utf8(label.name)
-    return check_utf8(label.value) if status == OK else status
-
-
 cdef Status walk_exemplar_1(Text message) noexcept nogil:
     """Exemplar of 1.0: labels=1, value=2, timestamp=3."""
     cdef Cursor cursor = cursor_in(message)
     cdef uint32_t tag = 0
     cdef Text field = no_text()
+    cdef Label label
     cdef Status status
     while cursor.at < cursor.end:
         status = read_tag(&cursor, &tag)
@@ -237,7 +203,7 @@ cdef Status walk_exemplar_1(Text message) noexcept nogil:
         if tag == TAG_LABEL:
             status = read_bytes(&cursor, &field)
             if status == OK:
-                status = check_label(field)
+                status = walk_label(field, &label)
         elif tag == (2 << 3 | 1) or tag == (3 << 3 | 0) or tag >> 3 > 3:
             status = skip_field(&cursor, tag)
         else:
@@ -248,27 +214,36 @@ cdef Status walk_exemplar_1(Text message) noexcept nogil:
 
 
 cdef Status walk_metadata_1(Batch batch, Text message) noexcept nogil:
-    """MetricMetadata: type=1, metric_family_name=2, help=4, unit=5."""
-    cdef Cursor cursor = cursor_in(message)
-    cdef uint32_t tag = 0
-    cdef uint64_t number = 0
+    """One note; none where it is at fault."""
     cdef Note* note = NULL
     cdef Status status = batch.push_note(&note)
     if status != OK:
         return status
+    status = read_metadata_1(message, note)
+    if status != OK:
+        batch.note_count -= 1
+    return status
+
+
+cdef Status read_metadata_1(Text message, Note* out) noexcept nogil:
+    """MetricMetadata: type=1, metric_family_name=2, help=4, unit=5."""
+    cdef Cursor cursor = cursor_in(message)
+    cdef uint32_t tag = 0
+    cdef uint64_t number = 0
+    cdef Status status
     while cursor.at < cursor.end:
         status = read_tag(&cursor, &tag)
         if status != OK:
             return status
         if tag == (1 << 3 | 0):
             status = read_varint(&cursor, &number)
-            note.type = <uint32_t>number
+            out.type = <uint32_t>number
         elif tag == (2 << 3 | 2):
-            status = read_text(&cursor, &note.name)
+            status = read_text(&cursor, &out.name)
         elif tag == (4 << 3 | 2):
-            status = read_text(&cursor, &note.help)
+            status = read_text(&cursor, &out.help)
         elif tag == (5 << 3 | 2):
-            status = read_text(&cursor, &note.unit)
+            status = read_text(&cursor, &out.unit)
         elif tag >> 3 == 1 or tag >> 3 == 2 or tag >> 3 == 4 or tag >> 3 == 5:
             return WIRE_TYPE_WRONG
         else:
@@ -279,7 +254,7 @@ cdef Status walk_metadata_1(Batch batch, Text message) noexcept nogil:
 
 
 cdef Status labels_of_1(void* codec, const Record* record, LabelList* out) noexcept nogil:
-    """Labels of a TimeSeries, wherever they stand. Its framing is known to be sound; that of its labels is not."""
+    """Labels of a TimeSeries, wherever they stand, up to the first that is at fault or one too many."""
     cdef Cursor cursor = cursor_over(record.origin, record.origin_size)
     cdef uint32_t tag = 0
     cdef Text field = no_text()
@@ -295,23 +270,13 @@ cdef Status labels_of_1(void* codec, const Record* record, LabelList* out) noexc
                 return status
             continue
         status = read_bytes(&cursor, &field)
-        if status == OK:
-            status = walk_label(field, &label)
-        if status == OK and out.count >= LABELS_MAX:
-            status = check_label(field)         # it will not be in the list, where the others are checked
         if status != OK:
             return status
+        status = walk_label(field, &label)
         add_label(out, label)
+        if status != OK:
+            return status
+        if out.count > LABELS_MAX:
+            break
     name_by_kind(out, record.kind)
     return OK
-
-
-# ---- Steps -----------------------------------------------------------------------------------------------------------
-
-cdef inline void step_over_short(Cursor* cursor, uint8_t tag) noexcept nogil:
-    """Step over a run of fields with this one-byte tag and a one-byte length, as far as they are whole."""
-    cdef const uint8_t* at = cursor.at
-    cdef const uint8_t* end = cursor.end
-    while end - at >= 2 and at[0] == tag and at[1] < 0x80 and end - at >= 2 + at[1]:
-        at += 2 + at[1]
-    cursor.at = at

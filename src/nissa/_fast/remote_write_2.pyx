@@ -13,23 +13,33 @@ Each symbol is hashed once. A series is known by the hashes of its symbols in or
 was seen before costs no look at a label, and changed metadata is noticed. Histograms and exemplars are as in
 ``remote_write_1.pyx``.
 
-Read strictly, as 1.0 is; fields that 1.0 uses are refused. A series of floats and histograms at once is refused whole.
-A series without samples and histograms leaves no record, but for its metadata.
+Read strictly, and what is at fault refused by itself, as in 1.0; fields that 1.0 uses refuse the body. References
+that lead nowhere refuse the series, exemplar or metadata they stand in. A series of floats and histograms at once is
+refused, and so is one of neither.
+
+A sample or histogram whose start_timestamp is another than the last one of its series begins a counter: a row of 0 at
+that time is kept beside it, so that what it has counted until its first sample is an increase (``docs/decisions``).
+
+Metadata is kept under the name of the family: of a classic histogram or summary that is the name of the series without
+``_bucket``, ``_sum`` or ``_count``.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from nissa._fast.batch cimport Batch, Note
-from nissa._fast.cursor cimport (BYTES, VARINT, Cursor, cursor_in, cursor_over, no_text, read_bytes, read_tag,
-                                 read_varint, skip_field)
-from nissa._fast.fields cimport add_label, read_text
+from nissa._fast.batch cimport Batch, Note, refusal_of
+from nissa._fast.cursor cimport (BYTES, VARINT, Cursor, check_utf8, cursor_in, cursor_over, no_text, read_bytes,
+                                 read_tag, read_varint, skip_field)
+from nissa._fast.fields cimport add_symbols, name_in
 from nissa._fast.hash cimport Secret, chain, hash_bytes
-from nissa._fast.histogram cimport FLOATS, HISTOGRAM_SUM, HistogramValue, push_histograms, walk_histogram
-from nissa._fast.remote_write cimport TAG_SAMPLE, name_by_kind, name_in, read_plain_sample, walk_sample
+from nissa._fast.histogram cimport FLOATS, HISTOGRAM_SUM
+from nissa._fast.remote_write cimport (TAG_SAMPLE, Found, break_series, end_series, find_exemplar, find_histogram,
+                                       find_sample, name_by_kind, read_plain_sample, refuse_in,
+                                       without_suffix)
 from nissa._fast.series cimport SeriesIndex
-from nissa._fast.types cimport (ADMITTED, MIXED_SERIES, OK, OTHER_VERSION, SYMBOL_FIRST, SYMBOL_OUT_OF_RANGE,
-                                SYMBOLS_ODD, WIRE_TYPE_WRONG, Fingerprint, Label, LabelList, Record, Status, Text)
+from nissa._fast.types cimport (ADMITTED, LABELS_MAX, MIXED_SERIES, OK, OTHER_VERSION, REFERENCE_INVALID,
+                                SERIES_EMPTY, SYMBOL_FIRST, SYMBOL_OUT_OF_RANGE, SYMBOLS_ODD, WIRE_TYPE_WRONG,
+                                Fingerprint, Label, LabelList, Record, Status, Text)
 
 # A tag as it is compared: field number << 3 | wire type. The names say message and field.
 cdef enum:
@@ -44,11 +54,10 @@ cdef enum:
     DOMAIN_SYMBOL_2 = 0x21  # name spaces of raw forms
     DOMAIN_METADATA_2 = 0x22
 
-# What a series was found to have.
-cdef struct Found:
-    uint32_t refs
-    uint32_t histograms
-    uint32_t notes
+cdef enum:
+    TYPE_HISTOGRAM = 3      # MetricType
+    TYPE_GAUGE_HISTOGRAM = 4
+    TYPE_SUMMARY = 5
 
 
 # ---- Boundary --------------------------------------------------------------------------------------------------------
@@ -72,20 +81,24 @@ def decode_remote_write_2(const uint8_t[::1] body, SeriesIndex index not None, B
         if batch.status == OK:
             batch.status = walk_request_2(&index.secret, batch, cursor)
         if batch.status == OK:
+            batch.status = batch.reserve_starts()
+        if batch.status == OK:
             batch.status = index.resolve(batch, labels_of_2, batch.symbols, minute, admit_max)
         if batch.status == OK:
             batch.status = notes_of_new(batch)
         if batch.status == OK:
-            batch.settle(oldest_ms, newest_ms)
+            batch.complete(oldest_ms, newest_ms)
+            batch.keep_starts(<int64_t*>index.starts_ms.start, oldest_ms, newest_ms)
     if batch.status != OK:
         batch.fail(start)
+    batch.tell_examples(start, labels_of_2, batch.symbols)
     return batch.take_notes()
 
 
 # ---- Loops -----------------------------------------------------------------------------------------------------------
 
 cdef Status walk_symbols(const Secret* secret, Batch batch, Cursor cursor) noexcept nogil:
-    """Collect and hash the symbol table, wherever its parts stand in the request."""
+    """Collect and hash the symbol table, wherever its parts stand in the request. Who uses a symbol checks its text."""
     cdef uint32_t tag = 0
     cdef Text field = no_text()
     cdef Fingerprint* hashes
@@ -104,7 +117,7 @@ cdef Status walk_symbols(const Secret* secret, Batch batch, Cursor cursor) noexc
             if status != OK:
                 return status
             continue
-        status = read_text(&cursor, &field)
+        status = read_bytes(&cursor, &field)
         if status == OK:
             status = batch.grow_symbols()
         if status != OK:
@@ -141,66 +154,65 @@ cdef Status walk_series_2(const Secret* secret, Batch batch, Text message) noexc
     """One TimeSeries of 2.0."""
     cdef Cursor cursor = cursor_in(message)
     cdef Record* record = NULL
-    cdef uint32_t tag = 0, rows
-    cdef size_t index
+    cdef uint32_t tag = 0
     cdef Found found
-    cdef Fingerprint key
-    cdef Text field = no_text()
-    cdef Status status = batch.push_record(&record)
-    memset(&found, 0, sizeof(Found))
+    cdef Status status = batch.count_series()
+    if status == OK:
+        status = batch.push_record(&record)
     if status != OK:
         return status
+    memset(&found, 0, sizeof(Found))
+    found.refusal = ADMITTED
     record.origin = message.at
     record.origin_size = message.size
     record.first_row = <uint32_t>batch.rows
     record.key.low = DOMAIN_SYMBOL_2
     record.key.high = DOMAIN_SYMBOL_2
-    if cursor.at < cursor.end and cursor.at[0] == TAG_REFS:
-        cursor.at += 1
-        status = read_bytes(&cursor, &field)
-        if status == OK:
-            status = chain_refs(secret, batch, field, &record.key, &found.refs)
-        if status != OK:
-            return status
     while cursor.at < cursor.end:
         if cursor.at[0] == TAG_SAMPLE and read_plain_sample(&cursor, batch, &status):
             if status != OK:
                 return status
             continue
-        batch.stopped_at = cursor.at
         status = read_tag(&cursor, &tag)
         if status == OK:
-            status = walk_series_field_2(secret, batch, &cursor, tag, &record.key, &found)
+            status = walk_series_field_2(secret, batch, &cursor, tag, message, &record.key, &found)
         if status != OK:
-            return status
-    if found.refs & 1:
-        return SYMBOLS_ODD
-    rows = record.rows = <uint32_t>batch.rows - record.first_row
-    key = record.key
-    if rows == 0 and (found.histograms or not found.notes):
-        batch.record_count -= 1
-    if found.histograms == 0:
-        return OK
-    index = batch.record_count
-    status = push_histograms(secret, batch, message, key, TAG_HISTOGRAM, True)
-    if status == OK and rows:
-        for index in range(index - 1, batch.record_count):
+            status = break_series(status, &found)
+            if status != OK:
+                return status
+            break
+    return end_series_2(secret, batch, message, &found)
+
+
+cdef Status end_series_2(const Secret* secret, Batch batch, Text message, Found* found) noexcept nogil:
+    """Checks what remote write 2.0 requires of a series as a whole."""
+    cdef size_t index = batch.record_count - 1
+    cdef size_t rows = batch.rows - batch.records[index].first_row
+    cdef Status status
+    if found.refs & 1 and not found.broken:
+        found.refusal = REFERENCE_INVALID
+    if found.refusal == ADMITTED and rows == 0 and found.histograms == 0 and found.faults == 0:
+        found.refusal = SERIES_EMPTY
+    status = end_series(secret, batch, message, found, TAG_HISTOGRAM, True)
+    if status == OK and rows and found.histograms and found.refusal == ADMITTED:
+        for index in range(index, batch.record_count):
             batch.records[index].refusal = MIXED_SERIES
     return status
 
 
-cdef Status walk_series_field_2(const Secret* secret, Batch batch, Cursor* cursor, uint32_t tag, Fingerprint* key,
-                                Found* found) noexcept nogil:
-    """One field of a TimeSeries of 2.0, whatever it is, its tag already read."""
+cdef Status walk_series_field_2(const Secret* secret, Batch batch, Cursor* cursor, uint32_t tag, Text series,
+                                Fingerprint* key, Found* found) noexcept nogil:
+    """One field of a TimeSeries of 2.0, of any kind, its tag already read."""
     cdef Text field = no_text()
     cdef uint64_t number = 0
-    cdef HistogramValue histogram
     cdef Status status
     if tag == (1 << 3 | 0):                         # a reference that is not packed
         field.at = cursor.at
         status = read_varint(cursor, &number)
         field.size = <uint32_t>(cursor.at - field.at)
-        return chain_refs(secret, batch, field, key, &found.refs) if status == OK else status
+        if status == OK:
+            chain_refs(secret, batch, field, key, found)
+        return status
     if tag >> 3 > 5:
         return skip_field(cursor, tag)
     if tag & 7 != BYTES:
@@ -209,36 +221,29 @@ cdef Status walk_series_field_2(const Secret* secret, Batch batch, Cursor* curso
     if status != OK:
         return status
     if tag == TAG_REFS:
-        return chain_refs(secret, batch, field, key, &found.refs)
+        chain_refs(secret, batch, field, key, found)
+        return OK
     if tag == TAG_SAMPLE:
-        return walk_sample(batch, field, True)
+        return find_sample(batch, field, series, True, found)
     if tag == TAG_HISTOGRAM:
-        found.histograms += 1
-        return walk_histogram(field, True, &histogram)
+        return find_histogram(batch, field, series, True, found)
     if tag == TAG_EXEMPLAR:
-        batch.exemplars += 1
-        return walk_exemplar_2(batch, field)
-    found.notes += 1
-    return chain_metadata(secret, batch, field, key)
+        return find_exemplar(batch, walk_exemplar_2(batch, field), field, series, found)
+    status = chain_metadata(secret, batch, field, key)
+    return OK if status == OK else refuse_in(batch, refusal_of(status), 1, 0, field, series)
 
 
-cdef Status chain_refs(const Secret* secret, Batch batch, Text packed, Fingerprint* key,
-                       uint32_t* count) noexcept nogil:
-    """Append the hashes of the symbols that packed references name."""
+cdef void chain_refs(const Secret* secret, Batch batch, Text packed, Fingerprint* key, Found* found) noexcept nogil:
+    """Append the hashes of the symbols that packed references name. One that names none refuses the series."""
     cdef Cursor cursor = cursor_in(packed)
     cdef const Fingerprint* hashes = <const Fingerprint*>batch.symbol_hashes
     cdef uint64_t symbol = 0
-    cdef Status status
     while cursor.at < cursor.end:
-        status = read_varint(&cursor, &symbol)
-        if status != OK:
-            return status
-        symbol &= 0xFFFFFFFFU
-        if symbol >= batch.symbol_count:
-            return SYMBOL_OUT_OF_RANGE
-        chain(secret, key, &hashes[symbol])
-        count[0] += 1
-    return OK
+        if read_varint(&cursor, &symbol) != OK or symbol & 0xFFFFFFFFU >= batch.symbol_count:
+            found.refusal = REFERENCE_INVALID
+            return
+        chain(secret, key, &hashes[symbol & 0xFFFFFFFFU])
+        found.refs += 1
 
 
 cdef Status read_metadata_2(Batch batch, Text message, Note* out) noexcept nogil:
@@ -281,6 +286,10 @@ cdef Status chain_metadata(const Secret* secret, Batch batch, Text message, Fing
     cdef Status status
     memset(&note, 0, sizeof(Note))
     status = read_metadata_2(batch, message, &note)
+    if status == OK:
+        status = check_utf8(note.help)
+    if status == OK:
+        status = check_utf8(note.unit)
     if status != OK:
         return status
     mark.low = note.type
@@ -305,25 +314,25 @@ cdef Status walk_exemplar_2(Batch batch, Text message) noexcept nogil:
         status = read_tag(&cursor, &tag)
         if status != OK:
             return status
+        field.at = cursor.at
         if tag == TAG_REFS:
             status = read_bytes(&cursor, &field)
-            if status == OK:
-                status = check_refs(batch, field, &count)
         elif tag == (1 << 3 | 0):
             status = read_varint(&cursor, &number)
-            count += 1
-            if status == OK and (number & 0xFFFFFFFFU) >= batch.symbol_count:
-                return SYMBOL_OUT_OF_RANGE
+            field.size = <uint32_t>(cursor.at - field.at)
         elif tag == (2 << 3 | 1) or tag == (3 << 3 | 0) or tag >> 3 > 3:
             status = skip_field(&cursor, tag)
         else:
             return WIRE_TYPE_WRONG
+        if status == OK and tag >> 3 == 1:
+            status = check_refs(batch, field, &count)
         if status != OK:
             return status
     return SYMBOLS_ODD if count & 1 else OK
 
 
 cdef Status check_refs(Batch batch, Text packed, uint32_t* count) noexcept nogil:
+    """References of an exemplar and the texts they name."""
     cdef Cursor cursor = cursor_in(packed)
     cdef uint64_t symbol = 0
     cdef Status status
@@ -331,14 +340,18 @@ cdef Status check_refs(Batch batch, Text packed, uint32_t* count) noexcept nogil
         status = read_varint(&cursor, &symbol)
         if status != OK:
             return status
-        if (symbol & 0xFFFFFFFFU) >= batch.symbol_count:
+        symbol &= 0xFFFFFFFFU
+        if symbol >= batch.symbol_count:
             return SYMBOL_OUT_OF_RANGE
+        status = check_utf8(batch.symbols[symbol])
+        if status != OK:
+            return status
         count[0] += 1
     return OK
 
 
 cdef Status labels_of_2(void* codec, const Record* record, LabelList* out) noexcept nogil:
-    """Labels of a TimeSeries of 2.0, which the walk has checked throughout."""
+    """Labels of a TimeSeries of 2.0 whose framing and references the walk has found sound."""
     cdef const Text* symbols = <const Text*>codec
     cdef Cursor cursor = cursor_over(record.origin, record.origin_size)
     cdef Cursor refs
@@ -359,20 +372,15 @@ cdef Status labels_of_2(void* codec, const Record* record, LabelList* out) noexc
             refs = cursor
             read_varint(&cursor, &symbol)
             refs.end = cursor.at
-        while refs.at < refs.end:
-            read_varint(&refs, &symbol)
-            if count & 1:
-                label.value = symbols[symbol & 0xFFFFFFFFU]
-                add_label(out, label)
-            else:
-                label.name = symbols[symbol & 0xFFFFFFFFU]
-            count += 1
+        add_symbols(refs, symbols, &count, &label, out)
+        if out.count > LABELS_MAX:
+            break
     name_by_kind(out, record.kind)
     return OK
 
 
 cdef Status notes_of_new(Batch batch) noexcept nogil:
-    """Metadata of series whose raw form was not known: one note for each that is not refused, under the metric's name.
+    """Metadata of series whose raw form was not known: one note for each that is not refused, under the family's name.
 
     It runs after the series are registered, and so it must not refuse: there are never more notes than records.
     """
@@ -380,6 +388,7 @@ cdef Status notes_of_new(Batch batch) noexcept nogil:
     cdef Record record
     cdef LabelList labels
     cdef Note* note = NULL
+    cdef bint classic
     cdef Status status
     if batch.missed == 0:
         return OK
@@ -395,17 +404,19 @@ cdef Status notes_of_new(Batch batch) noexcept nogil:
             continue
         labels.count = 0
         labels.scratch_used = 0
+        classic = record.kind == FLOATS
         record.kind = FLOATS
         labels_of_2(batch.symbols, &record, &labels)
-        note.name = name_in(&labels)
+        note.name = family_of(name_in(&labels), note.type) if classic else name_in(&labels)
     return OK
 
 
 cdef bint read_notes_2(Batch batch, const Record* record, Note* out) noexcept nogil:
-    """All metadata of a sound series as one, as protobuf merges it. False where there is none."""
+    """All sound metadata of a series as one, as protobuf merges it. False where there is none."""
     cdef Cursor cursor = cursor_over(record.origin, record.origin_size)
     cdef uint32_t tag = 0
     cdef Text field = no_text()
+    cdef Note merged, part
     cdef bint some = False
     while cursor.at < cursor.end:
         read_tag(&cursor, &tag)
@@ -413,6 +424,28 @@ cdef bint read_notes_2(Batch batch, const Record* record, Note* out) noexcept no
             skip_field(&cursor, tag)
             continue
         read_bytes(&cursor, &field)
-        read_metadata_2(batch, field, out)
-        some = True
+        memset(&part, 0, sizeof(Note))
+        merged = out[0]
+        if (read_metadata_2(batch, field, &part) == OK and check_utf8(part.help) == OK
+                and check_utf8(part.unit) == OK and read_metadata_2(batch, field, &merged) == OK):
+            out[0] = merged
+            some = True
     return some
+
+
+# ---- Steps -----------------------------------------------------------------------------------------------------------
+
+cdef inline Text family_of(Text name, uint32_t type) noexcept nogil:
+    """The name of the family that a series of this name and type belongs to."""
+    cdef Text family = name
+    if type == TYPE_HISTOGRAM or type == TYPE_GAUGE_HISTOGRAM:
+        family = without_suffix(name, b"_bucket", 7)
+    if family.size == name.size and type == TYPE_GAUGE_HISTOGRAM:
+        family = without_suffix(name, b"_gsum", 5)
+        if family.size == name.size:
+            family = without_suffix(name, b"_gcount", 7)
+    if family.size == name.size and TYPE_HISTOGRAM <= type <= TYPE_SUMMARY:
+        family = without_suffix(name, b"_sum", 4)
+        if family.size == name.size:
+            family = without_suffix(name, b"_count", 6)
+    return family

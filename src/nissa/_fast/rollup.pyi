@@ -7,7 +7,9 @@ _Series: TypeAlias = npt.NDArray[np.uint32]
 _Time: TypeAlias = npt.NDArray[np.int64]
 _Value: TypeAlias = npt.NDArray[np.float64]
 _Count: TypeAlias = npt.NDArray[np.uint32]
-_Columns: TypeAlias = tuple[_Series, _Time, _Count, _Count, _Value, _Value, _Value, _Value, _Value, _Value, _Value]
+_Columns: TypeAlias = tuple[
+    _Series, _Time, _Count, _Count, _Value, _Value, _Value, _Value, _Value, _Value, _Value, _Value
+]
 _Sketches: TypeAlias = tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
 
 def fold_samples(
@@ -20,4 +22,4 @@ def fold_samples(
 def fold_windows(
     columns: _Columns, sketches: _Sketches | None, interval_ms: int
 ) -> tuple[_Columns, _Sketches | None]: ...
-def told_edges(edge: _Value, first: _Value, last: _Value, largest: bool) -> tuple[npt.NDArray[np.uint8], int]: ...
+def explicit_extrema(edge: _Value, first: _Value, last: _Value, largest: bool) -> tuple[npt.NDArray[np.uint8], int]: ...

@@ -13,6 +13,7 @@ bit. ``docs/decisions/0006-the-ladder.md`` defines the columns:
     m2               sum of (x - mean)^2 in 24 bits, of two windows together by Chan's formula; NaN where sum is not
                      finite
     resets           what a counter fell from, added up: it went up by last - first + resets
+    carry            what sum lacks of the total, in 12 bits; a total beyond the float64, divided by 2^32
 
 One walk over the samples makes the windows of two intervals: the wide ones are folded from the narrow ones, as
 ``fold_windows`` would, but for their sketches, which need the samples.
@@ -30,7 +31,7 @@ from nissa._fast.gather cimport (COUNT_OVERFLOW, ROOM_EXHAUSTED, SKETCH_WRONG, S
                                  UNSORTED, Part, Room, Verdict, gather_series, trim_run)
 from nissa._fast.sample cimport SIGN_BIT
 from nissa._fast.window cimport (Columns, Run, Window, add_window, empty_window, fold_window, next_window_start,
-                                 put_window, rounded, window_at, window_start)
+                                 put_window, round_window, window_at, window_start)
 
 import numpy as np
 
@@ -66,8 +67,8 @@ def fold_samples(list parts, int64_t interval_ms, int64_t wide_ms=0, int64_t sta
     wide_ms: a multiple of interval_ms, or 0 for none.
     start_ms, end_ms: samples in [start_ms, end_ms) are folded; both limits of windows.
     Returns: (columns, wide columns or None, sketches or None). columns: (series uint32, start_ms int64, count uint32,
-        nans uint32, sum, min, max, first, last, m2, resets float64), sorted by series, then time. sketches: (offsets
-        int32 of one more than the wide rows, data uint8).
+        nans uint32, sum, min, max, first, last, m2, resets, carry float64), sorted by series, then time. sketches:
+        (offsets int32 of one more than the wide rows, data uint8).
     Raises: ValueError for parts out of order or of uneven columns.
     GIL: released. Cost: 6 to 8 ns per sample, and 15 ns per window.
     """
@@ -134,8 +135,8 @@ def fold_windows(tuple columns, sketches, int64_t interval_ms):
     return taken(wide, &fold.wide), None if sketches is None else taken_sketches(room, &fold)
 
 
-def told_edges(const double[::1] edge, const double[::1] first, const double[::1] last, bint largest):
-    """Where an edge is not the smaller (largest: the larger) of first and last, the first of what compares equal.
+def explicit_extrema(const double[::1] edge, const double[::1] first, const double[::1] last, bint largest):
+    """Mask of windows whose extremum is not the smaller (largest: the larger) of first and last, the first of equals.
 
     Returns: (one bit per row, lowest first, uint8; how many are set). GIL: released. Cost: 1 ns per row.
     """
@@ -177,7 +178,7 @@ cdef int point_part(Part* part, const uint32_t[::1] series, const int64_t[::1] t
 
 cdef tuple new_columns(Columns* columns, size_t capacity):
     """Columns with room for that many rows, and a note of where they are."""
-    kinds = [np.uint32, np.int64, np.uint32, np.uint32, *[np.float64] * 7]
+    kinds = [np.uint32, np.int64, np.uint32, np.uint32, *[np.float64] * 8]
     arrays = tuple([np.empty(capacity, kind) for kind in kinds])
     point_columns(columns, arrays)
     columns.rows = 0
@@ -186,13 +187,13 @@ cdef tuple new_columns(Columns* columns, size_t capacity):
 
 cdef int point_columns(Columns* columns, tuple arrays) except -1:
     """Note where columns are; the caller keeps them alive. They are written to only where they are new."""
-    if len(arrays) != 11 or len({len(column) for column in arrays}) != 1:
-        raise ValueError("windows are 11 columns of one length")
+    if len(arrays) != 12 or len({len(column) for column in arrays}) != 1:
+        raise ValueError("windows are 12 columns of one length")
     columns.series, columns.start_ms = u32(arrays[0]), i64(arrays[1])
     columns.count, columns.nans = u32(arrays[2]), u32(arrays[3])
     columns.sum, columns.smallest, columns.largest = f64(arrays[4]), f64(arrays[5]), f64(arrays[6])
     columns.first, columns.last = f64(arrays[7]), f64(arrays[8])
-    columns.m2, columns.resets = f64(arrays[9]), f64(arrays[10])
+    columns.m2, columns.resets, columns.carry = f64(arrays[9]), f64(arrays[10]), f64(arrays[11])
     columns.rows = len(arrays[0])
     columns.offsets, columns.data, columns.at, columns.end = NULL, NULL, NULL, NULL
     return 0
@@ -276,8 +277,8 @@ cdef size_t tell_edges(const uint64_t* edge, const double* first, const double* 
 
 cdef void bound_windows(const Part* parts, size_t count, int64_t interval_ms, int64_t wide_ms, size_t* narrow,
                         size_t* wide) noexcept nogil:
-    """No more windows than these are written. Rooms of about their size are the same memory at every call; others
-    would be new pages each time, and those cost as much as the fold."""
+    """Upper bounds of the numbers of windows written. Rooms of about this size are the same memory at every call;
+    others would be new pages each time, and those cost as much as the fold."""
     cdef size_t index, row, start
     cdef const Part* part
     for index in range(count):
@@ -337,7 +338,7 @@ cdef Verdict fold_series(uint32_t series, const Run* run, Fold* fold) noexcept n
 
 
 cdef Verdict survey_windows(const Columns* source, int64_t interval_ms, size_t* windows) noexcept nogil:
-    """How many wider windows there are, and whether the windows are in order."""
+    """Number of wider windows, and whether the windows are in order."""
     cdef size_t row
     cdef int64_t end = 0
     cdef bint same
@@ -414,7 +415,7 @@ cdef Verdict put_row(uint32_t series, Window* wide, Fold* fold, uint8_t* end) no
     cdef Columns* columns = &fold.wide
     if wide.count > COUNT_MAX or wide.nans > COUNT_MAX:
         return COUNT_OVERFLOW
-    wide.m2 = rounded(wide.m2)
+    round_window(wide)
     put_window(series, wide, columns)
     if columns.offsets != NULL:
         columns.at = end

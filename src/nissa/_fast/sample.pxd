@@ -36,7 +36,7 @@ cdef inline uint64_t ascending(uint64_t bits) noexcept nogil:
 
 
 cdef inline bint beats(uint64_t challenger, uint64_t holder) noexcept nogil:
-    """Whether the challenger's value is to be kept instead of the holder's. Equal bits never beat each other."""
+    """True if the challenger's value is to be kept instead of the holder's. Equal bits never beat each other."""
     cdef int left = value_class(challenger), right = value_class(holder)
     if left != right:
         return left > right

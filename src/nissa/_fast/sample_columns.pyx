@@ -11,24 +11,27 @@ Identity costs once per series and message: each symbol is hashed once, a series
 in order, its type and its unit. Values are copied as bytes. A packed column that comes in several pieces, or as single
 elements, is joined first, so that the loops see one run of bytes each.
 
-Read strictly, as ``packets.pyx`` does; columns that do not fit together, and references outside symbols, are malformed.
+Read strictly, as ``packets.pyx`` does. A series that is at fault, or refers to symbols that do not exist, is refused by
+itself with its samples; a message whose framing is broken or whose columns do not fit together is refused as a whole:
+with its body, or alone where it is one of many in a delimited body.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
-from nissa._fast.batch cimport Batch, Note
-from nissa._fast.cursor cimport BYTES, Cursor, cursor_in, read_bytes, read_tag, read_varint, skip_field
-from nissa._fast.fields cimport add_label, no_text, read_text, text_is
+from nissa._fast.batch cimport Batch, Note, contain, refusal_of, refuse_part
+from nissa._fast.cursor cimport (BYTES, Cursor, check_utf8, cursor_in, read_bytes, read_tag, read_varint,
+                                 skip_field)
+from nissa._fast.fields cimport add_symbols, name_in, no_text, read_text
 from nissa._fast.hash cimport chain, hash_bytes
 from nissa._fast.packed cimport Column, count_varints, join_pieces, note_column, read_run
 from nissa._fast.series cimport SeriesIndex
-from nissa._fast.types cimport (COLUMNS_UNEVEN, NAME_MISSING, NO_MEMORY, OK, RUNS_WRONG, SERIES_NONE, SYMBOL_FIRST,
-                                SYMBOL_OUT_OF_RANGE, SYMBOLS_ODD, WIRE_TYPE_WRONG, Fingerprint, Label, LabelList,
-                                Record, Status, Text)
-from nissa._fast.walk cimport (Packet, Walk, begin_claim, begin_walk, drop_packet, end_claim, end_walk, note_type,
-                               packet_of, push_packet, same_note, take_all)
+from nissa._fast.types cimport (COLUMNS_UNEVEN, LABELS_MAX, NAME_MISSING, NO_MEMORY, OK, RUNS_WRONG,
+                                SYMBOL_FIRST, SYMBOL_OUT_OF_RANGE, SYMBOLS_ODD, TEXT_NOT_UTF8, WIRE_TYPE_WRONG,
+                                Fingerprint, Label, LabelList, Record, Status, Text)
+from nissa._fast.walk cimport (Language, Packet, Walk, begin_claim, begin_walk, drop_packet, end_claim,
+                               end_walk, note_type, packet_of, push_packet, take_all, walk_body)
 
 # A tag as it is compared: field number << 3 | wire type.
 cdef enum:
@@ -73,62 +76,57 @@ def decode_sample_columns(const uint8_t[::1] body, SeriesIndex index not None, B
     """
     cdef Text message
     cdef Walk walk
+    cdef Language language = Language(walk_columns, labels_of_series, note_of_series)
     message.at = &body[0] if body.shape[0] else NULL
     message.size = <uint32_t>body.shape[0]
     begin_walk(&walk, &index.secret, received_ms, batch.records_max)
     try:
         with nogil:
             batch.begin()
-            decode_body(&walk, batch, index, message, delimited, minute, admit_max)
+            walk_body(&walk, batch, index, message, &language, 0, delimited, minute, admit_max)
             if batch.status == OK:
-                batch.settle(oldest_ms, newest_ms)
-        return take_all(&walk, batch, message.at)
+                batch.complete(oldest_ms, newest_ms)
+        return take_all(&walk, batch, message.at, labels_of_series)
     finally:
         end_walk(&walk)
 
 
 # ---- Loops -----------------------------------------------------------------------------------------------------------
 
-cdef void decode_body(Walk* walk, Batch batch, SeriesIndex index, Text body, bint delimited, uint32_t minute,
-                      size_t admit_max) noexcept nogil:
-    cdef Cursor cursor = cursor_in(body)
-    cdef Text message
-    if not delimited:
-        batch.status = walk_columns(walk, batch, body)
-    while delimited and batch.status == OK and cursor.at < cursor.end:
-        batch.stopped_at = cursor.at
-        batch.status = read_bytes(&cursor, &message)
-        if batch.status == OK:
-            batch.status = walk_columns(walk, batch, message)
-    walk.symbols = batch.symbols
-    if batch.status == OK:
-        batch.status = index.resolve(batch, labels_of_series, <void*>walk, minute, admit_max)
-    if batch.status == OK and batch.missed:
-        batch.status = notes_of_new(walk, batch)
-
-
-cdef Status walk_columns(Walk* walk, Batch batch, Text message) noexcept nogil:
-    """A SampleColumns: symbols and the extent of its columns, then its series, then its samples."""
-    cdef Columns columns
+cdef Status walk_columns(Walk* walk, Batch batch, Text message, int codec) noexcept nogil:
+    """A SampleColumns, the only message of this language. One refused as a whole leaves only rows, not counted."""
     cdef Packet* packet
-    cdef size_t records = batch.record_count, claim = 0
+    cdef size_t records = batch.record_count, dedup_keys = batch.claim_count
     cdef Status status = push_packet(walk, message, &packet)
     if status != OK:
         return status
     packet.first_symbol = batch.symbol_count
-    status = walk_fields(walk, batch, packet, message, &columns)
+    status = walk_message(walk, batch, packet, message)
+    if status != OK:
+        batch.record_count = records
+        batch.claim_count = dedup_keys
+        batch.symbol_count = packet.first_symbol
+        walk.claimed = False
+    if batch.record_count == records:
+        drop_packet(walk)
+    return status
+
+
+cdef Status walk_message(Walk* walk, Batch batch, Packet* packet, Text message) noexcept nogil:
+    """Symbols and the extent of its columns, then its series, then its samples."""
+    cdef Columns columns
+    cdef size_t claim = 0
+    cdef Status status = walk_fields(walk, batch, packet, message, &columns)
     if status == OK:
         status = join_columns(walk, message, &columns)
-    if status == OK and begin_claim(walk, batch, packet, &claim) != OK:
-        return NO_MEMORY
+    if status == OK:
+        status = begin_claim(walk, batch, packet, &claim)
     if status == OK:
         status = walk_all_series(walk, batch, packet, message, &columns)
     if status != OK:
         return status
     end_claim(walk, batch, claim)
-    if batch.record_count == records:
-        drop_packet(walk)
-    # Columns that were joined stand outside of the body: what is wrong with them is told of the message.
+    # Joined columns lie outside of the body, so a fault in them is reported at the offset of the message.
     batch.stopped_at = columns.columns[2].bytes.at if columns.columns[2].pieces == 1 else message.at
     if columns.columns[0].bytes.size:
         return place_runs(batch, columns.start_ms, &columns)
@@ -149,7 +147,7 @@ cdef Status walk_fields(Walk* walk, Batch batch, Packet* packet, Text message, C
         if status != OK:
             return status
         if tag == TAG_SYMBOL:
-            status = read_text(&cursor, &field)
+            status = read_bytes(&cursor, &field)
             if status == OK:
                 status = push_symbol(walk, batch, packet, field)
         elif tag == TAG_SERIES:
@@ -214,15 +212,18 @@ cdef Status walk_all_series(Walk* walk, Batch batch, const Packet* packet, Text 
             continue
         read_bytes(&cursor, &field)
         status = batch.push_record(&record)
-        if status == OK:
-            status = walk_definition(walk, batch, packet, field, &definition)
         if status != OK:
             return status
         record.origin = field.at
         record.origin_size = field.size
+        status = walk_definition(walk, batch, packet, field, &definition)
         record.key = definition.key
-        if definition.refs == 0:
+        if status != OK:
+            record.refusal = <uint8_t>refusal_of(status)
+        elif definition.refs == 0:
             record.refusal = NAME_MISSING
+        elif definition.unit and check_utf8(batch.symbols[packet.first_symbol + definition.unit]) != OK:
+            refuse_part(batch, TEXT_NOT_UTF8, 1, 0, field.at)     # the unit alone: see notes_of_new
     return OK
 
 
@@ -308,6 +309,7 @@ cdef Status chain_refs(Walk* walk, Text packed, const Fingerprint* hashes, size_
 
 cdef Status place_grid(Batch batch, int64_t start_ms, Columns* columns) noexcept nogil:
     """S x R samples at R common times."""
+    cdef Cursor deltas = cursor_in(columns.columns[1].bytes)
     cdef Text values = columns.columns[2].bytes
     cdef size_t series = columns.series_count
     cdef size_t samples = values.size // 8
@@ -325,7 +327,7 @@ cdef Status place_grid(Batch batch, int64_t start_ms, Columns* columns) noexcept
     ts_ms = batch.ts_ms + first
     if samples:
         ts_ms[0] = start_ms
-    status = read_times(columns.columns[1].bytes, start_ms, ts_ms)
+    status = read_run(&deltas, start_ms, ts_ms, count_varints(columns.columns[1].bytes))
     if status != OK:
         return status
     for index in range(series):
@@ -381,12 +383,6 @@ cdef Status place_runs(Batch batch, int64_t start_ms, Columns* columns) noexcept
     return OK
 
 
-cdef Status read_times(Text deltas, int64_t start_ms, int64_t* out) noexcept nogil:
-    """All times of a grid."""
-    cdef Cursor cursor = cursor_in(deltas)
-    return read_run(&cursor, start_ms, out, count_varints(deltas))
-
-
 cdef void turn(const uint8_t* values, double* out, size_t series, size_t rounds) noexcept nogil:
     """Values that stand round by round, to series by series."""
     cdef size_t index, place
@@ -396,12 +392,11 @@ cdef void turn(const uint8_t* values, double* out, size_t series, size_t rounds)
 
 
 cdef Status labels_of_series(void* codec, const Record* record, LabelList* out) noexcept nogil:
-    """Labels of a SeriesDefinition, which the walk has checked throughout."""
+    """Labels of a SeriesDefinition whose framing and references the walk has found sound."""
     cdef const Walk* walk = <const Walk*>codec
     cdef const Text* symbols = walk.symbols + packet_of(walk, record.origin).first_symbol
     cdef Cursor cursor, refs
     cdef uint32_t tag = 0, count = 0
-    cdef uint64_t symbol = 0
     cdef Text field = no_text()
     cdef Label label
     label.name = field
@@ -419,63 +414,39 @@ cdef Status labels_of_series(void* codec, const Record* record, LabelList* out) 
         else:
             skip_field(&cursor, tag)
             refs.end = cursor.at
-        while refs.at < refs.end:
-            read_varint(&refs, &symbol)
-            if count & 1:
-                label.value = symbols[symbol & 0xFFFFFFFFU]
-                add_label(out, label)
-            else:
-                label.name = symbols[symbol & 0xFFFFFFFFU]
-            count += 1
+        add_symbols(refs, symbols, &count, &label, out)
+        if out.count > LABELS_MAX:
+            break
     return OK
 
 
-cdef Status notes_of_new(Walk* walk, Batch batch) noexcept nogil:
-    """Type and unit of series whose raw form was not known."""
-    cdef size_t index
-    cdef Record* record
-    cdef const Packet* packet
+cdef bint note_of_series(Walk* walk, Batch batch, const Record* record, Note* out) noexcept nogil:
+    """A unit that is not UTF-8 is left out."""
+    cdef const Packet* packet = packet_of(walk, record.origin)
     cdef Definition definition
     cdef LabelList labels
-    cdef Text message, name, unit
-    cdef Note* note
-    cdef Status status
-    for index in range(batch.record_count):
-        record = &batch.records[index]
-        if not record.missed or record.series == SERIES_NONE:
-            continue
-        packet = packet_of(walk, record.origin)
-        message.at = record.origin
-        message.size = record.origin_size
-        walk_definition(walk, batch, packet, message, &definition)
-        if definition.unit == 0 and definition.type == 0:
-            continue
-        labels.count = 0
-        labels_of_series(<void*>walk, record, &labels)
-        name = name_in(&labels)
-        unit = batch.symbols[packet.first_symbol + definition.unit]
-        if same_note(batch, name, unit, note_type(definition.type)):
-            continue
-        status = batch.push_note(&note)
-        if status != OK:
-            return status
-        note.name = name
-        note.unit = unit
-        note.type = note_type(definition.type)
-    return OK
+    cdef Text message
+    message.at = record.origin
+    message.size = record.origin_size
+    walk_definition(walk, batch, packet, message, &definition)
+    if definition.unit == 0 and definition.type == 0:
+        return False
+    labels.count = 0
+    labels_of_series(<void*>walk, record, &labels)
+    out.name = name_in(&labels)
+    out.unit = batch.symbols[packet.first_symbol + definition.unit]
+    if check_utf8(out.unit) != OK:
+        out.unit = no_text()
+    out.type = note_type(definition.type)
+    return out.unit.size != 0 or out.type != 0
 
 
 # ---- Steps -----------------------------------------------------------------------------------------------------------
 
 cdef inline void begin_columns(Columns* columns, size_t first_record, int64_t start_ms) noexcept nogil:
-    cdef uint32_t index
-    for index in range(3):
-        columns.columns[index].bytes = no_text()
-        columns.columns[index].pieces = 0
-    columns.series_count = 0
+    memset(columns, 0, sizeof(Columns))
     columns.first_record = first_record
     columns.start_ms = start_ms
-    columns.by_round = False
 
 
 cdef inline Status push_symbol(Walk* walk, Batch batch, const Packet* packet, Text symbol) noexcept nogil:
@@ -489,12 +460,3 @@ cdef inline Status push_symbol(Walk* walk, Batch batch, const Packet* packet, Te
                                                                          DOMAIN_SYMBOL)
     batch.symbol_count += 1
     return OK
-
-
-cdef inline Text name_in(const LabelList* labels) noexcept nogil:
-    """The value of ``__name__``, empty where there is none."""
-    cdef uint32_t index
-    for index in range(labels.count):
-        if text_is(labels.label[index].name, b"__name__", 8):
-            return labels.label[index].value
-    return no_text()

@@ -6,14 +6,11 @@ import numpy.typing as npt
 _Series: TypeAlias = npt.NDArray[np.uint32]
 _Time: TypeAlias = npt.NDArray[np.int64]
 _Value: TypeAlias = npt.NDArray[np.float64]
-_Rows: TypeAlias = npt.NDArray[np.uint32]
 _Flags: TypeAlias = npt.NDArray[np.uint8]
 
 def select_rows(
     series: _Series, ts_ms: _Time, value: _Value, wanted: _Flags, start_ms: int, end_ms: int
 ) -> tuple[_Series, _Time, _Value]: ...
-def rows_behind(series: _Series, ts_ms: _Time, latest_ms: _Time) -> _Rows: ...
-def raise_latest(series: _Series, ts_ms: _Time, latest_ms: _Time) -> None: ...
 def against_sorted(
     series: _Series,
     ts_ms: _Time,

@@ -1,10 +1,8 @@
-"""Choosing rows of sample columns, and comparing rows with what already stands in blocks.
+"""Chooses rows of sample columns, and compares rows with those already in blocks.
 
-    latest_ms by series         rows of a head              behind: may stand in a block already
-      0   1   2                 series  ts
-     20  50  30                   0     30                    no
-                                  1     50                    yes: row 1
-                                  7     10                    no: no block knows series 7
+    head      7 @10  1.0    7 @20  2.0    7 @30  5.0
+    block                   7 @20  2.0    7 @30  4.0
+    standing  absent        equal         wins
 
 This file knows no series names, no clock and no files.
 """
@@ -12,14 +10,9 @@ This file knows no series names, no clock and no files.
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from nissa._fast.sample cimport beats, comes_after
+from nissa._fast.sample_part cimport Part, i64, point_part, u32, u64
 
 import numpy as np
-
-cdef struct Part:
-    const uint32_t* series
-    const int64_t* ts_ms
-    const uint64_t* bits
-    size_t rows
 
 # How a row of a sorted head stands to the samples of a block; larger is decisive .
 cdef enum Standing:
@@ -58,40 +51,8 @@ def select_rows(const uint32_t[::1] series, const int64_t[::1] ts_ms, value, con
     return out_series, out_ts, out_bits.view(np.float64)
 
 
-def rows_behind(const uint32_t[::1] series, const int64_t[::1] ts_ms, const int64_t[::1] latest_ms):
-    """Row numbers (uint32) with ts_ms <= latest_ms[series]: those that may stand in a block already.
-
-    latest_ms: int64 by series id; a series past its end has no block. GIL: released. Cost: 1 ns per row.
-    """
-    cdef size_t rows = same_length(series, ts_ms)
-    out = np.empty(rows, np.uint32)
-    cdef uint32_t* at = u32(out)
-    cdef const int64_t* latest = &latest_ms[0] if latest_ms.shape[0] else NULL
-    cdef size_t known = latest_ms.shape[0], behind = 0
-    if rows:
-        with nogil:
-            behind = find_behind(&series[0], &ts_ms[0], rows, latest, known, at)
-    return out[:behind].copy()
-
-
-def raise_latest(const uint32_t[::1] series, const int64_t[::1] ts_ms, int64_t[::1] latest_ms):
-    """Raise latest_ms[series] to the latest ts_ms of each series. GIL: released. Cost: 1 ns per row.
-
-    Raises: ValueError where a series is past the end of latest_ms; nothing is promised about the rest then.
-    """
-    cdef size_t rows = same_length(series, ts_ms)
-    cdef bint inside = True
-    if rows and latest_ms.shape[0] == 0:
-        inside = False
-    elif rows:
-        with nogil:
-            inside = lift_latest(&series[0], &ts_ms[0], rows, &latest_ms[0], latest_ms.shape[0])
-    if not inside:
-        raise ValueError(f"a series id is past {latest_ms.shape[0]} series")
-
-
 def against_sorted(series, ts_ms, value, block_series, block_ts_ms, block_value, uint8_t[::1] standing):
-    """How sorted rows stand to sorted rows of a block: raises ``standing`` row by row, never lowers it.
+    """Compares sorted rows with sorted rows of a block: raises ``standing`` row by row, never lowers it.
 
     All columns sorted by (series, ts), without two equal keys on one side. standing uint8, parallel to series:
         0 not in the block, 1 in it with a value this row beats, 2 equal bits, 3 in it with a value that beats this row.
@@ -127,31 +88,6 @@ cdef size_t same_length(const uint32_t[::1] series, const int64_t[::1] ts_ms) ex
     return series.shape[0]
 
 
-cdef int point_part(Part* part, const uint32_t[::1] series, const int64_t[::1] ts_ms, value) except -1:
-    """Point at three columns; whoever calls keeps them alive."""
-    cdef const uint64_t[::1] bits = value.view(np.uint64)
-    if series.shape[0] != ts_ms.shape[0] or series.shape[0] != bits.shape[0]:
-        lengths = f"{series.shape[0]} series, {ts_ms.shape[0]} times, {bits.shape[0]} values"
-        raise ValueError(f"columns of different lengths: {lengths}")
-    part.rows = series.shape[0]
-    part.series = &series[0] if part.rows else NULL
-    part.ts_ms = &ts_ms[0] if part.rows else NULL
-    part.bits = &bits[0] if part.rows else NULL
-    return 0
-
-
-cdef uint64_t* u64(uint64_t[::1] column) except? NULL:
-    return &column[0] if column.shape[0] else NULL
-
-
-cdef int64_t* i64(int64_t[::1] column) except? NULL:
-    return &column[0] if column.shape[0] else NULL
-
-
-cdef uint32_t* u32(uint32_t[::1] column) except? NULL:
-    return &column[0] if column.shape[0] else NULL
-
-
 # ---- Loops -----------------------------------------------------------------------------------------------------------
 
 cdef size_t count_chosen(const Part* part, const uint8_t* mask, size_t mask_size, int64_t start_ms,
@@ -172,27 +108,6 @@ cdef void choose_rows(const Part* part, const uint8_t* mask, size_t mask_size, i
             bits[at] = part.bits[row]
             at += 1
         row += 1
-
-
-cdef size_t find_behind(const uint32_t* series, const int64_t* ts_ms, size_t rows, const int64_t* latest, size_t known,
-                        uint32_t* out) noexcept nogil:
-    cdef size_t row, behind = 0
-    for row in range(rows):
-        if series[row] < known and ts_ms[row] <= latest[series[row]]:
-            out[behind] = <uint32_t>row
-            behind += 1
-    return behind
-
-
-cdef bint lift_latest(const uint32_t* series, const int64_t* ts_ms, size_t rows, int64_t* latest,
-                      size_t known) noexcept nogil:
-    cdef size_t row
-    for row in range(rows):
-        if series[row] >= known:
-            return False
-        if ts_ms[row] > latest[series[row]]:
-            latest[series[row]] = ts_ms[row]
-    return True
 
 
 cdef void compare_sorted(const Part* rows, const Part* block, uint8_t* standing) noexcept nogil:

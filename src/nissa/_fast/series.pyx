@@ -8,12 +8,15 @@
                   ▼                                                     │
     symbols interned, pairs appended, id = series_total ────────────────┘    a new series
 
+    place  0 1 2 3 4 5    ids in order; those of series that are no more have no place
+    id     0 1 2 3 7 9
+
 Identity is the sorted set of labels with non-empty values, ``__name__`` included: the keyed 128-bit hash over ``length
 name length value`` of each, lengths as 4 bytes little endian. A raw form is any byte string a codec answers labels
 for; its hash is only a shortcut and may be forgotten at any time.
-
-Memory per series of 11 labels: 16 fingerprint + 8 start + 88 pairs + 4 seen + about 2 x 32 in the probe tables = 180
-bytes, and the text of symbols not seen before.
+Memory per series of 11 labels: 4 id + 16 fingerprint + 8 start + 88 pairs + 4 seen + about 2 x 32 in the probe tables =
+184 bytes, and the text of symbols not seen before. Most of it never changes again, and can be spilled to a file
+(``series_spill.pyx``); series that nothing mentions are dropped (``series_drop.pyx``).
 
 Threads: one writer (the engine). Readers on other threads see series below ``series_count`` and symbols below
 ``symbol_count``, both published after what they count was written; regions never move. This file knows no clock:
@@ -29,11 +32,13 @@ import hashlib
 import numpy as np
 
 from nissa._fast.arrow_text cimport check_range
-from nissa._fast.batch cimport Batch
+from nissa._fast.batch cimport Batch, refusal_of
+from nissa._fast.context cimport add_context, chain_context
 from nissa._fast.hash cimport Secret, hash_bytes
 from nissa._fast.label_set cimport arrange, canonical_size, checked_labels, write_canonical
 from nissa._fast.offenders cimport note_offender, offenders_in
-from nissa._fast.probe cimport Slot, clear_table, find, insert, keep_seen, open_table
+from nissa._fast.probe cimport (Slot, clear_table, find, find_in_all, insert, keep_seen, open_table, put,
+                                release_frozen)
 from nissa._fast.publish cimport nissa_observe, nissa_publish
 from nissa._fast.region cimport release, reserve
 from nissa._fast.types cimport (ADMITTED, LABELS_MAX, NO_MEMORY, OK, SERIES_LIMIT, SERIES_NONE, Fingerprint, LabelList,
@@ -41,17 +46,19 @@ from nissa._fast.types cimport (ADMITTED, LABELS_MAX, NO_MEMORY, OK, SERIES_LIMI
 
 cdef extern from *:
     """
-    #define NISSA_PAIRS_MAX (1ULL << 31)
-    #define NISSA_TEXT_MAX (1ULL << 35)
+    #define NISSA_SERIES_MAX (1ULL << 31)
+    #define NISSA_PAIRS_MAX (1ULL << 34)
+    #define NISSA_TEXT_MAX (1ULL << 37)
     #define nissa_prefetch(place) __builtin_prefetch(place, 0, 3)
     """
     void nissa_prefetch(const void* place) nogil
+    # Address space only. Ids of 600 new series a minute last for seven years.
+    const uint64_t SERIES_CAPACITY "NISSA_SERIES_MAX"
+    const uint64_t SYMBOL_CAPACITY "NISSA_SERIES_MAX"
     const uint64_t PAIR_CAPACITY "NISSA_PAIRS_MAX"
     const uint64_t TEXT_CAPACITY "NISSA_TEXT_MAX"      # bytes
 
 cdef enum:
-    SERIES_CAPACITY = 0x8000000     # ids; 134 M (not written as a shift: Cython cannot check the overflow of one here)
-    SYMBOL_CAPACITY = 0x10000000
     PROBE_AHEAD = 12                # records between the prefetch of a slot and its probe
     DOMAIN_IDENTITY = 1
     DOMAIN_SYMBOL = 2
@@ -64,24 +71,29 @@ cdef class SeriesIndex:
     """Series of one data directory.
 
     secret: at least 32 random bytes, the same for the life of the directory.
-    active_max: how many series may be active; a further one is refused.
+    active_max: how many series may be active; a further one is refused. ids_max: how many may ever have an id.
     """
 
     def __cinit__(self, bytes secret not None, size_t active_max=1_000_000, uint32_t labels_max=64,
-                  uint32_t name_bytes_max=1024, uint32_t value_bytes_max=65535):
+                  uint32_t name_bytes_max=1024, uint32_t value_bytes_max=65535, size_t ids_max=SERIES_CAPACITY - 2):
         cdef bytes stretched
         if len(secret) < 32:
             raise ValueError(f"secret: expected at least 32 bytes, got {len(secret)}")
         stretched = hashlib.shake_256(secret).digest(sizeof(Secret))
         memcpy(&self.secret, <const char*>stretched, sizeof(Secret))
         self.active_max = active_max
+        self.ids_max = min(ids_max, SERIES_CAPACITY - 2)
         self.rules.labels_max = min(labels_max, LABELS_MAX)
         self.rules.name_bytes_max = name_bytes_max
         self.rules.value_bytes_max = value_bytes_max
+        reserve(&self.ids, <size_t>SERIES_CAPACITY * 4)
+        reserve(&self.dropped, <size_t>SERIES_CAPACITY)
         reserve(&self.fingerprints, <size_t>SERIES_CAPACITY * sizeof(Fingerprint))
         reserve(&self.pair_starts, <size_t>SERIES_CAPACITY * 8)
         reserve(&self.pairs, <size_t>PAIR_CAPACITY * sizeof(Pair))
+        reserve(&self.starts_ms, <size_t>SERIES_CAPACITY * 8)
         reserve(&self.seen_minutes, <size_t>SERIES_CAPACITY * 4)
+        reserve(&self.active, <size_t>SERIES_CAPACITY * 4)
         reserve(&self.symbol_starts, <size_t>SYMBOL_CAPACITY * 8)
         reserve(&self.texts, <size_t>TEXT_CAPACITY)
         self.canonical_capacity = 1 << 16
@@ -91,10 +103,16 @@ cdef class SeriesIndex:
             raise MemoryError("series index")
 
     def __dealloc__(self):
+        release(&self.ids)
+        release(&self.dropped)
         release(&self.fingerprints)
         release(&self.pair_starts)
         release(&self.pairs)
+        release(&self.starts_ms)
         release(&self.seen_minutes)
+        release(&self.active)
+        release_frozen(&self.identities_frozen)
+        release_frozen(&self.symbols_frozen)
         release(&self.symbol_starts)
         release(&self.texts)
         free(self.raw.slots)
@@ -104,36 +122,44 @@ cdef class SeriesIndex:
 
     @property
     def series_count(self):
-        """How many series have an id, active and idle."""
+        """Number of ids given out; the next series has this one."""
         return nissa_observe(&self.series_total)
 
     @property
+    def known_count(self):
+        """Number of series, active and idle, without those that were dropped."""
+        return nissa_observe(&self.known_total) - self.dropped_total
+
+    @property
     def symbol_count(self):
-        """How many distinct label names and values are interned."""
+        """Number of distinct label names and values interned."""
         return nissa_observe(&self.symbol_total)
 
     @property
     def memory_bytes(self):
-        """Bytes in use: tables as allocated, regions as filled."""
-        cdef size_t series = self.series_total
+        """Bytes in memory: tables as allocated, regions as filled, without what is spilled."""
+        cdef size_t known = self.known_total, spilled = 0
+        for region in (self.ids, self.fingerprints, self.pair_starts, self.pairs, self.symbol_starts, self.texts):
+            spilled += region.spilled
         tables = (self.raw.mask + self.identities.mask + self.symbol_table.mask + 3) * sizeof(Slot)
-        return (tables + series * (sizeof(Fingerprint) + 8 + 4)
-                + (<uint64_t*>self.pair_starts.start)[series] * sizeof(Pair)
-                + self.symbol_total * 8 + (<uint64_t*>self.symbol_starts.start)[self.symbol_total])
+        return (tables + known * (sizeof(Fingerprint) + 4 + 8 + 4)
+                + (<uint64_t*>self.pair_starts.start)[known] * sizeof(Pair)
+                + self.symbol_total * 8 + (<uint64_t*>self.symbol_starts.start)[self.symbol_total] - spilled)
 
     def top_offenders(self):
         """The metric names refused for ``active_max`` most often, as (name, how often at least). Any thread."""
         return offenders_in(&self.offenders)
 
     def labels(self, size_t series):
-        """Labels of a series as (name, value) pairs sorted by name. Any thread."""
+        """Labels of a series as (name, value) pairs sorted by name. Any thread. Raises: IndexError."""
         cdef list out = []
         cdef uint64_t index
         cdef Pair pair
-        if series >= nissa_observe(&self.series_total):
+        cdef size_t place = self.place_of(series)
+        if place == nissa_observe(&self.known_total) or (<uint32_t*>self.ids.start)[place] != series:
             raise IndexError(f"no series {series}")
         cdef uint64_t* starts = <uint64_t*>self.pair_starts.start
-        for index in range(starts[series], starts[series + 1]):
+        for index in range(starts[place], starts[place + 1]):
             pair = (<Pair*>self.pairs.start)[index]
             out.append((self.symbol_text(pair.name), self.symbol_text(pair.value)))
         return out
@@ -160,28 +186,27 @@ cdef class SeriesIndex:
                     break
         return found
 
-    def fingerprints_of(self, size_t first, size_t count):
-        """Identities of series [first, first + count) as an array uint64 (count, 2): low, high."""
-        check_range(first, count, nissa_observe(&self.series_total))
-        out = np.empty((count, 2), np.uint64)
-        cdef uint64_t[:, ::1] view = out
-        if count:
-            memcpy(&view[0, 0], self.fingerprints.start + first * sizeof(Fingerprint), count * sizeof(Fingerprint))
-        return out
-
     def pairs_of(self, size_t first, size_t count):
-        """Labels of series [first, first + count): starts uint64 (count + 1,), pairs uint32 (n, 2) of symbols."""
+        """Labels of series [first, first + count): starts uint64 (count + 1,), pairs uint32 (n, 2) of symbols.
+
+        Ids of dropped series have no pairs.
+        """
         check_range(first, count, nissa_observe(&self.series_total))
         cdef uint64_t* starts = <uint64_t*>self.pair_starts.start
+        cdef uint32_t* ids = <uint32_t*>self.ids.start
+        cdef size_t begin = self.place_of(first), end = self.place_of(first + count), place = begin, at
         out_starts = np.empty(count + 1, np.uint64)
         cdef uint64_t[::1] starts_view = out_starts
-        memcpy(&starts_view[0], starts + first, (count + 1) * 8)
-        cdef size_t total = starts[first + count] - starts[first]
+        for at in range(count + 1):
+            while place < end and ids[place] < first + at:
+                place += 1
+            starts_view[at] = starts[place] - starts[begin]
+        cdef size_t total = starts[end] - starts[begin]
         out_pairs = np.empty((total, 2), np.uint32)
         cdef uint32_t[:, ::1] pairs_view = out_pairs
         if total:
-            memcpy(&pairs_view[0, 0], self.pairs.start + starts[first] * sizeof(Pair), total * sizeof(Pair))
-        return out_starts - out_starts[0], out_pairs
+            memcpy(&pairs_view[0, 0], self.pairs.start + starts[begin] * sizeof(Pair), total * sizeof(Pair))
+        return out_starts, out_pairs
 
     def symbols_of(self, size_t first, size_t count):
         """Texts of symbols [first, first + count) as Arrow lays them out: (offsets int64 (count + 1,), data bytes)."""
@@ -203,90 +228,71 @@ cdef class SeriesIndex:
 
     def value_counts(self, Py_ssize_t name):
         """uint32 by symbol: how many series have it as value of the label ``name`` (-1: as a name). GIL: released."""
-        cdef size_t series = nissa_observe(&self.series_total), index
+        cdef size_t known = nissa_observe(&self.known_total), place
+        cdef uint64_t index
         out = np.zeros(nissa_observe(&self.symbol_total), np.uint32)
         cdef uint32_t[::1] view = out
-        cdef uint64_t total = (<uint64_t*>self.pair_starts.start)[series]
+        cdef uint64_t* starts = <uint64_t*>self.pair_starts.start
         cdef Pair* pairs = <Pair*>self.pairs.start
         with nogil:
-            for index in range(total):
-                if name < 0:
-                    view[pairs[index].name] += 1
-                elif pairs[index].name == <uint32_t>name:
-                    view[pairs[index].value] += 1
+            for place in range(known):
+                if self.dropped.start[place]:
+                    continue
+                for index in range(starts[place], starts[place + 1]):
+                    if name < 0:
+                        view[pairs[index].name] += 1
+                    elif pairs[index].name == <uint32_t>name:
+                        view[pairs[index].value] += 1
         return out
 
-    def pair_counts(self):
-        """Every distinct pair of symbols (name, value) and how many series carry it: three uint32 arrays."""
-        names, values, counts = [np.empty(0, np.uint32)], [np.empty(0, np.uint32)], [np.empty(0, np.uint32)]
-        for name in self.names():
-            by_symbol = self.value_counts(name)
-            carried = np.flatnonzero(by_symbol).astype(np.uint32)
-            names.append(np.full(len(carried), name, np.uint32))
-            values.append(carried)
-            counts.append(by_symbol[carried])
-        return np.concatenate(names), np.concatenate(values), np.concatenate(counts)
+    def filter(self, conditions):
+        """Series for which every condition holds, as uint32, ascending; all there are where there is no condition.
 
-    def filter(self, list conditions not None):
-        """Series for which every condition holds, as uint32, ascending.
-
-        conditions: (name symbol or -1, accept uint8 by symbol, absent_ok). A series passes one if its value of
-        that label is accepted, or if it lacks the label and absent_ok is true. Any thread. GIL: released.
+        conditions: an iterable of (name symbol or -1, accept uint8 by symbol, absent_ok), each asked for when the one
+        before has been applied. A series passes one if its value of that label is accepted, or if it lacks the label
+        and absent_ok is true. Any thread. GIL: released.
         Cost: about 10 ns per label and series.
         """
-        cdef size_t series = nissa_observe(&self.series_total)
-        keep = np.ones(series, np.uint8)
+        cdef size_t known = nissa_observe(&self.known_total)
+        keep = (np.asarray(<uint8_t[:known + 1]>self.dropped.start)[:known] == 0).view(np.uint8)
         for name, accept, absent_ok in conditions:
             self.filter_one(keep, name, np.ascontiguousarray(accept, np.uint8), absent_ok)
-        return np.flatnonzero(keep).astype(np.uint32)
+        return np.asarray(<uint32_t[:known + 1]><uint32_t*>self.ids.start)[:known][keep.view(np.bool_)]
 
     def filter_one(self, uint8_t[::1] keep, Py_ssize_t name, uint8_t[::1] accept, bint absent_ok):
-        cdef size_t series, count = keep.shape[0]
+        cdef size_t place, count = keep.shape[0]
         cdef uint64_t index
         cdef uint64_t* starts = <uint64_t*>self.pair_starts.start
         cdef Pair* pairs = <Pair*>self.pairs.start
         cdef bint passed
         cdef size_t known = accept.shape[0]
         with nogil:
-            for series in range(count):
-                if not keep[series]:
+            for place in range(count):
+                if not keep[place]:
                     continue
                 passed = absent_ok
-                for index in range(starts[series], starts[series + 1]):
+                for index in range(starts[place], starts[place + 1]):
                     if pairs[index].name == <uint32_t>name and name >= 0:
                         passed = pairs[index].value < known and accept[pairs[index].value]
                         break
-                keep[series] = passed
-
-    def seen_minutes_of(self):
-        """uint32 by series id: minute of the last sample, 0 where idle. What ``restore_seen`` takes."""
-        cdef size_t count = nissa_observe(&self.series_total)
-        out = np.empty(count, np.uint32)
-        cdef uint32_t[::1] view = out
-        if count:
-            memcpy(&view[0], self.seen_minutes.start, count * sizeof(uint32_t))
-        return out
-
-    def restore_seen(self, const uint32_t[::1] minutes not None):
-        """Set when the first len(minutes) series were last seen; the others become idle. For a new index only."""
-        cdef size_t index
-        cdef uint32_t* seen = <uint32_t*>self.seen_minutes.start
-        if <size_t>minutes.shape[0] > self.series_total:
-            raise IndexError("more minutes than series")
-        self.active_count = 0
-        for index in range(self.series_total):
-            seen[index] = minutes[index] if index < <size_t>minutes.shape[0] else 0
-            self.active_count += seen[index] != 0
+                keep[place] = passed
 
     def sweep(self, uint32_t oldest_minute):
-        """Make series last seen before ``oldest_minute`` idle. Returns how many. Cost: about 1 ns per series."""
-        cdef size_t index, swept = 0
+        """Make series last seen before ``oldest_minute`` idle. Returns how many.
+
+        Cost: a few ns per active series.
+        """
+        cdef size_t index, kept = 0, swept = 0
+        cdef uint32_t* active = <uint32_t*>self.active.start
         cdef uint32_t* seen = <uint32_t*>self.seen_minutes.start
         with nogil:
-            for index in range(self.series_total):
-                if seen[index] != 0 and seen[index] < oldest_minute:
-                    seen[index] = 0
+            for index in range(self.active_count):
+                if seen[active[index]] < oldest_minute:
+                    seen[active[index]] = 0
                     swept += 1
+                else:
+                    active[kept] = active[index]
+                    kept += 1
             if swept:
                 keep_seen(&self.raw, seen)  # a raw form answers without a look at the limit
         self.active_count -= swept
@@ -296,12 +302,14 @@ cdef class SeriesIndex:
 
     cdef Status resolve(self, Batch batch, LabelsOf labels_of, void* codec, uint32_t minute,
                         size_t admit_max) noexcept nogil:
-        """Set ``series`` (or ``refusal``) of every record. New series come only if every record is sound."""
+        """Set ``series`` (or ``refusal``) of every record; a record whose labels are at fault is refused by itself."""
         cdef size_t index, ahead, count = batch.record_count
         cdef size_t first_missing = count
         cdef Record* record
         cdef Status status
         cdef uint32_t* seen = <uint32_t*>self.seen_minutes.start
+        if batch.context.count:
+            chain_context(batch, &self.secret)
         for index in range(min(count, <size_t>PROBE_AHEAD)):
             nissa_prefetch(&self.raw.slots[batch.records[index].key.low & self.raw.mask])
         for index in range(count):
@@ -328,7 +336,7 @@ cdef class SeriesIndex:
 
     cdef Status resolve_missing(self, Batch batch, LabelsOf labels_of, void* codec, uint32_t minute, size_t admit_max,
                                 size_t first) noexcept nogil:
-        """Two passes over the records the raw table does not know: all are checked before the first is registered."""
+        """The records the raw table does not know: their labels are read, checked, and registered if they are new."""
         cdef LabelList labels
         cdef size_t index
         cdef Record* record
@@ -340,27 +348,21 @@ cdef class SeriesIndex:
                 continue
             record.missed = 1
             batch.missed += 1
-            status = checked_labels(labels_of, codec, record, &labels)
-            if status != OK:
-                batch.stopped_at = record.origin
-                return status
-            refusal = arrange(&labels, &self.rules)
-            if refusal != ADMITTED:
-                record.refusal = <uint8_t>refusal
-        for index in range(first, batch.record_count):
-            record = &batch.records[index]
-            if record.series != SERIES_NONE or record.refusal != ADMITTED or record.rows == 0:
-                continue
             record.series = find(&self.raw, record.key.low, <uint32_t>record.key.high)
             if record.series != SERIES_NONE:
-                continue
-            labels.count = 0
-            labels.scratch_used = 0
-            labels_of(codec, record, &labels)
-            arrange(&labels, &self.rules)
-            status = self.resolve_record(batch, record, &labels, minute, admit_max)
-            if status != OK:
+                continue                    # an earlier record of this frame has registered it
+            status = checked_labels(labels_of, codec, record, &labels)
+            add_context(&batch.context, &labels)
+            refusal = arrange(&labels, &self.rules) if status == OK else refusal_of(status)
+            if refusal == ADMITTED and status != OK:
+                batch.stopped_at = record.origin
                 return status
+            if refusal != ADMITTED:
+                record.refusal = <uint8_t>refusal
+            elif record.rows:
+                status = self.resolve_record(batch, record, &labels, minute, admit_max)
+                if status != OK:
+                    return status
         return OK
 
     # ---- Steps ----------------------------------------------------------------------------------------------------
@@ -373,9 +375,12 @@ cdef class SeriesIndex:
         cdef Status status = self.identity_of(labels, &identity)
         if status != OK:
             return status
-        record.series = find(&self.identities, identity.low, <uint32_t>identity.high)
+        record.series = find_in_all(&self.identities, &self.identities_frozen, identity.low, <uint32_t>identity.high)
+        if (record.series != SERIES_NONE and seen[record.series] == 0
+                and self.dropped.start[self.place_of(record.series)]):
+            record.series = SERIES_NONE         # it gets a new id
         if record.series == SERIES_NONE or seen[record.series] == 0:
-            if batch.series_new >= admit_max:
+            if batch.series_new >= admit_max or (record.series == SERIES_NONE and not self.has_room(labels)):
                 record.series = SERIES_NONE
                 record.refusal = SERIES_LIMIT
                 self.refused_total += 1
@@ -387,14 +392,13 @@ cdef class SeriesIndex:
                 if status != OK:
                     return status
             else:
-                self.active_count += 1
+                self.activate(record.series, minute)
         seen[record.series] = minute
         if self.raw.used > RAW_FORMS_PER_SERIES * self.series_total + 65536:
             clear_table(&self.raw)
         return OK if insert(&self.raw, record.key.low, <uint32_t>record.key.high, record.series) else NO_MEMORY
 
     cdef Status identity_of(self, const LabelList* labels, Fingerprint* out) noexcept nogil:
-        """The fingerprint of arranged labels, over length-prefixed names and values."""
         cdef size_t size = canonical_size(labels)
         cdef uint8_t* grown
         if size > self.canonical_capacity:
@@ -421,9 +425,22 @@ cdef class SeriesIndex:
                 return NO_MEMORY
         return self.enter(identity, labels.count, minute, out)
 
+    cdef bint has_room(self, const LabelList* labels) noexcept nogil:
+        """True if a new series with these labels still gets an id, whatever of its text is new."""
+        cdef uint64_t pairs = (<uint64_t*>self.pair_starts.start)[self.known_total]
+        cdef uint64_t text = (<uint64_t*>self.symbol_starts.start)[self.symbol_total]
+        return (self.series_total < self.ids_max and pairs + labels.count < PAIR_CAPACITY
+                and self.symbol_total + 2 * labels.count + 2 < SYMBOL_CAPACITY
+                and text + canonical_size(labels) < TEXT_CAPACITY)
+
+    cdef void activate(self, uint32_t series, uint32_t minute) noexcept nogil:
+        (<uint32_t*>self.seen_minutes.start)[series] = minute
+        (<uint32_t*>self.active.start)[self.active_count] = series
+        self.active_count += 1
+
     cdef Pair* room_for(self, uint32_t labels) noexcept nogil:
-        """Where the pairs of the next series go; NULL where there is no more room."""
-        cdef uint64_t at = (<uint64_t*>self.pair_starts.start)[self.series_total]
+        """Place for the pairs of the next series; NULL where there is no more room."""
+        cdef uint64_t at = (<uint64_t*>self.pair_starts.start)[self.known_total]
         if self.series_total + 2 >= SERIES_CAPACITY or at + labels >= <uint64_t>PAIR_CAPACITY:
             return NULL
         return <Pair*>self.pairs.start + at
@@ -431,24 +448,31 @@ cdef class SeriesIndex:
     cdef Status enter(self, const Fingerprint* identity, uint32_t labels, uint32_t minute,
                       uint32_t* out) noexcept nogil:
         """Give the next id to the pairs that were written where ``room_for`` said."""
-        cdef size_t series = self.series_total
-        cdef uint64_t* starts = <uint64_t*>self.pair_starts.start
-        if not insert(&self.identities, identity.low, <uint32_t>identity.high, <uint32_t>series):
+        if not put(&self.identities, identity.low, <uint32_t>identity.high, <uint32_t>self.series_total):
             return NO_MEMORY
-        (<Fingerprint*>self.fingerprints.start)[series] = identity[0]
-        starts[series + 1] = starts[series] + labels
-        (<uint32_t*>self.seen_minutes.start)[series] = minute
-        if minute:
-            self.active_count += 1
-        out[0] = <uint32_t>series
-        nissa_publish(&self.series_total, series + 1)
+        append(self, identity, labels, minute, out)
         return OK
+
+    cdef size_t place_of(self, size_t series) noexcept nogil:
+        """The place of a series, or of the next one that has a place. Any thread."""
+        cdef uint32_t* ids = <uint32_t*>self.ids.start
+        cdef size_t low = 0, high = nissa_observe(&self.known_total), middle
+        if series < high and ids[series] == series:
+            return series
+        high = min(high, series)            # a place is never behind its id
+        while low < high:
+            middle = low + (high - low) // 2
+            if ids[middle] < series:
+                low = middle + 1
+            else:
+                high = middle
+        return low
 
     cdef Status symbol_of(self, Text text, uint32_t* out) noexcept nogil:
         """The symbol of a text, interned if it is new."""
         cdef Fingerprint hashed = hash_bytes(&self.secret, text.at, text.size, DOMAIN_SYMBOL)
         cdef uint64_t* starts = <uint64_t*>self.symbol_starts.start
-        cdef size_t symbol = find(&self.symbol_table, hashed.low, <uint32_t>hashed.high)
+        cdef size_t symbol = find_in_all(&self.symbol_table, &self.symbols_frozen, hashed.low, <uint32_t>hashed.high)
         cdef uint64_t at
         if symbol != SERIES_NONE:
             out[0] = <uint32_t>symbol

@@ -1,7 +1,7 @@
 """Sketches: quantiles of a window from counts by exponential bucket, which merge exactly.
 
     values          buckets                                    p50 of 4 values: between the 2nd and the 3rd,
-    0.5 1.0 1.0 7   index  -32   0   90                        each told by the middle of its bucket
+    0.5 1.0 1.0 7   index  -32   0   90                        each read as the middle of its bucket
                     count    1   2    1
 
 ``buckets.pxd`` says which bucket a value is in and how they are counted; ``docs/format/ladder.md`` draws the bytes.
@@ -80,7 +80,7 @@ cdef class Sketch:
 
     @property
     def count(self):
-        """How many values it holds."""
+        """Number of values."""
         return self.held.total
 
     def add(self, const double[::1] values):
@@ -171,7 +171,7 @@ def quantiles_of(const int32_t[::1] offsets, const uint8_t[::1] data, const doub
 
 
 def check_sketches(const int32_t[::1] offsets, const uint8_t[::1] data):
-    """How many values each sketch holds (uint64). Raises: Malformed, ValueError. GIL: released."""
+    """Number of values in each sketch (uint64). Raises: Malformed, ValueError. GIL: released."""
     cdef size_t count = check_offsets(offsets, data), row
     cdef Sketch sketch = Sketch()
     cdef const uint8_t* stopped = NULL
@@ -192,7 +192,7 @@ def check_sketches(const int32_t[::1] offsets, const uint8_t[::1] data):
 
 
 cdef size_t check_offsets(const int32_t[::1] offsets, const uint8_t[::1] data) except? 0xFFFFFFFF:
-    """How many sketches there are. Raises: ValueError where offsets fall, or leave the data."""
+    """Number of sketches. Raises: ValueError where offsets fall, or leave the data."""
     cdef size_t count = offsets.shape[0]
     if count == 0:
         raise ValueError("offsets need one entry more than there are sketches")
@@ -292,7 +292,7 @@ cdef inline double quantile_at(const Ranks* ranks, double probability) noexcept 
 
 
 cdef inline double value_at(const Ranks* ranks, uint64_t rank) noexcept nogil:
-    """What stands for the value of a rank, counted from 0 upwards."""
+    """Representative of the value of a rank, counted from 0 upwards."""
     cdef size_t low = 0, high = ranks.size - 1, middle
     cdef double value
     if rank == 0 and not isnan(ranks.smallest):

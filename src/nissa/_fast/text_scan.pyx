@@ -1,4 +1,4 @@
-"""Which strings of a text column may have what is looked for: a text, one of some bytes, or a run of a kind of bytes.
+"""Finds the strings of a text column that may hold a text, one of some bytes, or a run of a kind of bytes.
 
     offsets  0          13               25                     data  |seed 7 grafted|mail to a@b|4111 1111 1111 1111|
                                                                  "@"                      ▲
@@ -98,7 +98,7 @@ cdef list taken(int64_t* found, size_t hits, bint owned):
 
 
 cdef size_t strings_in(const int32_t[::1] offsets, bytes data) except? 0xFFFFFFFF:
-    """How many strings there are. Raises ValueError where offsets do not ascend within the data."""
+    """Number of strings. Raises ValueError where offsets do not ascend within the data."""
     cdef size_t count = max(offsets.shape[0], 1) - 1
     if count and not ascend(&offsets[0], count, len(data)):
         raise ValueError("offsets do not ascend within their data")
@@ -167,7 +167,7 @@ cdef size_t find_runs(const int32_t* offsets, size_t count, const uint8_t* data,
 # ---- Steps -----------------------------------------------------------------------------------------------------------
 
 cdef inline size_t next_byte(const uint8_t* data, size_t at, size_t end, uint8_t wanted) noexcept nogil:
-    """Where ``wanted`` stands next; ``end`` where it does not."""
+    """Position of the next ``wanted``; ``end`` where there is none."""
     cdef const uint8_t* hit = <const uint8_t*>memchr(data + at, wanted, end - at) if at < end else NULL
     return end if hit == NULL else <size_t>hit - <size_t>data
 
@@ -190,7 +190,7 @@ cdef inline size_t string_at(const int32_t* offsets, size_t count, size_t first,
 
 cdef inline bint has_run(const uint8_t* data, size_t first, size_t end, const uint8_t* kind,
                          size_t run_min) noexcept nogil:
-    """Whether [first, end) holds a run. ``first`` is where the next one could begin."""
+    """True if [first, end) holds a run. ``first`` is where the next one could begin."""
     cdef size_t last, begin
     while end - first >= run_min:
         last = first + run_min - 1

@@ -1,4 +1,4 @@
-# A map from keyed hashes to values that expire, oldest first out: what a decoder needs to tell redelivered packets.
+# A map from keyed hashes to LSNs that expire, used to find redelivered packets.
 
 cimport cython
 from libc.stdint cimport int64_t, uint32_t, uint64_t

@@ -1,4 +1,4 @@
-"""A map from keyed 128-bit hashes to LSNs that expire; when it is full, what was stored first is forgotten first.
+"""A map from keyed 128-bit hashes to LSNs that expire; when it is full, the oldest entry is evicted.
 
     key.low    │ first `depth` bits      …      10 bits │ 32 bits │
                │◄─────────────── tag ─────────────────►│
@@ -98,7 +98,7 @@ cdef class TtlMap:
         directory_bytes = (sizeof(uint32_t) << self.depth) + self.chunk_ring * sizeof(Chunk*)
         return index_bytes + directory_bytes + self.chunk_count * sizeof(Chunk)
 
-    def claim_all(self, const uint64_t[:, ::1] keys not None, uint64_t lsn, int64_t now_ms, int64_t expires_ms):
+    def dedup_all(self, const uint64_t[:, ::1] keys not None, uint64_t lsn, int64_t now_ms, int64_t expires_ms):
         """Remember those keys that are not known; say of each who had it before.
 
         Returns: uint64 (n,), 0 for a key that was not known (it is now, with ``lsn``, until ``expires_ms``), else the
@@ -120,7 +120,7 @@ cdef class TtlMap:
                     const int64_t[::1] expires_ms not None, int64_t now_ms):
         """Remember keys that are not known, each with its LSN and expiry, in the order of ``entries``.
 
-        Those that have expired are left out. Raises, GIL and Cost as ``claim_all``.
+        Those that have expired are left out. Raises, GIL and Cost as ``dedup_all``.
         """
         cdef size_t count = keys_in(keys)
         cdef Status status = OK

@@ -1,4 +1,4 @@
-# The line of a TtlMap: entries in chunks, and a run of them that was frozen to be written down.
+# Entries of a TtlMap in order of arrival, in chunks, and a frozen run of them for a checkpoint.
 
 cimport cython
 from libc.stdint cimport int64_t, uint64_t

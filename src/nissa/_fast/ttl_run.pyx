@@ -1,10 +1,10 @@
-"""A part of the line of a TtlMap as it was at one moment, copied on another thread while the map goes on.
+"""Snapshot of consecutive entries of a TtlMap, copied on another thread while the map is in use.
 
     map    [oldest ─────────────────── next)       appends behind `end`, marks entries dead, lets go of chunks
     run               [first ── end)               the chunks stay until the last of both has let go
 
-An entry keeps its LSN and expiry when it dies, so what is read of a run does not depend on when: a checkpoint takes
-some pointers on the engine thread, and whoever writes it down takes the entries.
+A dead entry keeps its LSN and expiry, so a run reads the same at any time: a checkpoint takes a few pointers on the
+engine thread, and the thread that writes it copies the entries.
 """
 
 cimport cython
@@ -31,7 +31,7 @@ cdef class EntryRun:
 
     @property
     def held(self):
-        """How many entries the whole line had, dead ones among them: so many of the last entries are remembered."""
+        """Number of entries in the whole FIFO, dead ones among them."""
         return self.end - self.oldest
 
     def forget_above(self, uint64_t lsn):
@@ -46,7 +46,7 @@ cdef class EntryRun:
         self.end = low
 
     def columns(self):
-        """What was stored, oldest first, whether or not it is dead by now: (keys, lsns, expires_ms).
+        """Stored entries, oldest first, expired or not: (keys, lsns, expires_ms).
 
         On any thread. GIL: released. Cost: 2 ns per entry, and the first touch of 32 bytes.
         """

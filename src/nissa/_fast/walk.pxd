@@ -3,9 +3,10 @@
 # Everything here points into the body and is gone with it; take_all copies events out before that.
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from nissa._fast.batch cimport Batch
+from nissa._fast.batch cimport Batch, Note
 from nissa._fast.hash cimport Secret
-from nissa._fast.types cimport Fingerprint, Label, Status, Text
+from nissa._fast.series cimport SeriesIndex
+from nissa._fast.types cimport Fingerprint, Label, LabelList, LabelsOf, Record, Status, Text
 
 # One packet of a body. Packets stand in the order of their addresses, so a record finds its packet by its own.
 cdef struct Packet:
@@ -55,8 +56,17 @@ cdef struct Walk:
     uint8_t* joined
     size_t joined_capacity
 
-# phases: begin_walk → (push_*, claims) → take_all → end_walk
+# The parts in which the languages of packets differ.
+cdef struct Language:
+    Status (*walk_message)(Walk* walk, Batch batch, Text message, int codec) noexcept nogil
+    LabelsOf labels_of
+    # the metadata that a sound record brings; False where it brings none
+    bint (*note_of)(Walk* walk, Batch batch, const Record* record, Note* out) noexcept nogil
+
+# phases: begin_walk → walk_body (push_*, claims) → take_all → end_walk
 cdef void begin_walk(Walk* walk, const Secret* secret, int64_t received_ms, size_t events_max) noexcept nogil
+cdef void walk_body(Walk* walk, Batch batch, SeriesIndex index, Text body, const Language* language, int codec,
+                    bint delimited, uint32_t minute, size_t admit_max) noexcept nogil
 cdef Status push_packet(Walk* walk, Text message, Packet** out) noexcept nogil
 cdef Status push_event(Walk* walk, const Packet* packet, Event** out) noexcept nogil
 cdef Status push_attribute(Walk* walk, Label attribute) noexcept nogil
@@ -64,9 +74,10 @@ cdef Status begin_claim(Walk* walk, Batch batch, const Packet* packet, size_t* n
 cdef void end_claim(Walk* walk, Batch batch, size_t number) noexcept nogil
 cdef Status claim_request(Walk* walk, Batch batch, uint64_t epoch, Text request_id, uint32_t kind) noexcept nogil
 cdef const Packet* packet_of(const Walk* walk, const uint8_t* at) noexcept nogil
+cdef void drop_event(Walk* walk) noexcept nogil
 cdef void end_walk(Walk* walk) noexcept nogil
-cdef bint same_note(Batch batch, Text name, Text unit, uint32_t type) noexcept nogil
-cdef take_all(const Walk* walk, Batch batch, const uint8_t* body)
+cdef void add_origin(LabelList* labels, const Packet* packet, Text name) noexcept nogil
+cdef take_all(const Walk* walk, Batch batch, const uint8_t* body, LabelsOf labels_of)
 
 
 cdef inline void drop_packet(Walk* walk) noexcept nogil:

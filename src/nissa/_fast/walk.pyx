@@ -1,27 +1,32 @@
-"""What a body of packets is walked into beside the batch: its packets, and its events.
+"""Packets and events of a body, collected beside the batch.
 
     body       │ packet 0          │ packet 1     │ …            (one, unless the body is delimited)
     packets    end source time …    end source …
     events     packet 0: e0 e1       packet 1: e2
     attributes e0: a0 a1             e2: a2
 
-Rows of samples go into the Batch, and what packets and requests are known by (``Claim``); this holds what a batch has
-no columns for. Nothing is copied before the whole body
-is known to be sound. Memory grows with need and is given back with the body: events are rare beside samples. This file
-knows no wire language.
+Rows of samples and dedup keys (``Claim``) go into the Batch; this holds everything that a batch has no columns for.
+Nothing is copied before the whole body is walked. Memory grows with need and is given back with the body: events are
+rare beside samples. This file knows no wire language.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport free
 from libc.string cimport memcmp, memcpy, memset
 
 import numpy as np
 
-from nissa._fast.batch cimport CLAIM_EVENT, CLAIM_METRIC, Batch, Claim, Note
+from nissa._fast.batch cimport CLAIM_EVENT, CLAIM_METRIC, Batch, Claim, Note, contain
+from nissa._fast.cursor cimport Cursor, cursor_in, read_bytes
+from nissa._fast.fields cimport add_default, add_name
+from nissa._fast.growing cimport room_for_one
 from nissa._fast.hash cimport Secret
+from nissa._fast.messages cimport begin_message
 from nissa._fast.packet_key cimport nameless_key, packet_key, request_key
-from nissa._fast.types cimport NO_MEMORY, OK, TOO_MANY_SERIES, Fingerprint, Label, Status, Text
+from nissa._fast.series cimport SeriesIndex
+from nissa._fast.types cimport (OK, SERIES_NONE, TOO_MANY_SERIES, Fingerprint, Label, LabelList, LabelsOf,
+                                Record, Status, Text)
 
 from nissa.model.columns import EventBatch, Metadata, TextColumn
 from nissa.model.errors import TooLarge, UnsupportedMedia
@@ -33,8 +38,8 @@ COLUMN_BYTES_MAX = 32 << 20
 
 # ---- Boundary --------------------------------------------------------------------------------------------------------
 
-cdef take_all(const Walk* walk, Batch batch, const uint8_t* body):
-    """What a decoder returns: (list of Metadata, EventBatch or None, messages not read). Raises what stopped it."""
+cdef take_all(const Walk* walk, Batch batch, const uint8_t* body, LabelsOf labels_of):
+    """Result of a decoder: (list of Metadata, EventBatch or None, messages not read). Raises what stopped it."""
     if walk.foreign_encoding.size:
         encoding = as_text(walk.foreign_encoding)
         raise UnsupportedMedia(f"content_encoding {encoding!r} in a message: send the payload plain, compress the body")
@@ -43,6 +48,7 @@ cdef take_all(const Walk* walk, Batch batch, const uint8_t* body):
                        setting="ingest.frame_series_max")
     if batch.status != OK:
         batch.fail(body)
+    batch.tell_examples(body, labels_of, <void*>walk)
     notes = batch.take_notes() if batch.note_count else []
     return [as_series_name(note) for note in notes], take_events(walk), walk.ignored
 
@@ -169,6 +175,12 @@ cdef Status push_attribute(Walk* walk, Label attribute) noexcept nogil:
     return OK
 
 
+cdef void drop_event(Walk* walk) noexcept nogil:
+    """Forget the event pushed last, and its attributes."""
+    walk.event_count -= 1
+    walk.attribute_count = walk.events[walk.event_count].first_attribute
+
+
 cdef Status begin_claim(Walk* walk, Batch batch, const Packet* packet, size_t* number) noexcept nogil:
     """Claim what comes from here on for a packet whose header is read, where it has an id or a request."""
     cdef Claim* claim
@@ -196,7 +208,7 @@ cdef void end_claim(Walk* walk, Batch batch, size_t number) noexcept nogil:
     """The packet ends here. One that brought nothing claims nothing."""
     cdef Claim* claim
     if walk.claimed:
-        claim = &batch.claims[number]
+        claim = &batch.dedup_keys[number]
         claim.end_record = batch.record_count
         claim.end_event = walk.event_count
         claim.kind = CLAIM_METRIC if claim.end_record > claim.first_record else CLAIM_EVENT
@@ -213,7 +225,7 @@ cdef Status claim_request(Walk* walk, Batch batch, uint64_t epoch, Text request_
     cdef Claim* claim
     cdef Status status
     if batch.claim_count:
-        claim = &batch.claims[batch.claim_count - 1]
+        claim = &batch.dedup_keys[batch.claim_count - 1]
         if (claim.request.low == key.low and claim.request.high == key.high and claim.kind == kind
                 and not claim.has_packet and claim.inside == walk.claimed
                 and claim.end_record == first_record and claim.end_event == first_event):
@@ -245,8 +257,74 @@ cdef const Packet* packet_of(const Walk* walk, const uint8_t* at) noexcept nogil
     return &walk.packets[low]
 
 
+cdef void walk_body(Walk* walk, Batch batch, SeriesIndex index, Text body, const Language* language, int codec,
+                    bint delimited, uint32_t minute, size_t admit_max) noexcept nogil:
+    """All of a decoding between begin and complete: walk the messages, give every record its series, note metadata."""
+    if delimited:
+        batch.status = walk_run(walk, batch, body, language, codec)
+    else:
+        batch.status = language.walk_message(walk, batch, body, codec)
+    batch.events = walk.event_count
+    walk.symbols = batch.symbols
+    if batch.status == OK:
+        batch.status = index.resolve(batch, language.labels_of, <void*>walk, minute, admit_max)
+    if batch.status == OK and batch.missed:
+        batch.status = notes_of_new(walk, batch, language)
+
+
+cdef Status walk_run(Walk* walk, Batch batch, Text body, const Language* language, int codec) noexcept nogil:
+    """Messages behind one another, each after its length. One that is at fault is refused by itself."""
+    cdef Cursor cursor = cursor_in(body)
+    cdef Text message
+    cdef Status status
+    while cursor.at < cursor.end:
+        batch.stopped_at = cursor.at
+        status = read_bytes(&cursor, &message)
+        if status == OK:
+            status = begin_message(batch, walk.event_count)
+        if status == OK:
+            status = contain(batch, language.walk_message(walk, batch, message, codec), 1, 1, message.at)
+        if status != OK:
+            return status
+        walk.foreign_encoding.size = 0
+    return OK
+
+
+cdef Status notes_of_new(Walk* walk, Batch batch, const Language* language) noexcept nogil:
+    """Type and unit of metrics whose raw form was not known, under the metric's name as it was sent."""
+    cdef size_t index
+    cdef Record* record
+    cdef Note* note
+    cdef Note found
+    cdef Status status
+    for index in range(batch.record_count):
+        record = &batch.records[index]
+        if not record.missed or record.series == SERIES_NONE:
+            continue
+        memset(&found, 0, sizeof(Note))
+        if not language.note_of(walk, batch, record, &found):
+            continue
+        if same_note(batch, found.name, found.unit, found.type):
+            continue
+        status = batch.push_note(&note)
+        if status != OK:
+            return status
+        note[0] = found
+    return OK
+
+
+cdef void add_origin(LabelList* labels, const Packet* packet, Text name) noexcept nogil:
+    """The labels that a metric has beside its own: job, source and name."""
+    cdef Text job
+    job.at = <const uint8_t*>b"nissa"
+    job.size = 5
+    add_default(labels, b"job", 3, job)
+    add_default(labels, b"source", 6, packet.source)
+    add_name(labels, name)
+
+
 cdef bint same_note(Batch batch, Text name, Text unit, uint32_t type) noexcept nogil:
-    """Whether the note pushed last says the same: new series of one metric come in a row."""
+    """True if the note pushed last says the same: new series of one metric come in a row."""
     cdef const Note* last
     if batch.note_count == 0:
         return False
@@ -257,17 +335,3 @@ cdef bint same_note(Batch batch, Text name, Text unit, uint32_t type) noexcept n
 cdef bint same_text(Text one, Text other) noexcept nogil:
     """An empty one may point nowhere, and then there is nothing to compare."""
     return one.size == other.size and (one.size == 0 or memcmp(one.at, other.at, one.size) == 0)
-
-
-cdef Status room_for_one(void** items, size_t count, size_t* capacity, size_t item_bytes) noexcept nogil:
-    cdef void* grown
-    cdef size_t more
-    if count < capacity[0]:
-        return OK
-    more = capacity[0] * 2 + 16
-    grown = realloc(items[0], more * item_bytes)
-    if grown == NULL:
-        return NO_MEMORY
-    items[0] = grown
-    capacity[0] = more
-    return OK

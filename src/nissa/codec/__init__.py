@@ -1,1 +1,1 @@
-"""Wire languages: bytes to columns and back, one file each. No sockets."""
+"""Decoders and encoders of wire formats, bytes to columns and back, one file per format. No sockets."""

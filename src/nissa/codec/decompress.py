@@ -1,4 +1,4 @@
-"""Content encodings: the body of a frame as received → the bytes its codec reads. Nothing ever grows over a limit.
+"""Decompresses the body of a frame for its codec, never beyond a limit.
 
     snappy   block format only. The header declares the decompressed size: it is checked against the limit, and
              against what the body can hold at all, before a byte is written.
@@ -6,9 +6,10 @@
     gzip     any number of members up to GZIP_MEMBERS_MAX; stops where the limit is; every CRC is checked.
     identity the body itself.
 
-All of them write into one scratch buffer as large as the limit. It is reserved, not touched: what no body ever filled
-costs address space only, so the resident size is that of the largest body seen, and a bomb stops at the limit. Who
-reads a body says when it is done (``release``): checked builds overwrite it, so that a piece kept by mistake is seen.
+All of them write into one scratch buffer as large as the limit. Its memory is reserved, not touched: unused parts cost
+address space only, so the resident size is that of the largest body so far, and a decompression bomb stops at the
+limit. The reader of a body calls ``release`` when it is done; sanitize builds then overwrite the buffer, so that a
+reference kept by mistake is noticed.
 
 Knows no sockets and no wire language.
 """
@@ -22,7 +23,7 @@ from nissa._fast.build_mode import is_checked
 from nissa.model.errors import Malformed, TooLarge
 from nissa.model.frame import Encoding
 
-SETTING: Final = "ingest.decompressed_bytes_max"
+SETTING: Final = "ingest.decompressed_size_max"
 
 # The densest element of a snappy block is a 64-byte copy spelt in 3 bytes.
 SNAPPY_RATIO_MAX: Final = 64 / 3
@@ -110,7 +111,7 @@ class Decompressor:
 
 
 def release(body: bytes | memoryview) -> None:
-    """Say that a body a Decompressor gave is done with. Nothing but in checked builds, which fill it with POISON."""
+    """Say that a body a Decompressor gave is done with. Nothing but in sanitize builds, which fill it with POISON."""
     if CHECKED and isinstance(body, memoryview):
         np.asarray(body)[:] = POISON
 

@@ -5,10 +5,10 @@
     alert_notification   nissa.v2.AlertNotification
     control_command      nissa.v2.ControlCommand
 
-The document re-encodes every message and compares the bytes. Protobuf promises no canonical form, so plain bytes
-differ for sound messages (fields in another order, a varint longer than it need be). Here both sides are encoded
+The document re-encodes every message and compares the bytes. Protobuf promises no canonical form, so plain bytes differ
+for sound messages (fields in another order, a varint longer than it need be). Here both sides are encoded
 deterministically; a difference then means that something was not understood: a field, or the number of an enum, that
-this version does not know. It is counted and warned of, and never refuses a message.
+this version does not know. This is counted and logged as a warning; the message is accepted.
 
 This is the slow path, on Google's classes; the hot decoders are ``packets.py``.
 """
@@ -55,7 +55,7 @@ class MessageCodec:
         try:
             message = self._class_of(message_type)()
             _fill(message, data, message_type)
-        except Exception:  # whatever refuses the message is counted, and raised on
+        except Exception:  # every refusal is counted, and raised again
             self.validation_failures += 1
             raise
         encoded: bytes = message.SerializeToString(deterministic=True)
@@ -72,7 +72,7 @@ class MessageCodec:
             message_class = self._class_of(message_type)
             message = _parse(message_class, encoded_data)
             result = _fields(message)
-        except Exception:  # whatever refuses the message is counted, and raised on
+        except Exception:  # every refusal is counted, and raised again
             self.validation_failures += 1
             raise
         self._check_round_trip(
@@ -92,7 +92,9 @@ class MessageCodec:
         """``again`` is the message made anew; ``expected`` the deterministic encoding it should have."""
         if again.SerializeToString(deterministic=True) != expected:
             self.validation_failures += 1
-            _log.warning("message failed round-trip validation", message_type=message_type, size_bytes=len(expected))
+            _log.warning(
+                "message differs after encoding and decoding", message_type=message_type, size_bytes=len(expected)
+            )
 
 
 def _fill(message: Any, data: Mapping[str, Any], message_type: str) -> None:
@@ -101,7 +103,7 @@ def _fill(message: Any, data: Mapping[str, Any], message_type: str) -> None:
     for name, value in data.items():
         field = fields.get(name)
         if field is None:
-            _log.warning("unknown field", field=name, message_type=message_type)
+            _log.warning("unknown field of a message ignored", field=name, message_type=message_type)
         elif value is None:
             continue
         elif hasattr(getattr(message, name), "add"):

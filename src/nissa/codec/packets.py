@@ -20,18 +20,24 @@ from typing import Any, Final
 import numpy as np
 
 from nissa._fast.batch import Batch
-from nissa._fast.claims import claim_message
+from nissa._fast.dedup_keys import dedup_message
+from nissa._fast.messages import add_message
 from nissa._fast.packets import decode_packets
 from nissa._fast.sample_columns import decode_sample_columns
 from nissa._fast.series import SeriesIndex
+from nissa.codec.delimited import split
 from nissa.model.columns import EventBatch, TextColumn
 from nissa.model.decoded import Decoded, Window
-from nissa.model.errors import Malformed
+from nissa.model.errors import Malformed, TooLarge
 from nissa.model.frame import Codec, Frame
+from nissa.model.refusal import Refusal
 
 ROWS: Final = (Codec.NISSA_PACKET, Codec.NISSA_POINT, Codec.NISSA_EVENT)
 SLOW: Final = (Codec.NISSA_ALERT, Codec.NISSA_COMMAND)
 CODECS: Final = (*ROWS, Codec.NISSA_COLUMNS, *SLOW)
+
+# Alerts and commands are read one by one in 20 µs each: without a maximum 32 MiB of empty ones would take minutes.
+SLOW_MESSAGES_MAX: Final = 20_000
 
 _INFO: Final = 1
 _COLUMN_FIELDS: Final = {
@@ -60,29 +66,65 @@ def decode(frame: Frame, body: bytes | memoryview, index: SeriesIndex, batch: Ba
         return Decoded(metadata, None, ignored)
     if frame.codec in ROWS:
         return Decoded(*decode_packets(body, frame.codec, index, batch, **terms))
-    rows = _rows(frame, memoryview(body))
+    messages = _messages(frame, memoryview(body))
+    rows = [row for row in messages if not isinstance(row, _Fault)]
     batch.clear(len(rows))
+    for fault in messages:
+        if isinstance(fault, _Fault):
+            batch.refuse(fault.reason, fault.offset)
+    if frame.delimited:
+        _note_messages(messages, batch)
     for number, row in enumerate(rows):
         _claim(frame.codec, row, number, index, batch)
     return Decoded([], _event_batch(rows) if rows else None)
 
 
-def _rows(frame: Frame, body: memoryview) -> list[dict[str, Any]]:
-    messages = list(_delimited(body)) if frame.delimited else [(0, body)]
-    return [_event(frame, offset, message) for offset, message in messages]
+class _Fault(Malformed):
+    """One malformed message: among others it is refused alone."""
+
+    def __init__(self, what: str, offset: int, reason: Refusal) -> None:
+        super().__init__(what, offset)
+        self.reason = reason
+
+
+def _messages(frame: Frame, body: memoryview) -> list[dict[str, Any] | _Fault]:
+    """Messages as rows of events; of a delimited body, those at fault as their faults."""
+    if not frame.delimited:
+        return [_event(frame, 0, body)]
+    messages: list[dict[str, Any] | _Fault] = []
+    for offset, message in split(body):
+        if len(messages) == SLOW_MESSAGES_MAX:
+            setting = "fixed: send fewer alerts and commands in one frame"
+            raise TooLarge("messages in one frame", got=SLOW_MESSAGES_MAX + 1, limit=SLOW_MESSAGES_MAX, setting=setting)
+        try:
+            messages.append(_event(frame, offset, message))
+        except _Fault as fault:
+            messages.append(fault)
+    return messages
+
+
+def _note_messages(messages: list[dict[str, Any] | _Fault], batch: Batch) -> None:
+    """Record in the batch which message each event and each fault is."""
+    events = 0
+    for message in messages:
+        if isinstance(message, _Fault):
+            add_message(batch, events, message.reason)
+        else:
+            add_message(batch, events)
+            events += 1
 
 
 def _claim(codec: Codec, row: dict[str, Any], number: int, index: SeriesIndex, batch: Batch) -> None:
-    """What the row is known by when it comes again: a command its id; an alert, which is told many times, the moment.
+    """Dedup key of the row: a command's id; for an alert, which repeats, its moment.
 
-    An alert that tells no time cannot be told from the next one.
+    An alert without a time has no key, as it cannot be distinguished from the next one.
     """
     fields, is_alert = row["fields"], codec == Codec.NISSA_ALERT
     known_by = fields.get(_COLUMN_FIELDS[codec][0], "")
     if is_alert and known_by:
         moment = fields.get("timestamp_ms")
         known_by = "" if moment is None else f"{fields.get('state', 0)} {moment} {known_by}"
-    claim_message(
+    dedup_message(
         batch,
         index,
         number,
@@ -92,26 +134,6 @@ def _claim(codec: Codec, row: dict[str, Any], number: int, index: SeriesIndex, b
         epoch=fields.get("epoch", 0),
         request_id=fields.get("request_id", "").encode(),
     )
-
-
-def _delimited(body: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """(offset, message) of each message in a run of them."""
-    at = 0
-    while at < len(body):
-        length = shift = 0
-        while True:
-            if at == len(body) or shift > 28:
-                raise Malformed("a length before a message is cut off or longer than 32 bits", at)
-            byte = body[at]
-            at += 1
-            length |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                break
-        if length > len(body) - at:
-            raise Malformed(f"a message of {length} bytes is longer than the body it stands in", at)
-        yield at, body[at : at + length]
-        at += length
 
 
 def _event(frame: Frame, offset: int, body: memoryview) -> dict[str, Any]:
@@ -127,7 +149,8 @@ def _event(frame: Frame, offset: int, body: memoryview) -> dict[str, Any]:
         fields = {field.name: _sound(value) for field, value in message.ListFields()}
         attributes = dict(_attributes(fields, _COLUMN_FIELDS[frame.codec]))
     except (DecodeError, UnicodeDecodeError) as error:
-        raise Malformed(f"not a {kind.DESCRIPTOR.full_name}: {error}", offset) from error
+        reason = Refusal.TEXT_NOT_UTF8 if isinstance(error, UnicodeDecodeError) else Refusal.RECORD_MALFORMED
+        raise _Fault(f"not a {kind.DESCRIPTOR.full_name}: {error}", offset, reason) from error
     event_id, description, source, level, time = _COLUMN_FIELDS[frame.codec]
     return {
         "event_id": fields.get(event_id, ""),

@@ -1,1 +1,1 @@
-"""The journey of a frame."""
+"""Ingestion: decode, journal, acknowledge, head, seal, recover."""

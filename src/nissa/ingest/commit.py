@@ -1,23 +1,24 @@
-"""The commit thread: makes what was appended durable, shows it to readers, and only then settles.
+"""The commit thread: makes appended frames durable, publishes them to readers, and then acknowledges them.
 
     engine thread ──► queue of Settlements ──► journal.commit() ──► head.publish ──► settle(receipt)
 
-Everything waiting is one group: it gathers while the last one is made durable, and ``storage.commit_linger_ms`` longer,
-so that a frame that comes alone waits for nothing and many share one fdatasync. Every outcome goes through here,
-refusals too, so that a sender hears about its frames in the order they were taken.
+All waiting frames are one group. It gathers while the previous one is made durable, and ``storage.commit_linger``
+longer, so that many frames share one fdatasync and a single frame does not wait. Refusals go through here too, so that
+a sender gets its outcomes in the order of its frames.
 
 When the journal cannot keep what was appended, in this order:
 
-    commit thread   everything not durable is settled as Unavailable; ``closed_reason`` is set; the engine is told
-    engine thread   forgets those frames, seals what is left (their traces in index and counters are in no journal)
-    commit thread   hears "gave up", and from then on probes twice a second until the disk takes writes again
+    commit thread   refuses everything not durable as Unavailable, sets ``closed_reason``, notifies the engine
+    engine thread   forgets those frames and seals the rest (their traces in index and counters are in no journal)
+    commit thread   after "gave up", probes twice a second until the disk accepts writes again
 
-What was taken before "gave up" is refused whenever it arrives: its frames are forgotten. Too little space closes
-ingestion as well, but what was appended before is still committed, and nothing is given up.
+Frames accepted before "gave up" are refused even if they arrive here later, because the engine has forgotten them. Too
+little space also closes ingestion, but frames appended before are still committed.
 """
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,12 +27,13 @@ import structlog
 
 from nissa.config.tree import Storage
 from nissa.ingest.head import Head
-from nissa.ingest.space import read_space
+from nissa.ingest.watchdog import Pulse
+from nissa.journal.journal import Journal
+from nissa.maintenance.space import read_space
 from nissa.model.errors import JournalFailed, Unavailable
 from nissa.model.intake import Outcome, Settle
 from nissa.model.receipt import Receipt
 from nissa.model.units import SECOND_MS
-from nissa.store.journal import Journal
 
 TICK_S = 1.0
 PROBE_S = 0.5
@@ -40,10 +42,10 @@ RETRY_AFTER_S = 5
 log = structlog.get_logger()
 
 
-class Settlement(msgspec.Struct, gc=False):
+class PendingAck(msgspec.Struct, gc=False):
     """An outcome that waits for its frame to be durable. total: rows of ``head`` up to and with that frame."""
 
-    settle: Settle
+    complete: Settle
     outcome: Outcome
     head: Head
     total: int
@@ -65,11 +67,12 @@ class Committer:
         self._journal = journal
         self._directory = directory
         self._storage = storage
+        self._pause: Callable[[float], object] = time.sleep  # an Event that nobody sets takes four times the processor
         self._linger_s = storage.commit_linger_ms / SECOND_MS
         self._ask_to_give_up = ask_to_give_up
-        self._queue: queue.SimpleQueue[list[Settlement] | str] = queue.SimpleQueue()
-        self._pause = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="nissa-commit", daemon=True)
+        self._queue: queue.SimpleQueue[list[PendingAck] | str] = queue.SimpleQueue()
+        self.thread = threading.Thread(target=self._run, name="nissa-commit", daemon=True)
+        self.pulse = Pulse()
         self._given_up = True  # False between a failure and the engine's answer to it
         self._failed = False  # from a failure until a probe finds the disk well
         self._probe_waits = False
@@ -81,9 +84,9 @@ class Committer:
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread.start()
+        self.thread.start()
 
-    def put(self, settlements: list[Settlement]) -> None:
+    def put(self, settlements: list[PendingAck]) -> None:
         """Settle these once they are durable."""
         self._queue.put(settlements)
 
@@ -92,13 +95,14 @@ class Committer:
         self._queue.put("gave up")
 
     def stop(self) -> None:
-        """Commit and settle what waits, then end the thread. Nothing is pending in the journal afterwards."""
+        """Commit and settle waiting frames, then end the thread. Nothing is pending in the journal afterwards."""
         self._queue.put("stop")
-        self._thread.join()
+        self.thread.join()
 
     def _run(self) -> None:
         stopping = False
         while not stopping:
+            self.pulse.beat()
             group, stopping = self._gather()
             if self._failed:
                 self._refuse(group)
@@ -109,9 +113,9 @@ class Committer:
         if self._failed:
             self._journal.discard_pending()  # or the journal's close would keep what was refused
 
-    def _gather(self) -> tuple[list[Settlement], bool]:
+    def _gather(self) -> tuple[list[PendingAck], bool]:
         """All that waits, for a tick at most."""
-        group: list[Settlement] = []
+        group: list[PendingAck] = []
         stopping = False
         try:
             item = self._queue.get(timeout=self._timeout_s())
@@ -134,32 +138,32 @@ class Committer:
         interval_ms = self._journal.durability.interval_ms
         return min(TICK_S, interval_ms / SECOND_MS) if interval_ms else TICK_S
 
-    def _commit(self, group: list[Settlement]) -> None:
-        """Without a group too: ``interval`` durability may owe a sync, a segment be missing, space run out."""
+    def _commit(self, group: list[PendingAck]) -> None:
+        """Commit and settle a group. An empty one is committed too, for syncs of ``interval`` and new segments."""
         try:
             self._journal.commit()
-        except Exception as error:  # whatever it is, this thread must live: senders wait for it
+        except Exception as error:  # after any error this thread must go on: senders wait for it
             if not isinstance(error, JournalFailed):
-                log.exception("the journal failed as nobody foresaw")
+                log.exception("unexpected failure of the journal")
             self._fail(str(error), group)
             return
         if group:
             self.commits += 1
             last = group[-1]
-            for settlement in group:
-                if settlement.head is not last.head:
-                    settlement.head.publish(settlement.lsn, settlement.total)
+            for pending_ack in group:
+                if pending_ack.head is not last.head:
+                    pending_ack.head.publish(pending_ack.lsn, pending_ack.total)
             last.head.publish(last.lsn, last.total)
-            self._settle_all(group)
-            self._pause.wait(self._linger_s)  # what arrives meanwhile goes into one commit
+            self._complete_all(group)
+            self._pause(self._linger_s)  # what arrives meanwhile goes into one commit
         if self.closed_reason is None:
             self._journal.prepare()
         space = read_space(self._directory, self._storage)  # two microseconds, once per commit
         if space.is_closed:
-            settings = "storage.free_bytes_min, storage.free_percent_min"
+            settings = "storage.free_space_min, storage.free_percent_min"
             self._close(f"less than {space.floor_bytes} bytes are free on the disk ({settings})")
 
-    def _fail(self, reason: str, group: list[Settlement]) -> None:
+    def _fail(self, reason: str, group: list[PendingAck]) -> None:
         self.failures += 1
         self._failed, self._given_up = True, False
         self._journal.discard_pending()
@@ -167,19 +171,19 @@ class Committer:
         self._ask_to_give_up()
         self._refuse(group)
 
-    def _refuse(self, group: list[Settlement]) -> None:
+    def _refuse(self, group: list[PendingAck]) -> None:
         """Nothing of these frames was kept; those refused for another reason hear that reason."""
-        for settlement in group:
-            if isinstance(settlement.outcome, Receipt):
-                settlement.outcome = Unavailable("the journal cannot be written", RETRY_AFTER_S)
-        self._settle_all(group)
+        for pending_ack in group:
+            if isinstance(pending_ack.outcome, Receipt):
+                pending_ack.outcome = Unavailable("the journal cannot be written", RETRY_AFTER_S)
+        self._complete_all(group)
 
-    def _settle_all(self, group: list[Settlement]) -> None:
-        for settlement in group:
-            self.settled_bytes += settlement.bytes
+    def _complete_all(self, group: list[PendingAck]) -> None:
+        for pending_ack in group:
+            self.settled_bytes += pending_ack.bytes
             self.settled_frames += 1
             try:
-                settlement.settle(settlement.outcome)
+                pending_ack.complete(pending_ack.outcome)
             except Exception:  # an edge that is gone must not stop the others
                 log.exception("an edge failed to take an outcome")
 

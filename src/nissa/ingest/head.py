@@ -10,6 +10,8 @@ The engine thread appends; the commit thread raises ``visible`` once rows are du
 """
 
 from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,6 +19,7 @@ import numpy.typing as npt
 
 from nissa._fast.batch import Batch
 from nissa.model.columns import EventBatch, SampleBatch
+from nissa.store.head_index import HeadIndex
 
 CHUNK_ROWS = 1 << 20
 
@@ -24,7 +27,8 @@ CHUNK_ROWS = 1 << 20
 class Span(msgspec.Struct, gc=False):
     """Rows [first_row, first_row + rows) came from ``source``; with them ``events`` events.
 
-    duplicates: records that came with them in packets that had come before.
+    duplicates: records that came with them in packets that had come before. imports: rows that came with them and are
+    older than the acceptance window, which lie apart.
     """
 
     first_row: int
@@ -33,6 +37,12 @@ class Span(msgspec.Struct, gc=False):
     lsn: int
     events: int
     duplicates: int = 0
+    imports: int = 0
+
+    @property
+    def records(self) -> int:
+        """Rows, imported rows and events."""
+        return self.rows + self.imports + self.events
 
 
 class Head:
@@ -40,10 +50,13 @@ class Head:
 
     def __init__(self) -> None:
         self._chunks: list[SampleBatch] = []
+        self._indexes: list[HeadIndex] = []  # beside the chunks
         self._events_count = 0
         self.total = 0
         self.spans: list[Span] = []
         self.events: list[tuple[int, EventBatch]] = []  # (lsn, events)
+        self.imports: list[tuple[int, SampleBatch]] = []  # (lsn, rows): sealed apart, not seen by queries until folded
+        self._imports_count = 0
         self.published = (0, 0)  # (lsn, rows) up to which frames are durable; one value, for other threads read it
         self.last_lsn = 0
         self.opened_ms = 0
@@ -56,7 +69,7 @@ class Head:
 
     @property
     def visible(self) -> int:
-        """How many rows are durable."""
+        """Number of durable rows."""
         return self.published[1]
 
     @property
@@ -65,17 +78,26 @@ class Head:
         return self.published[0]
 
     @property
+    def import_rows(self) -> int:
+        """Number of rows that are sealed apart."""
+        return self._imports_count
+
+    @property
     def weight(self) -> int:
-        """What it costs to keep, in rows: frames and events take memory without rows too."""
-        return self.total + len(self.spans) + self._events_count
+        """Weight in rows: frames and events take memory without rows too."""
+        return self.total + self._imports_count + len(self.spans) + self._events_count
 
     def append(
         self, batch: Batch, source: str, lsn: int, events: EventBatch | None, now_ms: int, duplicates: int = 0
     ) -> None:
-        """Add the rows of ``batch`` and the events, not yet visible. Whole, or not at all where memory is short."""
+        """Add the rows of ``batch`` and its events, not yet visible. All of them, or none if memory is short.
+
+        source: of the frame, as in the counters. lsn: of the frame. events: after the event filter. now_ms: receive
+        time, Unix milliseconds. duplicates: rows already dropped as redelivered.
+        """
         rows, first, events_count = len(batch), 0, 0 if events is None else len(events)
         while len(self._chunks) * CHUNK_ROWS < self.total + rows:
-            self._chunks.append(_new_chunk())
+            self._add_chunk()
         while first < rows:
             place, used = divmod(self.total + first, CHUNK_ROWS)
             count = min(rows - first, CHUNK_ROWS - used)
@@ -89,6 +111,24 @@ class Head:
             self.events.append((lsn, events))
             self._events_count += events_count
         self.total += rows
+        self.last_lsn = lsn
+
+    def append_import(
+        self, rows: SampleBatch, imports: SampleBatch, source: str, lsn: int, now_ms: int, duplicates: int = 0
+    ) -> None:
+        """Add the rows of an imported frame, not yet visible.
+
+        rows: within the acceptance window. imports: older ones. source: of the frame, as in the counters. lsn: of the
+        frame. now_ms: receive time, Unix milliseconds. duplicates: rows already dropped as redelivered.
+        """
+        first_row = self.total
+        self.copy_rows(rows)
+        if not self.spans:
+            self.opened_ms = now_ms
+        self.spans.append(Span(first_row, len(rows), source, lsn, 0, duplicates, len(imports)))
+        if len(imports):
+            self.imports.append((lsn, imports))
+            self._imports_count += len(imports)
         self.last_lsn = lsn
 
     def publish(self, lsn: int, total: int) -> None:
@@ -105,15 +145,55 @@ class Head:
         return self.spans[bisect_right(self.spans, lsn, key=_lsn_of) :]
 
     def truncate(self) -> list[Span]:
-        """Give up what is not visible. Returns the spans lost."""
+        """Give up rows that are not visible. Returns the spans lost."""
         lost = self.in_flight
         self.total = self.visible
         self.spans = self.spans[: len(self.spans) - len(lost)]
         self.events = [(lsn, events) for lsn, events in self.events if lsn <= self.visible_lsn]
+        self.imports = [(lsn, rows) for lsn, rows in self.imports if lsn <= self.visible_lsn]
         self._events_count -= sum(span.events for span in lost)
+        self._imports_count -= sum(span.imports for span in lost)
         self._chunks = self._chunks[: -(-self.total // CHUNK_ROWS)]
+        self._indexes = self._indexes[: len(self._chunks)]
         self.last_lsn = self.spans[-1].lsn if self.spans else 0
         return lost
+
+    def followed_by(self, later: "Head") -> "Head":
+        """One head of these rows and those of ``later``; both are given up. For heads of which all is visible."""
+        joined = Head()
+        for batch in (*self.snapshot(), *later.snapshot()):
+            joined.copy_rows(batch)
+        moved = [msgspec.structs.replace(span, first_row=span.first_row + self.total) for span in later.spans]
+        joined.spans, joined.events = self.spans + moved, self.events + later.events
+        joined.imports = self.imports + later.imports
+        joined._events_count = self._events_count + later._events_count
+        joined._imports_count = self._imports_count + later._imports_count
+        joined.last_lsn = max(self.last_lsn, later.last_lsn)
+        joined.opened_ms = self.opened_ms if self.spans else later.opened_ms
+        joined.publish(max(self.visible_lsn, later.visible_lsn), joined.total)
+        return joined
+
+    def copy_rows(self, batch: SampleBatch) -> None:
+        """Add rows without a span: they count for no source."""
+        first = 0
+        while first < len(batch):
+            place, used = divmod(self.total, CHUNK_ROWS)
+            if place == len(self._chunks):
+                self._add_chunk()
+            chunk, end = self._chunks[place], min(len(batch), first + CHUNK_ROWS - used)
+            chunk.series[used : used + end - first] = batch.series[first:end]
+            chunk.ts_ms[used : used + end - first] = batch.ts_ms[first:end]
+            chunk.value[used : used + end - first] = batch.value[first:end]
+            self.total += end - first
+            first = end
+
+    def _add_chunk(self) -> None:
+        self._indexes.append(HeadIndex())  # first: whoever sees a chunk sees its index
+        self._chunks.append(_new_chunk())
+
+    def indexes(self, chunks: int) -> tuple[HeadIndex, ...]:
+        """The indexes of the first so many chunks. Any thread."""
+        return tuple(self._indexes[:chunks])
 
     def snapshot(self, rows_max: int | None = None) -> tuple[SampleBatch, ...]:
         """The visible rows (the first ``rows_max``) as views, in order of arrival. Cost: one view per chunk."""
@@ -145,7 +225,7 @@ class Head:
         return known[1:] if known else None
 
     def sources_of(self, rows: npt.NDArray[np.uint32]) -> dict[str, int]:
-        """How many of these row indices each source brought."""
+        """Number of these row indices that each source brought."""
         spans = list(self.spans)  # the engine may add to them meanwhile
         firsts = [span.first_row for span in spans]
         owners = np.searchsorted(firsts, rows, "right") - 1
@@ -154,6 +234,24 @@ class Head:
             source = spans[place].source
             counts[source] = counts.get(source, 0) + int(count)
         return counts
+
+    def sources_of_imports(self, rows: npt.NDArray[np.uint32]) -> dict[str, int]:
+        """Number of these row indices, over all ``imports``, that each source brought."""
+        spans = [span for span in self.spans if span.imports]
+        ends = np.cumsum([span.imports for span in spans])
+        owners, numbers = np.unique(np.searchsorted(ends, rows, "right"), return_counts=True)
+        counts: dict[str, int] = {}
+        for place, count in zip(owners.tolist(), numbers.tolist(), strict=True):
+            counts[spans[place].source] = counts.get(spans[place].source, 0) + count
+        return counts
+
+
+def head_facts(heads: Sequence[Head], views: Sequence[tuple[SampleBatch, ...]]) -> dict[str, Any]:
+    """Facts of rows in memory that a snapshot carries (``store.read.Snapshot``). views: taken of heads before."""
+    indexes = tuple(index for head, view in zip(heads, views, strict=True) for index in head.indexes(len(view)))
+    ranges = [found for head in heads if (found := head.range_ms()) is not None]
+    head_ms = (min(first for first, _ in ranges), max(last for _, last in ranges)) if ranges else None
+    return {"head_indexes": indexes, "head_ms": head_ms}
 
 
 def _lsn_of(span: Span) -> int:

@@ -1,17 +1,19 @@
-"""Writing the ladder, on the sealer thread after each seal: late windows again, and each span of time that is over.
+"""Writing the ladder, on the maintenance thread after each seal: late windows again, and each span that is over.
 
     raw blocks   ▪▪▪▪▪▪▪▪▪▪▪▪|▪▪▪▪▪▪▪▪▪▪▪▪|▪▪▪▪▪          blocks of windows hold a span of time each:
     1m, 5m       ██ 1 hour ██|██ 1 hour ██|                  6 hours of 5m make one block of 1h, 8 days one of 1d
                         ▪ a block with samples of before: their windows are written again, in a small block that wins
 
 Everything written is a function of the samples (``rollup/read.py``): a step is prepared in files and exists with one
-transaction, which also says how far the tiers are written. Whatever ends it before, nothing has changed.
+transaction, which also says how far the tiers are written. If it ends before that, nothing has changed. A step ends
+with its transaction: the next one begins with the blocks there are then, for heads are sealed, blocks expire and others
+are put aside meanwhile.
 
 A span is over when the head that was frozen behind its end and the grace lies in blocks: everything received until then
 is there, so only what truly comes late is computed twice. No span is written beyond the latest sample.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,37 +22,44 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
+from nissa.catalogue.catalogue import NEVER_MS, BlockRow, Catalogue, TierRow
 from nissa.config.tree import Ladder as Settings
+from nissa.files.names import RAW_KIND, kept_of, tier_of
 from nissa.model.columns import SeriesColumn, TimeColumn
-from nissa.model.errors import Damaged
-from nissa.model.ladder import Keeping, Tier, WindowBatch, interval_of
+from nissa.model.errors import BlocksChanged, Damaged
+from nissa.model.ladder import RetentionPolicy, Tier, WindowBatch, interval_of
+from nissa.model.slices import Slices
 from nissa.model.units import DAY_MS, HOUR_MS
+from nissa.rollup.by_retention import RetentionSplitter
 from nissa.rollup.compaction import Heap, plan_merges, plan_neighbours, wide_ms, write_merged
 from nissa.rollup.fold import tiers_of_samples
-from nissa.rollup.kept import KeptWriter
 from nissa.rollup.merge import merge_windows
 from nissa.rollup.merging import MergeWriter, fold_merging, plan_span_merge
-from nissa.rollup.read import Question, Touched, compute_windows, fold_samples, late_windows, pieces_of
+from nissa.rollup.read import Touched, WindowRequest, compute_windows, late_windows, pieces_of, windows_from_samples
+from nissa.rollup.tombstones import decided_starts
 from nissa.rollup.windows import ceil_ms, floor_ms, take_windows
-from nissa.store.catalogue import NEVER_MS, BlockRow, Catalogue, TierRow
-from nissa.store.names import RAW_KIND, kept_of, locate, tier_of
+from nissa.store.block_file import delete_blocks
+from nissa.store.block_set import BlockSet
 from nissa.store.quarantine import QuarantineRow
 from nissa.store.read import Snapshot
+from nissa.store.tombstones import Purge, Ranges, Tombstone, Tombstones, tiers_text
 
 ALWAYS = (NEVER_MS, 2**63 - 1)
 SPAN_WINDOWS = 6  # of a tier made of windows, in one block: what is not written yet is folded for every question
 SPAN_WINDOWS_LONG = 8  # of a tier of days or more
 
 Written = tuple[list[BlockRow], tuple[BlockRow, ...]]
-Publish = Callable[[Sequence[BlockRow], Sequence[BlockRow], tuple[TierRow, ...]], None]
+NOTHING_DECIDED: Mapping[int, Ranges] = {}
 
 log = structlog.get_logger()
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """What the ladder is written of. blocks: all of the frames up to lsn, which hold all received before until_ms.
+    """Input of the ladder. blocks: all of the frames up to lsn, which hold all received before until_ms.
 
     missing: what is in quarantine; windows over it are not written again. roomy: there is space to merge blocks in.
+    tombstones, expired: as a snapshot has them, listed after the blocks. reach_ms: the end of imported samples that
+    wait to be folded: tiers are written past it, even where no other samples are.
     """
 
     blocks: tuple[BlockRow, ...]
@@ -58,10 +67,13 @@ class Moment(msgspec.Struct, frozen=True):
     until_ms: int
     missing: tuple[QuarantineRow, ...] = ()
     roomy: bool = True
+    tombstones: tuple[Tombstone, ...] = ()
+    expired: Mapping[str, int] = {}
+    reach_ms: int | None = None
 
 
 class Ladder:
-    """How far the tiers are written, and the work of it. For the sealer thread, but for ``facts``."""
+    """Writes the tiers and knows how far they are written. For the maintenance thread, but for ``facts``."""
 
     def __init__(
         self,
@@ -69,13 +81,11 @@ class Ladder:
         catalogue: Catalogue,
         settings: Settings,
         clock: Callable[[], int],
-        publish: Publish,
-        keeping: Keeping | None = None,
+        block_set: BlockSet,
+        tombstones: Tombstones,
+        keeping: RetentionPolicy | None = None,
     ) -> None:
-        """publish: told of blocks that exist from now on, of those that do not, and of the rows in force with them.
-
-        keeping: policies, where there are any.
-        """
+        """clock: Unix milliseconds. keeping: policies, where there are any."""
         known = {row.tier.name: row for row in (*catalogue.tiers(unused=True), *catalogue.tiers())}
         tiers = settings.tiers
         self.rows = tuple(
@@ -87,34 +97,43 @@ class Ladder:
         self._grace_ms = settings.grace_ms
         self.keeping = keeping
         self._clock = clock
-        self._publish = publish
+        self._block_set, self._tombstones = block_set, tombstones
         self._made = tiers_of_samples(tiers)
         self._noted = tuple(catalogue.tiers())
         self._until_ms = NEVER_MS
         self._late = dict.fromkeys((tier.name for tier in tiers), 0)
         self._windows = dict(self._late)
         self._unreadable: set[int] = set()  # ids of blocks that a merge met damage in, or beside
+        self._moment = Moment((), 0, NEVER_MS)
+        self._purge = Purge()
+        self.deleted_rows = 0  # that merges have left out
         self.damages = 0
         self.done_lsn = 0  # of the frames up to here all is written that could be
 
-    def advance(self, moment: Moment, between: Callable[[], None]) -> None:
-        """Write what can be written now.
+    def advance(self, moment: Moment) -> Slices[bool]:
+        """Do one step of the work that can be done now; False if there was none.
 
-        between: called all along; what it raises ends the work, as does any error; what was committed stays.
+        moment: of now; its files stay until the step has ended. Nothing stays of a step that ends before its commit.
+        Raises: BlocksChanged where another moment is needed; OSError, Damaged, Unavailable.
         """
         if not self.rows:
-            return
+            return False
         self._until_ms = moment.until_ms - self._grace_ms
-        blocks = self._write_late(moment, between)
-        for first, end in self._groups():
-            blocks = self._write_spans(moment, blocks, (first, end), between)
-        self._merge(blocks, between)
+        self._moment, self._purge = moment, Purge(moment.tombstones)
+        if (yield from self._write_late(moment)):
+            return True
+        for group in self._groups():
+            if (yield from self._write_next_span(moment, group)):
+                return True
+        if (yield from self._merge(moment.blocks)):
+            return True
         if self._is_news(moment):
             self._commit(self.rows, ())
         self.done_lsn = moment.lsn
+        return False
 
     def _is_news(self, moment: Moment) -> bool:
-        """Whether the rows say more than the catalogue. An LSN alone does where samples came late."""
+        """True if the rows say more than the catalogue. An LSN alone does where samples came late."""
         if [(row.tier, row.written_until_ms) for row in self.rows] != [
             (row.tier, row.written_until_ms) for row in self._noted
         ]:
@@ -126,7 +145,7 @@ class Ladder:
         )
 
     def facts(self) -> dict[str, Any]:
-        """What ``/api/status`` tells, by tier."""
+        """Facts for ``/api/status``, by tier."""
         until_ms = self._until_ms
         told = {}
         for row in self.rows:
@@ -143,43 +162,49 @@ class Ladder:
 
     # ---- what came late ----
 
-    def _write_late(self, moment: Moment, between: Callable[[], None]) -> tuple[BlockRow, ...]:
-        """Windows again whose samples came after they were written; returns the blocks there are then."""
-        snapshot = Snapshot(self._directory, moment.blocks, (), self.rows, moment.missing, self.keeping)
+    def _write_late(self, moment: Moment) -> Slices[bool]:
+        """Windows again whose samples came, or were deleted, since they were written; False where there are none."""
+        snapshot = self._snapshot(moment.blocks, moment.missing)
         added: list[BlockRow] = []
         counts: dict[str, int] = {}
+        damaged: list[str] = []
         try:
             for place, row in enumerate(self.rows):
-                touched = late_windows(snapshot, row, Question(None, *ALWAYS, on_damage=self._note_damage))
-                if len(touched[0]) and (blocks := self._rewrite(snapshot, place, touched, moment.lsn, between)):
+                touched = late_windows(snapshot, row, WindowRequest(None, *ALWAYS, on_damage=self._note_damage))
+                blocks = (yield from self._rewrite(snapshot, place, touched, moment.lsn)) if len(touched[0]) else []
+                if blocks is None:
+                    damaged.append(row.tier.name)
+                elif blocks:
                     added += blocks
                     counts[row.tier.name] = sum(block.rows for block in blocks)
         except BaseException:  # raised again; the files must not stay
-            self._delete(added)
+            delete_blocks(self._directory, added)
             raise
         rows = tuple(msgspec.structs.replace(row, lsn=moment.lsn) for row in self.rows)
-        if added:
-            self._commit(rows, added)
+        decided = {one.id: decided_starts(snapshot, one, damaged) for one in moment.tombstones if one.tiers is None}
+        if added or decided:
+            self._commit(rows, added, (), decided)
         self.rows = rows  # without late samples it is noted with the next commit
         for name, count in counts.items():
             self._late[name] += count
-        return (*moment.blocks, *added)
+        return bool(added or decided)
 
-    def _rewrite(
-        self, snapshot: Snapshot, place: int, touched: Touched, lsn: int, between: Callable[[], None]
-    ) -> list[BlockRow]:
-        """The touched windows in blocks; none where damage is met: what stands there knows more than what is left."""
+    def _rewrite(self, snapshot: Snapshot, place: int, touched: Touched, lsn: int) -> Slices[list[BlockRow] | None]:
+        """The touched windows in blocks; None where damage is met: what stands there knows more than what is left."""
         tier = snapshot.tiers[place].tier
         damages: list[Damaged] = []
         pieces = pieces_of(touched, tier.interval_ms)
         runs = [
-            compute_windows(snapshot, place, Question(one.series, one.start_ms, one.end_ms, on_damage=damages.append))
+            compute_windows(
+                snapshot, place, WindowRequest(one.series, one.start_ms, one.end_ms, on_damage=damages.append)
+            )
             for one in pieces
         ]
         writer = self._writer(tier)
         try:
-            for windows in _only(merge_windows(runs), touched, tier.interval_ms, between):
+            for windows in _only(merge_windows(runs), touched, tier.interval_ms):
                 writer.write(windows)
+                yield 0.0
             if not damages:
                 return writer.finish(lsn)
         except BaseException:  # raised again; the files must not stay
@@ -187,7 +212,13 @@ class Ladder:
             raise
         self._note_damage(damages[0])
         writer.discard()
-        return []
+        return None
+
+    def _snapshot(self, blocks: Sequence[BlockRow], missing: tuple[QuarantineRow, ...] = ()) -> Snapshot:
+        """Samples and windows in these blocks."""
+        tombstones, expired = self._moment.tombstones, self._moment.expired
+        place = (self._directory, tuple(blocks), (), self.rows, missing, self.keeping)
+        return Snapshot(*place, tombstones=tombstones, expired=expired)
 
     # ---- spans that are over ----
 
@@ -195,18 +226,17 @@ class Ladder:
         """Places of tiers written together, [first, end): those made of samples, then each other one."""
         return [(0, self._made), *((place, place + 1) for place in range(self._made, len(self.rows)))]
 
-    def _write_spans(
-        self, moment: Moment, blocks: tuple[BlockRow, ...], group: tuple[int, int], between: Callable[[], None]
-    ) -> tuple[BlockRow, ...]:
+    def _write_next_span(self, moment: Moment, group: tuple[int, int]) -> Slices[bool]:
+        """The first span that is over and not written, of tiers written together; False where there is none."""
         first, end = group
         below = self.rows[first - 1] if first else None
         kind = below.tier.name if below else RAW_KIND
-        there = [block for block in blocks if tier_of(block.kind) == kind]
-        if not there:
-            return blocks
+        there = [block for block in moment.blocks if tier_of(block.kind) == kind]
+        if not there and moment.reach_ms is None:
+            return False
         tier = self.rows[end - 1].tier
         length_ms = span_ms(tier, of_samples=not first)
-        until_ms = below.written_until_ms if below else min(self._until_ms, max(block.max_ms for block in there))
+        until_ms = below.written_until_ms if below else self._samples_until(moment, there, length_ms)
         limit_ms = floor_ms(until_ms, length_ms)
         while (position_ms := min(row.written_until_ms for row in self.rows[first:end])) < limit_ms:
             start_ms = min(
@@ -217,79 +247,75 @@ class Ladder:
             added: list[BlockRow] = []
             gone: tuple[BlockRow, ...] = ()
             if start_ms < limit_ms:
-                snapshot = Snapshot(self._directory, blocks, (), self.rows, (), self.keeping)
-                asked = Question(None, start_ms, end_ms, on_damage=self._note_damage)
-                added, gone = self._write_span(moment, snapshot, group, asked, between)
+                snapshot = self._snapshot(moment.blocks)
+                asked = WindowRequest(None, start_ms, end_ms, on_damage=self._note_damage)
+                added, gone = yield from self._write_span(moment, snapshot, group, asked)
             rows = list(self.rows)
             for place in range(first, end):
                 until = max(rows[place].written_until_ms, end_ms)
                 rows[place] = msgspec.structs.replace(rows[place], written_until_ms=until)
-            if added:
+            if added or gone:
                 self._commit(tuple(rows), added, gone)
-                self._delete(gone)
+                return True
             self.rows = tuple(rows)
-            blocks = (*(block for block in blocks if block not in gone), *added)
-            between()
-        return blocks
+            yield 0.0
+        return False
+
+    def _samples_until(self, moment: Moment, there: Sequence[BlockRow], length_ms: int) -> int:
+        """Time up to which samples may be folded: no span is written beyond the latest one, live or imported."""
+        reach_ms = NEVER_MS if moment.reach_ms is None else ceil_ms(moment.reach_ms, length_ms)
+        return min(self._until_ms, max([reach_ms, *(block.max_ms for block in there)]))
 
     def _write_span(
-        self,
-        moment: Moment,
-        snapshot: Snapshot,
-        group: tuple[int, int],
-        asked: Question,
-        between: Callable[[], None],
-    ) -> Written:
+        self, moment: Moment, snapshot: Snapshot, group: tuple[int, int], asked: WindowRequest
+    ) -> Slices[Written]:
         """Blocks of one span, synced, and those they take the place of; none where it has no windows."""
         first, end = group
         if first:
             steps = ([windows] for windows in compute_windows(snapshot, first, asked))
-            return self._write_windows(steps, group, moment.lsn, between), ()
+            return (yield from self._write_windows(steps, group, moment.lsn)), ()
         sound = [block for block in snapshot.blocks if block.id not in self._unreadable]
         merged = plan_span_merge(sound, asked.start_ms, asked.end_ms) if moment.roomy else ()
         if merged:
             try:
-                return self._write_merging(snapshot, merged, (end, moment.lsn), asked, between), merged
+                return (yield from self._write_merging(snapshot, merged, (end, moment.lsn), asked)), merged
             except Damaged:  # noted when it is met again
                 self._unreadable |= {block.id for block in merged}
-        return self._write_windows(fold_samples(snapshot, asked, end), group, moment.lsn, between), ()
+        return (yield from self._write_windows(windows_from_samples(snapshot, asked, end), group, moment.lsn)), ()
 
     def _write_merging(
         self,
         snapshot: Snapshot,
         merged: Sequence[BlockRow],
         until: tuple[int, int],
-        asked: Question,
-        between: Callable[[], None],
-    ) -> list[BlockRow]:
+        asked: WindowRequest,
+    ) -> Slices[list[BlockRow]]:
         """The same, and the block that raw ones are merged into on the way. until: place of a tier, LSN."""
         end, lsn = until
+        self._purge.rows = 0
         tiers, span = [row.tier for row in self.rows[:end]], (asked.start_ms, asked.end_ms)
         writer = MergeWriter(self._directory, self._catalogue.new_id(), merged, self._clock())
         added: list[BlockRow] = []
         try:
-            steps = fold_merging(self._directory, snapshot.blocks, merged, tiers, span, writer.write)
-            added += self._write_windows(steps, (0, end), lsn, between)
-            return [*added, writer.finish()]
+            steps = fold_merging(self._directory, snapshot.blocks, merged, tiers, span, writer.write, self._purge)
+            added += yield from self._write_windows(steps, (0, end), lsn)
+            block = writer.finish()
+            return [*added, *(() if block is None else (block,))]
         except BaseException:  # raised again; the files must not stay
-            self._delete(added)
+            delete_blocks(self._directory, added)
             writer.discard()
             raise
 
     def _write_windows(
-        self,
-        steps: Iterator[list[WindowBatch]],
-        group: tuple[int, int],
-        lsn: int,
-        between: Callable[[], None],
-    ) -> list[BlockRow]:
+        self, steps: Iterator[list[WindowBatch]], group: tuple[int, int], lsn: int
+    ) -> Slices[list[BlockRow]]:
         first, end = group
         writers = [self._writer(row.tier) for row in self.rows[first:end]]
         try:
             for batches in steps:
                 for writer, windows in zip(writers, batches, strict=False):
                     writer.write(windows)
-                between()
+                yield 0.0
             return [block for writer in writers for block in writer.finish(lsn)]
         except BaseException:  # raised again; the files must not stay
             for writer in writers:
@@ -298,39 +324,61 @@ class Ladder:
 
     # ---- both ----
 
-    def _merge(self, blocks: tuple[BlockRow, ...], between: Callable[[], None]) -> None:
-        """Put small blocks of late windows together with those of their time. What cannot be read stays as it is."""
+    def _merge(self, blocks: tuple[BlockRow, ...]) -> Slices[bool]:
+        """Put small blocks of late windows together with those of their time; False where there are none.
+
+        What cannot be read stays as it is.
+        """
         for first, end in self._groups():
             length_ms = span_ms(self.rows[end - 1].tier, of_samples=not first) if end else 0
             for row in self.rows[first:end]:
                 sound = [one for one in blocks if tier_of(one.kind) == row.tier.name and one.id not in self._unreadable]
                 for heap in _heaps(sound, row, length_ms, neighbours=first > 0):
+                    self._purge.rows = 0
                     try:
-                        added = write_merged(self._directory, self._catalogue, row.tier, heap, self._clock(), between)
+                        place = (self._directory, self._catalogue, row.tier, heap, self._clock())
+                        added = yield from write_merged(*place, self._purge)
                     except Damaged as damage:
                         self._unreadable |= {block.id for block in heap.blocks}
                         self._note_damage(damage)
                         continue
                     self._commit(self.rows, added, heap.blocks)
-                    self._delete(heap.blocks)
+                    return True
+        return False
 
-    def _writer(self, tier: Tier) -> KeptWriter:
-        return KeptWriter(self._directory, self._catalogue, tier, self._clock(), self.keeping)
+    def _writer(self, tier: Tier) -> RetentionSplitter:
+        place = (self._directory, self._catalogue, tier, self._clock())
+        return RetentionSplitter(*place, self.keeping, self._purge.newest)
 
-    def _commit(self, rows: tuple[TierRow, ...], added: Sequence[BlockRow], gone: Sequence[BlockRow] = ()) -> None:
-        """One transaction. Where it fails nobody knows whether it reached the disk, so the files stay; windows written
-        again are the same, and the next start deletes what nobody names."""
-        self._catalogue.commit_tiers(rows, added, gone)
+    def _commit(
+        self,
+        rows: tuple[TierRow, ...],
+        written: Sequence[BlockRow],
+        gone: Sequence[BlockRow] = (),
+        decided: Mapping[int, Ranges] = NOTHING_DECIDED,
+    ) -> None:
+        """Commit in one transaction.
+
+        If it fails, the catalogue on disk may name the new files, so they stay: windows written again are the same, and
+        the next start deletes files that the catalogue does not name.
+        """
+        added = [self._purge.stamp(block) for block in written]
+        completed = [(tiers_text(ranges), number) for number, ranges in decided.items()]
+        try:
+            with self._block_set.change:
+                self._catalogue.commit_tiers(rows, added, gone, completed)
+                self._block_set.replace(gone, added, rows)
+                self._tombstones.complete(decided)  # after the blocks: until then readers decide the same
+        except BlocksChanged:  # raised again; nothing was committed
+            delete_blocks(self._directory, added)
+            raise
         self.rows = self._noted = rows
+        if gone:
+            self.deleted_rows += self._purge.rows
         merged = {block.kind for block in gone}
         for block in added:
             if block.kind != RAW_KIND and block.kind not in merged:
                 self._windows[tier_of(block.kind)] += block.rows
-        self._publish(added, gone, rows)
-
-    def _delete(self, blocks: Sequence[BlockRow]) -> None:
-        for block in blocks:
-            locate(self._directory, block.path).unlink(missing_ok=True)
 
     def _note_damage(self, damage: Damaged) -> None:
         self.damages += 1
@@ -338,14 +386,14 @@ class Ladder:
 
 
 def span_ms(tier: Tier, *, of_samples: bool) -> int:
-    """How much time one block of a tier holds. tier: the widest of those written together."""
+    """Span of one block of a tier, in milliseconds. tier: the widest of those written together."""
     if of_samples:
         return ceil_ms(HOUR_MS, tier.interval_ms)
     return tier.interval_ms * (SPAN_WINDOWS if tier.interval_ms < DAY_MS else SPAN_WINDOWS_LONG)
 
 
 def _heaps(blocks: Sequence[BlockRow], row: TierRow, span_ms: int, *, neighbours: bool) -> list[Heap]:
-    """What is worth merging of one tier's blocks: only those of one kind are kept alike."""
+    """Picks blocks of one tier to merge: only those of one kind have the same retention."""
     found = []
     for kind in sorted({block.kind for block in blocks}):
         own = [block for block in blocks if block.kind == kind]
@@ -357,13 +405,10 @@ def _heaps(blocks: Sequence[BlockRow], row: TierRow, span_ms: int, *, neighbours
     return found
 
 
-def _only(
-    batches: Iterator[WindowBatch], touched: Touched, interval_ms: int, between: Callable[[], None]
-) -> Iterator[WindowBatch]:
-    """Of sorted windows those that are touched; these are sorted too."""
+def _only(batches: Iterator[WindowBatch], touched: Touched, interval_ms: int) -> Iterator[WindowBatch]:
+    """The touched windows among sorted windows. ``touched`` is sorted too."""
     series, starts = touched
     for windows in batches:
-        between()
         first = int(np.searchsorted(series, windows.series[0], "left"))
         end = int(np.searchsorted(series, windows.series[-1], "right"))
         wanted = _keys(series[first:end], starts[first:end], interval_ms)

@@ -1,22 +1,23 @@
-"""The sealer thread: turns a full head into a block, and only then lets go of its part of the journal.
+"""The seal thread: turns a full head into a block, and only then lets go of its part of the journal; nothing else.
 
-    engine thread              sealer thread                                              readers
-    ─────────────              ─────────────                                              ───────
-    head → Generation ───────► wait until all of it is durable                            head' + generation
-    a new head                 sort, resolve, write Parquet, fsync, catalogue row         head' + generation
-                               ── one step: the block appears, the generation goes ──     head' + block
-                               duplicates told to the engine; journal trimmed
+    engine thread              seal thread                                                readers
+    ─────────────              ───────────                                                ───────
+    head → FrozenHead ───────► wait until all of it is durable                            head' + frozen head
+    a new head                 sort, resolve, write Parquet, fsync                        head' + frozen head
+                               ── one step: catalogue row, the block appears,
+                                  the frozen head goes (``BlockSet.change``) ──           head' + block
+                               duplicates counted by the engine; journal trimmed
 
-A generation that cannot be written (disk full) stays what it is, readable and in the journal, and is tried again.
-Writing the ladder, merging blocks and upkeep are for the time between: a head that waits is sealed in the middle. The
-thread has the priority of the others: it takes the interpreter's lock now and then, and held by a thread that gets no
-processor it would stop them all.
+A frozen head that cannot be written (disk full) stays what it is, readable and in the journal, and is tried again.
+All later work on blocks is that of the maintenance thread (``maintenance/jobs.py``): a seal waits
+for none of it but a commit of the catalogue. The threads have one priority: each takes the interpreter's lock now and
+then, and held by a thread that gets no processor it would stop them all.
 """
 
 import queue
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -24,170 +25,157 @@ import msgspec
 import structlog
 
 from nissa.config.tree import Config
-from nissa.ingest.generation import Generation, GenerationWriter
-from nissa.ingest.head import Head
-from nissa.ingest.ladder import Ladder, Moment
+from nissa.files.names import EVENTS_KIND, RAW_KIND
+from nissa.ingest.frozen_head import FrozenHead, FrozenHeadWriter
+from nissa.ingest.head import Head, head_facts
 from nissa.ingest.pipeline import Pipeline
-from nissa.ingest.upkeep import Hands, Upkeep
-from nissa.model.errors import Damaged, JournalFailed, Unavailable
-from nissa.model.ladder import Keeping
-from nissa.model.tally import Tallies
-from nissa.store.catalogue import BlockRow, Catalogue, TierRow
-from nissa.store.compaction import FAN_IN_ABOVE, merge_blocks, plan_compaction
+from nissa.ingest.watchdog import Pulse
+from nissa.journal.journal import Journal
+from nissa.model.counters import Tallies
+from nissa.model.errors import JournalFailed
+from nissa.model.ladder import RetentionPolicy
+from nissa.store.block_set import HeldBlocks
 from nissa.store.event_runs import EventSnapshot
-from nissa.store.journal import Journal
-from nissa.store.names import EVENTS_KIND, RAW_KIND
-from nissa.store.quarantine import QuarantineRow
 from nissa.store.read import Snapshot
+from nissa.store.tombstones import Tombstone
 
 RETRY_S = 2.0
 DURABLE_POLL_S = 0.002
-UPKEEP_S = 1.0
+IDLE_S = 1.0
 
 log = structlog.get_logger()
 
 
 class View(msgspec.Struct, frozen=True):
-    """Where everything is at one moment. heads: what is in no block, oldest first.
+    """Blocks and heads at one moment. heads: rows that are in no block, oldest first.
 
-    unsettled: generations in blocks already whose duplicates the live tallies do not know of yet.
+    unsettled: frozen heads in blocks already whose duplicates the live tallies do not know of yet.
     """
 
-    blocks: tuple[BlockRow, ...]
+    held: HeldBlocks
     heads: tuple[Head, ...]
-    unsettled: tuple[Generation, ...]
-    tiers: tuple[TierRow, ...]
-    missing: tuple[QuarantineRow, ...] = ()
+    unsettled: tuple[FrozenHead, ...]
+    tombstones: tuple[Tombstone, ...] = ()
 
 
 class Sealer:
-    """Owner of the sealer thread, of the list of blocks, and of the generation between head and block."""
+    """Owner of the seal thread, and of the frozen head between head and block."""
 
     def __init__(
         self,
-        writer: GenerationWriter,
-        catalogue: Catalogue,
+        writer: FrozenHeadWriter,
         journal: Journal,
         config: Config,
         clock: Callable[[], int],
         call: Callable[[Callable[[], None]], None],
-        keeping: Keeping | None = None,
+        keeping: RetentionPolicy | None = None,
     ) -> None:
         """call: runs something on the engine thread. keeping: policies of the ladder, where there are any."""
         self.directory = writer.directory
         self._writer = writer
-        self._catalogue = catalogue
         self._journal = journal
-        self._fan_in = config.storage.compaction_fan_in
-        self._spans_ms = {
-            RAW_KIND: config.ladder.raw_retention_ms // 2,
-            EVENTS_KIND: config.storage.events_retention_ms // 2,
-        }
+        self._idle_ttl_ms = config.series.idle_ttl_ms
         self._clock = clock
         self._call = call
-        self._view_lock = threading.Lock()  # blocks, generation and head change together, or rows were seen twice
-        self._blocks = writer.blocks
-        self._ladder = Ladder(writer.directory, catalogue, config.ladder, clock, self._publish, keeping)
-        self._tiers = self._ladder.rows
-        self._begun_ms = 0  # when the latest head that is in blocks was frozen
-        self._generation: Generation | None = None
-        self._unsettled: tuple[Generation, ...] = ()
+        self._keeping = keeping
+        self.blocks = writer.block_set
+        self._view_lock = self.blocks.lock  # blocks, frozen head and head change together, or rows were seen twice
+        self.tombstones = writer.tombstones
+        self._sealed: Callable[[], None] = _nothing
+        self._frozen_head: FrozenHead | None = None
+        self._unsettled: tuple[FrozenHead, ...] = ()
         self._live_tallies: Tallies = {}
-        self._damaged: set[int] = set()  # ids of blocks that a merge could not read
-        self._upkeep: Upkeep | None = None
-        self._queue: queue.SimpleQueue[Generation | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[FrozenHead | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._hurry = threading.Event()  # what failed is tried again at once
-        self._thread = threading.Thread(target=self._run, name="nissa-sealer", daemon=True)
+        self.thread = threading.Thread(target=self._run, name="nissa-sealer", daemon=True)
+        self.pulse = Pulse()
         self.seals = 0
         self.failures = 0
         self.last_error: str | None = None
-        self.ladder_failures = 0
-        self.ladder_error: str | None = None
 
-    def start(self, upkeep: Upkeep | None = None) -> None:
-        """Start the thread. upkeep: what it does while it has nothing to seal."""
-        self._upkeep = upkeep
-        self._thread.start()
+    def start(self, sealed: Callable[[], None]) -> None:
+        """Start the thread. sealed: called on it each time a head has become a block."""
+        self._sealed = sealed
+        self.thread.start()
 
-    def hurry(self) -> None:
-        """Somebody waits for a head that could not be sealed: it is tried again now. From any thread."""
+    def wake(self) -> None:
+        """Try a head that could not be sealed again now. From any thread."""
         self._hurry.set()
 
     def stop(self) -> None:
-        """End the thread. A generation that is not in a block yet is still in the journal."""
+        """End the thread. A frozen head that is not in a block yet is still in the journal."""
         self._stopping.set()
         self._hurry.set()
         self._queue.put(None)
-        self._thread.join()
+        self.thread.join()
 
     # ---- on the engine thread ----
 
     @property
-    def generation(self) -> Generation | None:
-        """The generation on its way into a block."""
-        return self._generation
+    def frozen_head(self) -> FrozenHead | None:
+        """The frozen head on its way into a block."""
+        return self._frozen_head
 
     @property
     def sealing_rows(self) -> int:
-        """Rows of the generation on its way."""
-        generation = self._generation
-        return 0 if generation is None else generation.head.total
+        """Rows of the frozen head on its way."""
+        frozen_head = self._frozen_head
+        return 0 if frozen_head is None else frozen_head.head.total
 
     @property
     def sealing_weight(self) -> int:
-        """Weight of the generation on its way (``Head.weight``)."""
-        generation = self._generation
-        return 0 if generation is None else generation.head.weight
+        """Weight of the frozen head on its way (``Head.weight``)."""
+        frozen_head = self._frozen_head
+        return 0 if frozen_head is None else frozen_head.head.weight
 
-    def begin(self, pipeline: Pipeline, lsn: int) -> Generation:
+    def begin(self, pipeline: Pipeline, lsn: int) -> FrozenHead:
         """Freeze the pipeline's head as the state after ``lsn``, give it a new one, and seal the old one."""
         for settling in self._unsettled:  # its turn on this thread may still come: the state must not be that before
-            self._settle(settling)
-        generation = Generation(pipeline, lsn)
-        generation.begun_ms = self._clock()
+            self._complete(settling)
+        frozen_head = FrozenHead(pipeline, lsn)
+        frozen_head.begun_ms = self._clock()
         self._live_tallies = pipeline.tallies
         pipeline.metadata_changed = {}
         pipeline.sealed_lsn = lsn
         self._journal.cut(lsn)
         with self._view_lock:
             pipeline.head = Head()
-            self._generation = generation
-        self._queue.put(generation)
-        return generation
+            self._frozen_head = frozen_head
+        self._queue.put(frozen_head)
+        return frozen_head
 
     def give_up(self, tallies: Tallies) -> int:
-        """The journal could not keep what is not durable: forget such rows of the generation on its way.
+        """The journal lost rows that were not durable: forget those of the frozen head on its way.
 
-        Returns: the last frame that is kept, of this generation and those before it.
+        Returns: the last frame that is kept, of this one and those before it.
         """
-        generation = self._generation  # before the checkpoint: what is sealed in between has moved it
-        if generation is None:
+        frozen_head = self._frozen_head  # before the checkpoint: what is sealed in between has moved it
+        if frozen_head is None:
             return self.checkpoint_lsn
-        generation.give_up(tallies)
-        return max(generation.head.visible_lsn, self.checkpoint_lsn)
+        frozen_head.give_up(tallies)
+        return max(frozen_head.head.visible_lsn, self.checkpoint_lsn)
 
-    def _settle(self, generation: Generation) -> None:
-        if generation not in self._unsettled:  # the next one was begun before the turn of this came
+    def _complete(self, frozen_head: FrozenHead) -> None:
+        if frozen_head not in self._unsettled:  # the next one was begun before the turn of this came
             return
-        generation.settle(self._live_tallies)
+        frozen_head.complete(self._live_tallies)
         with self._view_lock:
-            self._unsettled = tuple(one for one in self._unsettled if one is not generation)
+            self._unsettled = tuple(one for one in self._unsettled if one is not frozen_head)
 
     # ---- on any thread ----
 
     @property
     def checkpoint_lsn(self) -> int:
-        """Up to where blocks stand for the journal."""
+        """The last frame whose rows are in blocks."""
         return self._writer.checkpoint_lsn
 
     def view(self, current: Callable[[], Head]) -> View:
-        """Blocks, and the heads that hold what is in none of them."""
+        """Blocks, and the heads with the rows that are in no block."""
         with self._view_lock:
-            generation, head = self._generation, current()
-            heads = (head,) if generation is None else (generation.head, head)
-            missing = () if self._upkeep is None else self._upkeep.quarantine
-            return View(self._blocks, heads, self._unsettled, self._tiers, missing)
+            frozen_head, head = self._frozen_head, current()
+            heads = (head,) if frozen_head is None else (frozen_head.head, head)
+            return View(self.blocks.hold(), heads, self._unsettled, self.tombstones.all)
 
     def snapshot(self, current: Callable[[], Head]) -> Snapshot:
         """Everything durable at one moment."""
@@ -195,18 +183,27 @@ class Sealer:
         # The newest head first: what is published meanwhile is then missing at the end only, never in the middle.
         newest_first = [head.snapshot() for head in reversed(view.heads)]
         heads = tuple(batch for part in reversed(newest_first) for batch in part)
-        return Snapshot(self.directory, view.blocks, heads, view.tiers, view.missing, self._ladder.keeping)
+        held, row_groups = view.held, self.blocks.row_groups
+        place = (self.directory, held.blocks, heads, held.tiers, held.quarantine, self._keeping, row_groups)
+        facts = head_facts(view.heads, newest_first[::-1])
+        facts |= {"tombstones": view.tombstones, "expired": self.tombstones.expired}
+        return Snapshot(*place, idle_ttl_ms=self._idle_ttl_ms, held=held, **facts)
 
     def event_snapshot(self, current: Callable[[], Head]) -> EventSnapshot:
         """Every durable event at one moment."""
         view = self.view(current)
         newest_first = [head.events_snapshot() for head in reversed(view.heads)]  # as in ``snapshot``
         heads = tuple(events for part in reversed(newest_first) for events in part)
-        return EventSnapshot(self.directory, view.blocks, heads, view.missing)
+        held = view.held
+        return EventSnapshot(self.directory, held.blocks, heads, held.quarantine, held)
+
+    def import_rows(self, current: Callable[[], Head]) -> int:
+        """Imported rows in memory that become an import block."""
+        return sum(head.import_rows for head in self.view(current).heads)
 
     def block_summary(self) -> dict[str, Any]:
         """Counts for ``/api/status``."""
-        blocks = self._blocks
+        blocks = self.blocks.blocks
         return {
             "count": len(blocks),
             "kinds": {RAW_KIND: 0, EVENTS_KIND: 0} | Counter(block.kind for block in blocks),
@@ -215,197 +212,75 @@ class Sealer:
             "bytes": sum(block.bytes for block in blocks),
         }
 
-    def ladder_status(self) -> dict[str, Any]:
-        """How far the tiers are written."""
-        ladder = self._ladder
-        told = {"failures": self.ladder_failures, "damages": ladder.damages, "last_error": self.ladder_error}
-        return {"lsn": ladder.done_lsn, "tiers": ladder.facts(), **told}
+    def oldest_ms(self, current: Callable[[], Head]) -> int | None:
+        """Time of the oldest sample that is in no block; None where there is none."""
+        ranges = [head.range_ms() for head in self.view(current).heads]
+        return min((found[0] for found in ranges if found is not None), default=None)
 
-    # ---- on the sealer thread ----
+    # ---- on the seal thread ----
 
     def _run(self) -> None:
-        tended = self.seals
         while True:
+            self.pulse.beat()
             try:
-                generation = self._queue.get(timeout=UPKEEP_S)
+                frozen_head = self._queue.get(timeout=IDLE_S)
             except queue.Empty:
-                pass
-            else:
-                if generation is None:
-                    return
-                self._work_on(generation)
-            if self.seals != tended:  # here, or in the midst of other work
-                tended = self.seals
-                self._tend()
-            if self._upkeep is not None:
-                self._upkeep.step()
+                continue
+            if frozen_head is None:
+                return
+            self._work_on(frozen_head)
 
-    def hands(self, current: Callable[[], Head]) -> Hands:
-        """What the upkeep needs of this thread. current: the head that frames go into."""
-
-        def oldest_head_ms() -> int | None:
-            ranges = [head.range_ms() for head in self.view(current).heads]
-            return min((found[0] for found in ranges if found is not None), default=None)
-
-        return Hands(
-            lambda: self._writer.blocks, self._forget, self._replace, oldest_head_ms, self._between, self._pause
-        )
-
-    def _forget(self, gone: Sequence[BlockRow]) -> None:
-        """The catalogue has these blocks no more; their files are still there."""
-        ids = {block.id for block in gone}
-        self._writer.blocks = tuple(block for block in self._writer.blocks if block.id not in ids)
-        with self._view_lock:
-            self._blocks = self._writer.blocks
-
-    def _pause(self, seconds: float) -> None:
-        """Rest a little, unless the engine closes."""
-        self._stopping.wait(seconds)
-
-    def _work_on(self, generation: Generation) -> None:
-        """Seal ``generation``, however often it takes, unless the engine closes meanwhile."""
-        while self._wait_durable(generation.head):
-            generation.tries += 1
+    def _work_on(self, frozen_head: FrozenHead) -> None:
+        """Seal ``frozen_head``, however often it takes, unless the engine closes meanwhile."""
+        while self._wait_durable(frozen_head.head):
+            frozen_head.tries += 1
+            self.pulse.beat()
             try:
-                self._writer.write(generation)
+                self._writer.write(frozen_head, partial(self._show, frozen_head))
             except Exception as error:  # nothing is lost: it stays in memory and in the journal
                 log.exception("a head could not be sealed; trying again", retry_s=RETRY_S)
                 self._note_failure(error)
-                generation.error = self.last_error
-                generation.failed_try = generation.tries
+                frozen_head.error = self.last_error
+                frozen_head.failed_try = frozen_head.tries
                 self._hurry.wait(RETRY_S)
                 self._hurry.clear()
             else:
-                self._finish(generation)
+                self._finish(frozen_head)
                 return
-        generation.error = generation.error or "the engine is closed"
-        generation.failed.set()  # whoever waits for it must hear of it
+        frozen_head.error = frozen_head.error or "the engine is closed"
+        frozen_head.failed.set()  # so that callers do not wait for it any longer
 
     def _wait_durable(self, head: Head) -> bool:
         """Wait until every frame of ``head`` is durable; False where the engine closes first."""
         while not self._stopping.is_set():
             if head.visible_lsn >= head.last_lsn:
                 return True
+            self.pulse.beat()
             self._stopping.wait(DURABLE_POLL_S)
         return False
 
-    def _finish(self, generation: Generation) -> None:
-        """The generation is in the catalogue: show it there, and let go of it."""
-        with self._view_lock:
-            self._blocks = self._writer.blocks
-            self._generation = None
-            self._unsettled += (generation,)
-        self._begun_ms = generation.begun_ms
+    def _show(self, frozen_head: FrozenHead) -> None:
+        """The frozen head is in the catalogue, and seen in its blocks from now on."""
+        self._frozen_head = None
+        self._unsettled += (frozen_head,)
+
+    def _finish(self, frozen_head: FrozenHead) -> None:
+        """The frozen head is in blocks: let go of its part of the journal."""
         self.seals += 1
         self.last_error = None
-        generation.sealed.set()
-        self._call(partial(self._settle, generation))
+        frozen_head.sealed.set()
+        self._call(partial(self._complete, frozen_head))
+        self._sealed()
         try:
-            self._journal.trim(generation.lsn)
+            self._journal.trim(frozen_head.lsn)
         except JournalFailed as error:  # costs space only; the next seal trims again
             log.warning("the journal could not be trimmed", reason=str(error))
             self._note_failure(error)
-
-    def _tend(self) -> None:
-        """Write the ladder, then merge blocks, as long as there is something to merge or was sealed meanwhile.
-
-        The ladder comes first: what it has not seen must not be merged with what it has, or all of it would be late.
-        """
-        going = True
-        while going and not self._stopping.is_set():
-            lsn = self._writer.checkpoint_lsn
-            self._write_ladder()
-            going = self._compact() or lsn != self._writer.checkpoint_lsn
-
-    def _write_ladder(self) -> None:
-        """Bring the tiers up to what is in blocks. What fails is tried again after the next seal."""
-        missing = () if self._upkeep is None else self._upkeep.quarantine
-        roomy = self._upkeep is None or not self._upkeep.is_low
-        moment = Moment(self._writer.blocks, self._writer.checkpoint_lsn, self._begun_ms, missing, roomy)
-        try:
-            self._ladder.advance(moment, self._between)
-            self.ladder_error = None
-        except Exception as error:  # nothing changed but what was committed; readers fold what is not written
-            if self._stopping.is_set():
-                return
-            log.exception("the ladder could not be written")
-            self.ladder_failures += 1
-            self.ladder_error = f"{type(error).__name__}: {error}"
-
-    def _publish(self, added: Sequence[BlockRow], gone: Sequence[BlockRow], rows: tuple[TierRow, ...]) -> None:
-        """The catalogue has these blocks of windows and not those, and the ladder as it stands with them."""
-        dropped = {block.id for block in gone}
-        kept = [block for block in self._writer.blocks if block.id not in dropped]
-        self._writer.blocks = tuple(sorted([*kept, *added], key=_id_of))
-        with self._view_lock:
-            self._blocks, self._tiers = self._writer.blocks, rows
-
-    def _compact(self) -> bool:
-        """Merge blocks where enough of one level have come together. What fails is tried again after the next seal."""
-        try:
-            if chosen := self._plan():
-                replaced = partial(self._replace, chosen)
-                merge_blocks(self.directory, self._catalogue, chosen, self._clock(), self._between, replaced)
-                return True
-        except Exception as error:  # nothing changed: the old blocks stand
-            if self._stopping.is_set():
-                return False
-            log.exception("blocks could not be merged")
-            self._note_failure(error)
-            if isinstance(error, Damaged):
-                for block in self._blocks:
-                    if error.path.endswith(block.path):
-                        self._damaged.add(block.id)
-                        self._suspect(block)
-        return False
-
-    def _suspect(self, block: BlockRow) -> None:
-        if self._upkeep is not None:
-            self._upkeep.suspect(block.path)
-
-    def _plan(self) -> tuple[BlockRow, ...]:
-        """What to merge next: samples, then events.
-
-        Damaged blocks are left as they are, or none of their level would ever be merged.
-
-        While space is low nothing is: a merge needs room for what it writes before the old files go.
-        """
-        if self._upkeep is not None and self._upkeep.is_low:
-            return ()
-        above = FAN_IN_ABOVE * self._fan_in if self._ladder.rows else self._fan_in
-        plans = (
-            plan_compaction(
-                self._blocks, self._fan_in, span_ms, kind, self._damaged, above if kind == RAW_KIND else self._fan_in
-            )
-            for kind, span_ms in self._spans_ms.items()
-        )
-        return next(filter(None, plans), ())
-
-    def _between(self) -> None:
-        """Called all along a merge: seals the head that waits. Raises Unavailable to end the merge."""
-        if self._stopping.is_set():
-            raise Unavailable("the engine closes")
-        try:
-            generation = self._queue.get_nowait()
-        except queue.Empty:
-            return
-        if generation is None:
-            self._queue.put(None)
-            raise Unavailable("the engine closes")
-        self._work_on(generation)
-
-    def _replace(self, old: tuple[BlockRow, ...], merged: BlockRow) -> None:
-        """The catalogue has ``merged`` in the place of ``old``, whose files are still there."""
-        gone = {block.id for block in old}
-        kept = [block for block in self._writer.blocks if block.id not in gone]
-        self._writer.blocks = tuple(sorted([*kept, merged], key=_id_of))
-        with self._view_lock:
-            self._blocks = self._writer.blocks
 
     def _note_failure(self, error: Exception) -> None:
         self.failures += 1
         self.last_error = f"{type(error).__name__}: {error}"
 
 
-def _id_of(block: BlockRow) -> int:
-    return block.id
+def _nothing() -> None:
+    """Default of the callback after a seal: does nothing."""

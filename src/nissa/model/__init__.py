@@ -1,1 +1,1 @@
-"""Words of the house: frames, columns, receipts, tallies, errors. Data only; no I/O, no clock."""
+"""Shared types: frames, columns, receipts, counters, errors. Data only; no I/O, no clock."""

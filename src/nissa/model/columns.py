@@ -1,4 +1,4 @@
-"""Columns are the currency between rooms: struct-of-arrays, one call per frame, never an object per point."""
+"""Types of columns: rooms pass arrays to each other, one call per frame, never an object per sample."""
 
 from typing import Any
 
@@ -70,6 +70,12 @@ class EventBatch(msgspec.Struct, frozen=True):
     def __len__(self) -> int:
         return len(self.time_ms)
 
+    @property
+    def text_bytes(self) -> int:
+        """Bytes of all text, attributes included."""
+        columns = (self.source, self.event_id, self.description, self.packet_id, self.attribute_names)
+        return sum(len(column.data) for column in (*columns, self.attribute_values))
+
     def row(self, index: int) -> dict[str, Any]:
         """Event ``index`` as a dictionary, for people and tests."""
         first, last = self.attribute_offsets[index], self.attribute_offsets[index + 1]
@@ -85,8 +91,8 @@ class EventBatch(msgspec.Struct, frozen=True):
         }
 
 
-class ClaimColumns(msgspec.Struct, frozen=True):
-    """What packets and requests are known by when they come again, in the order they came.
+class DedupKeyColumns(msgspec.Struct, frozen=True):
+    """Dedup keys of packets and requests, in the order of arrival.
 
     keys: uint64 (n, 2), keyed hashes. lsns: uint64 (n,), of the frames that brought them. stored_ms: int64 (n,), on the
     frame clock.
@@ -100,13 +106,34 @@ class ClaimColumns(msgspec.Struct, frozen=True):
         return len(self.lsns)
 
 
-def no_claims() -> ClaimColumns:
+def no_dedup_keys() -> DedupKeyColumns:
     """None at all."""
-    return ClaimColumns(np.empty((0, 2), np.uint64), np.empty(0, np.uint64), np.empty(0, np.int64))
+    return DedupKeyColumns(np.empty((0, 2), np.uint64), np.empty(0, np.uint64), np.empty(0, np.int64))
+
+
+class DeltaColumns(msgspec.Struct, frozen=True):
+    """Totals of counters that are sent as differences, by series id.
+
+    series: uint32 (n,), ascending. seen_minutes: uint32 (n,), when the last difference was received, minutes since
+    1970. last_ms: int64 (n,), its time. totals: float64 (n,).
+    """
+
+    series: SeriesColumn
+    seen_minutes: SeriesColumn
+    last_ms: TimeColumn
+    totals: ValueColumn
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+
+def no_deltas() -> DeltaColumns:
+    """None at all."""
+    return DeltaColumns(np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0, np.float64))
 
 
 class Metadata(msgspec.Struct, frozen=True):
-    """What a sender says of a metric name. type: Prometheus' word, such as ``counter``; unit and help may be empty."""
+    """Metadata of a metric name. type: Prometheus' word, such as ``counter``; unit and help may be empty."""
 
     name: str
     type: str

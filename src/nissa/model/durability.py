@@ -1,23 +1,27 @@
-"""What an acknowledgement is worth: the three modes, each with a name that says what it loses.
+"""Durability of an acknowledgement: three modes, each with a name that says what it loses.
 
 ================  ==================================  =====================================
 mode              acknowledged after                  lost at a power cut / at kill -9
 ================  ==================================  =====================================
 ``fsync``         fdatasync returned                  nothing / nothing
-``interval:<ms>`` the kernel has the bytes            at most that many ms / nothing
+``interval:50ms``  the kernel has the bytes            at most that long / nothing
 ``os``            the kernel has the bytes            what the kernel had not written / nothing
 ================  ==================================  =====================================
 """
 
+import re
+from contextlib import suppress
 from typing import Literal
 
 import msgspec
 
 from nissa.model.errors import ConfigInvalid
+from nissa.model.quantity import Unit, read_quantity
 from nissa.model.units import MINUTE_MS
 
 SETTING = "storage.durability"
 INTERVAL_MS_MAX = MINUTE_MS
+_LENGTH = re.compile(r"[0-9]{1,9}[a-z]{0,2}", re.ASCII)
 
 
 class Durability(msgspec.Struct, frozen=True):
@@ -35,7 +39,7 @@ OS = Durability("os")
 
 
 def parse_durability(text: str) -> Durability:
-    """The mode that ``text`` names.
+    """The mode that ``text`` names. An interval is a duration; a plain number is milliseconds.
 
     Raises: ConfigInvalid, naming the setting, the text and the three forms.
     """
@@ -43,10 +47,11 @@ def parse_durability(text: str) -> Durability:
         return FSYNC
     if text == "os":
         return OS
-    name, colon, number = text.partition(":")
-    if name == "interval" and colon and number.isascii() and number.isdigit() and len(number) < 10:
-        interval_ms = int(number)
-        if 1 <= interval_ms <= INTERVAL_MS_MAX:
-            return Durability("interval", interval_ms)
-        raise ConfigInvalid(SETTING, f"interval:{interval_ms} is outside 1 to {INTERVAL_MS_MAX} ms")
-    raise ConfigInvalid(SETTING, f"expected fsync, interval:<ms> or os, got {text!r}")
+    name, _, length = text.partition(":")
+    if name == "interval" and _LENGTH.fullmatch(length):
+        with suppress(ValueError):
+            interval_ms = read_quantity(length if length[-1].isalpha() else f"{length}ms", Unit.DURATION)
+            if 1 <= interval_ms <= INTERVAL_MS_MAX:
+                return Durability("interval", interval_ms)
+            raise ConfigInvalid(SETTING, f"interval:{length} is outside 1ms to 1m")
+    raise ConfigInvalid(SETTING, f"expected fsync, interval:DURATION such as interval:50ms, or os, got {text!r}")

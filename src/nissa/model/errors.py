@@ -1,17 +1,22 @@
-"""Every error a caller can meet, by who is to blame.
+"""All errors, by whose fault they are.
 
 =====================  ==========================================  =====================
-error                  who is to blame                             does a retry help?
+error                  at fault                                    does a retry help?
 =====================  ==========================================  =====================
 Malformed, TooLarge    the sender of the bytes                     no
 UnsupportedMedia       the sender of the headers                   with other headers
+Unauthorized           the sender, which has no right              with a token
 BadQuery               the author of the query                     no
 QueryTimeout           the query, or a busy machine                perhaps
+QueryCanceled          the client, which went away                 yes
 ConfigInvalid          the operator                                after an edit
 Unavailable            this machine, for now (disk, load)          yes, after retry_after_s
+RateLimited            the sender, which sends too much        yes, after retry_after_s
+BlocksChanged          nobody: files were replaced meanwhile       yes, with the current files
 JournalFailed          the disk under the journal                  yes, once it takes writes
 DirectoryLocked        another process holds the directory         after it ends
 UnknownFormat          a newer Nissa wrote the directory           with that version
+SourceFailed           the system a source reads, or its settings  yes; Nissa does by itself
 Damaged                the disk                                    no; the rest is served
 InvariantBroken        Nissa itself                                no; please report it
 =====================  ==========================================  =====================
@@ -43,6 +48,10 @@ class TooLarge(NissaError):
         self.setting = setting
 
 
+class Unauthorized(NissaError):
+    """A request without a token that admits it."""
+
+
 class UnsupportedMedia(NissaError):
     """Content type or content encoding that this endpoint does not read."""
 
@@ -55,6 +64,10 @@ class QueryTimeout(NissaError):
     """A query took longer than it may. The same query may pass when the machine is less busy."""
 
 
+class QueryCanceled(NissaError):
+    """A query whose client went away before the answer."""
+
+
 class ConfigInvalid(NissaError):
     """A configuration value that Nissa will not start with. ``path``: where it stands, like ``storage.durability``."""
 
@@ -64,12 +77,20 @@ class ConfigInvalid(NissaError):
 
 
 class Unavailable(NissaError):
-    """Not now: nothing was kept. ``retry_after_s`` is when to try again."""
+    """Temporarily unavailable: nothing was stored. Retry after ``retry_after_s`` seconds."""
 
     def __init__(self, reason: str, retry_after_s: int = 1) -> None:
         super().__init__(f"unavailable: {reason}; retry after {retry_after_s} s")
         self.reason = reason
         self.retry_after_s = retry_after_s
+
+
+class RateLimited(Unavailable):
+    """A sender is over its rate limit; nothing of the frame was stored."""
+
+
+class BlocksChanged(Unavailable):
+    """Files that a merge has read are not in the catalogue any more when it is to replace them; nothing was changed."""
 
 
 class JournalFailed(NissaError):
@@ -91,6 +112,10 @@ class Damaged(NissaError):
         super().__init__(f"{path}: {what}")
         self.path = path
         self.what = what
+
+
+class SourceFailed(NissaError):
+    """The system that a source reads cannot be reached, refuses, or does not answer as it should."""
 
 
 class InvariantBroken(NissaError):

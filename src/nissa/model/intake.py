@@ -1,4 +1,4 @@
-"""What an edge needs of the engine: a place to hand frames to, and the few facts it must tell its senders."""
+"""Interface of the engine for sources: accepts frames, and reports pressure and durability."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -14,12 +14,12 @@ Settle = Callable[[Outcome], None]
 class Intake(Protocol):
     """The engine as an edge sees it.
 
-    ``submit`` takes a frame and returns at once. ``settle`` is called exactly once for it, on any thread: with a
+    ``submit`` takes a frame and returns at once. ``complete`` is called exactly once for it, on any thread: with a
     Receipt when the frame is durable in the mode in force, with an error when nothing of it was kept.
     """
 
-    def submit(self, frame: Frame, settle: Settle) -> None:
-        """Take ``frame``; call ``settle`` when its fate is known. Never blocks."""
+    def submit(self, frame: Frame, complete: Settle) -> None:
+        """Take ``frame``; call ``complete`` when its fate is known. Never blocks."""
 
     @property
     def pressure(self) -> bool:

@@ -1,19 +1,20 @@
-"""The ladder's words: tiers, the aggregates they keep, and windows as columns.
+"""Types of the ladder: tiers, their aggregates, and windows as columns.
 
     raw 6 h ─► 1m 24 h ─► 5m 7 d ─► 1h 30 d ─► 1d 365 d
 
-A tier is known by its interval, written as its largest whole unit: 90 s is ``90s``, 300 s is ``5m``. What its columns
-mean is decided in ``docs/decisions/0006-the-ladder.md``.
+The name of a tier is its interval in the largest whole unit: 90 s is ``90s``, 300 s is ``5m``. Its columns are defined
+in ``docs/decisions/0006-the-ladder.md``.
 """
 
 from enum import Enum
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import msgspec
 
 from nissa.model.errors import ConfigInvalid
+from nissa.model.quantity import Unit, duration, write_quantity
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
 if TYPE_CHECKING:  # settings name tiers, and a command that only shows its help loads no numpy
@@ -35,7 +36,7 @@ _UNITS = ((DAY_MS, "d"), (HOUR_MS, "h"), (MINUTE_MS, "m"), (SECOND_MS, "s"), (1,
 
 
 class Aggregate(Enum):
-    """What a tier may keep of a window besides its count; the value is the word of the configuration."""
+    """Aggregates that a tier may store of a window besides its count; the value is the word of the configuration."""
 
     SUM = "sum"
     MIN = "min"
@@ -52,10 +53,10 @@ ALL = tuple(one.value for one in Aggregate)
 
 
 class Tier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One resolution: windows of interval_ms, kept for retention_ms."""
+    """One resolution: windows of interval_ms, retained for retention_ms."""
 
-    interval_ms: int
-    retention_ms: int
+    interval_ms: Annotated[int, duration(1, INTERVAL_MS_MAX)]
+    retention_ms: Annotated[int, duration(1, RETENTION_MS_MAX)]
     aggregates: tuple[str, ...] = ALL
 
     @property
@@ -65,7 +66,7 @@ class Tier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def has_sketch(self) -> bool:
-        """Whether quantiles can be asked of it."""
+        """True if quantiles can be asked of it."""
         return Aggregate.QUANTILES.value in self.aggregates
 
 
@@ -78,13 +79,13 @@ DEFAULT_TIERS = (
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far up the ladder some series go, and how long what they have there is kept.
+    """Policy of some series: the tiers they reach, and the retention in each.
 
     match: a selector. retention_ms: by tier, of the first tiers without a gap; none at all means samples only.
     """
 
     match: str
-    retention_ms: dict[str, int] = {}
+    retention_ms: Annotated[dict[str, int], duration(1, RETENTION_MS_MAX)] = {}
 
 
 class PolicyEpoch(msgspec.Struct, frozen=True):
@@ -94,11 +95,15 @@ class PolicyEpoch(msgspec.Struct, frozen=True):
     policies: tuple[Policy, ...] = ()
 
 
-class Keeping(Protocol):
-    """How long windows are kept where policies differ from the tiers."""
+class RetentionPolicy(Protocol):
+    """Retention of windows where policies differ from the tiers."""
 
     def kept_ms(self, tier: Tier, series: "SeriesColumn", start_ms: "TimeColumn") -> "TimeColumn":
-        """For each window: AS_THE_TIER, 0 where it is not kept at all, else how long."""
+        """Retention of each window, milliseconds: AS_THE_TIER, or 0 for windows that are not stored.
+
+        tier: of all the windows. series, start_ms: series id and start of each window, Unix milliseconds, of equal
+        length.
+        """
 
     def groups(self, series: "SeriesColumn") -> "Sequence[tuple[Policy | None, SeriesColumn]]":
         """Series by the policy that is in force for them now; None where the tiers decide."""
@@ -123,6 +128,8 @@ class WindowBatch(msgspec.Struct, frozen=True):
     start_ms: int64, a multiple of the interval. count: uint32, numbers. nans: uint32, NaN that are no staleness marker.
     min, max, first, last are NaN and sum is 0 where count is 0. m2: sum of (x - mean)^2, in 24 bits.
     resets: what a counter fell from, added up, so that inside of the window it went up by last - first + resets.
+    carry: what sum lacks of the total; where sum is infinite and no value is, the total divided by 2^32; NaN in rows of
+    builds that kept none.
     """
 
     series: "SeriesColumn"
@@ -136,6 +143,7 @@ class WindowBatch(msgspec.Struct, frozen=True):
     last: "ValueColumn"
     m2: "ValueColumn"
     resets: "ValueColumn"
+    carry: "ValueColumn"
     sketch: SketchColumn | None = None
 
     def __len__(self) -> int:
@@ -169,11 +177,13 @@ def check_tiers(tiers: tuple[Tier, ...], raw_retention_ms: int, path: str = "lad
     for tier in tiers[:2]:  # quantiles of the first two come from samples
         if raw_retention_ms < tier.interval_ms:
             kept, wanted = interval_name(raw_retention_ms), tier.name
-            raise ConfigInvalid(f"{path}.raw_retention_ms", f"{kept} is shorter than a window of {wanted} made of it")
+            raise ConfigInvalid(
+                f"{path}.raw_retention", f"{kept} is shorter than the tier {wanted}, which is computed from the samples"
+            )
     for number, (lower, upper) in enumerate(pairwise(tiers)):
         if lower.retention_ms < upper.interval_ms:
-            what = f"{interval_name(lower.retention_ms)} is shorter than the next tier's window of {upper.name}"
-            raise ConfigInvalid(f"{path}.tiers[{number}].retention_ms", what)
+            what = f"{interval_name(lower.retention_ms)} is shorter than the interval of the next tier, {upper.name}"
+            raise ConfigInvalid(f"{path}.tiers[{number}].retention", what)
 
 
 def check_policies(policies: tuple[Policy, ...], tiers: tuple[Tier, ...], path: str = "ladder.policies") -> None:
@@ -181,7 +191,7 @@ def check_policies(policies: tuple[Policy, ...], tiers: tuple[Tier, ...], path: 
     if len(policies) > POLICIES_MAX:
         raise ConfigInvalid(path, f"{len(policies)} policies, at most {POLICIES_MAX}")
     for number, policy in enumerate(policies):
-        here = f"{path}[{number}].retention_ms"
+        here = f"{path}[{number}].retention"
         names = [tier.name for tier in tiers]
         for name in policy.retention_ms:
             if name not in names:
@@ -189,40 +199,46 @@ def check_policies(policies: tuple[Policy, ...], tiers: tuple[Tier, ...], path: 
         reached = tiers[: len(policy.retention_ms)]
         for tier in reached:
             if tier.name not in policy.retention_ms:
-                raise ConfigInvalid(here, f"{tier.name} is missing, which the tiers above it are made of")
+                raise ConfigInvalid(here, f"{tier.name} is missing, but the coarser tiers are computed from it")
         for lower, upper in pairwise((*reached, None)):
             if lower is not None:
                 _check_kept(policy.retention_ms[lower.name], lower, upper, f"{here}.{lower.name}")
 
 
+def _words(ms: int) -> str:
+    return write_quantity(ms, Unit.DURATION)
+
+
 def _check_kept(kept_ms: int, tier: Tier, upper: Tier | None, path: str) -> None:
     if not tier.interval_ms <= kept_ms <= RETENTION_MS_MAX:
-        raise ConfigInvalid(path, f"expected {tier.interval_ms} to {RETENTION_MS_MAX}, got {kept_ms}")
+        raise ConfigInvalid(path, f"expected {tier.name} to {_words(RETENTION_MS_MAX)}, got {_words(kept_ms)}")
     if upper is not None and kept_ms < upper.interval_ms:
-        what = f"{interval_name(kept_ms)} is shorter than the next tier's window of {upper.name}"
+        what = f"{interval_name(kept_ms)} is shorter than the interval of the next tier, {upper.name}"
         raise ConfigInvalid(path, what)
 
 
 def _check_tier(tier: Tier, path: str) -> None:
     if not 1 <= tier.interval_ms <= INTERVAL_MS_MAX:
-        raise ConfigInvalid(f"{path}.interval_ms", f"expected 1 to {INTERVAL_MS_MAX}, got {tier.interval_ms}")
+        what = f"expected 1ms to {_words(INTERVAL_MS_MAX)}, got {_words(tier.interval_ms)}"
+        raise ConfigInvalid(f"{path}.interval", what)
     if tier.retention_ms < tier.interval_ms:
-        raise ConfigInvalid(f"{path}.retention_ms", f"{tier.retention_ms} is shorter than one window of {tier.name}")
+        what = f"{_words(tier.retention_ms)} is shorter than its interval, {tier.name}"
+        raise ConfigInvalid(f"{path}.retention", what)
     for place, word in enumerate(tier.aggregates):
         if word not in ALL:
             known = ", ".join(ALL)
             raise ConfigInvalid(f"{path}.aggregates[{place}]", f"{word[:40]!r} is none of {known}")
         if word in tier.aggregates[:place]:
-            raise ConfigInvalid(f"{path}.aggregates[{place}]", f"{word} is there twice")
+            raise ConfigInvalid(f"{path}.aggregates[{place}]", f"{word} is listed twice")
 
 
 def _check_step(lower: Tier, upper: Tier, path: str, *, sketch_from_samples: bool) -> None:
     if upper.interval_ms <= lower.interval_ms or upper.interval_ms % lower.interval_ms:
         what = f"{upper.name} is not a multiple of {lower.name}, the tier before"
-        raise ConfigInvalid(f"{path}.interval_ms", what)
+        raise ConfigInvalid(f"{path}.interval", what)
     missing = [word for word in upper.aggregates if word not in lower.aggregates]
     if sketch_from_samples:
         missing = [word for word in missing if word != Aggregate.QUANTILES.value]
     if missing:
-        what = f"{missing[0]} of {upper.name} cannot be computed: {lower.name}, the tier before, does not keep it"
+        what = f"{missing[0]} of {upper.name} cannot be computed: {lower.name}, the tier before, does not have it"
         raise ConfigInvalid(f"{path}.aggregates", what)

@@ -1,3 +1,3 @@
-"""Levels of events, Leyline's TelemetryLevel: the number stands in columns and blocks, people read the word."""
+"""Levels of events, those of Leyline's TelemetryLevel: columns and blocks have the number, people read the word."""
 
 LEVELS = ("unspecified", "info", "warning", "error", "critical")

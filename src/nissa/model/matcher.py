@@ -3,8 +3,8 @@
     =   the value is the text            =~  the whole value fits the pattern (RE2, anchored, ``.`` takes newlines too)
     !=  it is not                        !~  it does not
 
-A series without the label has the empty value. Therefore a matcher that takes the empty text also takes series without
-the label, and ``{a=""}`` means: no label ``a``.
+A series without the label has the empty value. Therefore a matcher that matches the empty string also matches series
+without the label, and ``{a=""}`` means: no label ``a``.
 """
 
 from enum import Enum
@@ -15,7 +15,7 @@ NAME_LABEL = "__name__"
 
 
 class MatchOp(Enum):
-    """How a matcher compares; the value is how it is written in a selector."""
+    """Operator of a matcher; the value is its form in a selector."""
 
     EQUAL = "="
     NOT_EQUAL = "!="
@@ -24,12 +24,12 @@ class MatchOp(Enum):
 
     @property
     def negated(self) -> bool:
-        """Whether the series that do *not* compare are meant."""
+        """True for ``!=`` and ``!~``."""
         return self in (MatchOp.NOT_EQUAL, MatchOp.NOT_FITS)
 
     @property
     def by_pattern(self) -> bool:
-        """Whether ``value`` is a regular expression."""
+        """True if ``value`` is a regular expression."""
         return self in (MatchOp.FITS, MatchOp.NOT_FITS)
 
 

@@ -1,1 +1,1 @@
-"""The ladder: samples folded into windows, windows into wider windows, and the figures told of them."""
+"""The ladder: folds samples into windows and windows into wider ones, and reads them."""

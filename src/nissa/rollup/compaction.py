@@ -1,29 +1,32 @@
-"""Merging blocks of windows: small blocks of late windows go back into those that hold their time.
+"""Merges blocks of windows: small blocks of late windows are merged into those of their time.
 
     1m  ███ 08:00 ███|███ 09:00 ███|███ 10:00 ███         ───►      ███ 08:00 ███|███ 09:00 ███|███ 10:00 ███
            ▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪   ▪▪▪▪▪▪
 
-Blocks that overlap in time, directly or through others, are merged together, all of them: so a merged block, whose id
-is new and high, never wins over one that is right. They are cut again where blocks are cut, or into wider stretches
-where these would be many.
+All blocks that overlap in time, directly or through others, are merged together, so that a merged block, which has the
+highest id, never overrides a newer window. The result is cut at the usual block boundaries, or into wider blocks if
+there would be many.
 
     1d   ██ 8 days ██|██ 8 days ██|██ 8 days ██|██ 8 days ██      ───►      ██████████████ 32 days ██████████████
 
-Blocks of tiers made of windows, few rows each, are also merged with their neighbours once a wider stretch of time is
-written: a question about a year opens a dozen files instead of fifty.
+Blocks of coarser tiers have few rows and are also merged with their neighbours once a wider time span is complete, so
+that a query over a year opens a dozen files instead of fifty.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
+from nissa.catalogue.catalogue import BlockRow, Catalogue
+from nissa.files.names import locate
 from nissa.model.ladder import Tier, WindowBatch
+from nissa.model.slices import Slices
 from nissa.rollup.merge import merge_windows
+from nissa.rollup.tombstones import purged_windows
 from nissa.rollup.windows import floor_ms
-from nissa.store.catalogue import BlockRow, Catalogue
-from nissa.store.names import locate
 from nissa.store.tier_blocks import read_tier_block, write_windows
+from nissa.store.tombstones import Purge
 
 FAN_IN = 8  # so many blocks more than there need be
 STRETCHES_MAX = 24
@@ -39,7 +42,7 @@ class Heap(msgspec.Struct, frozen=True):
 
 
 def plan_merges(blocks: Sequence[BlockRow], span_ms: int, fan_in: int = FAN_IN) -> list[Heap]:
-    """What is worth merging of blocks of one kind. span_ms: how much time one block holds."""
+    """Picks blocks of one kind to merge. span_ms: the span of one block."""
     found = []
     for heap in _overlapping(blocks):
         first_ms, last_ms = min(one.min_ms for one in heap), max(one.max_ms for one in heap)
@@ -53,7 +56,7 @@ def plan_merges(blocks: Sequence[BlockRow], span_ms: int, fan_in: int = FAN_IN) 
 
 
 def wide_ms(retention_ms: int, span_ms: int) -> int:
-    """How much time blocks that are kept so long hold once neighbours are merged. span_ms: as they are written."""
+    """Span of blocks of this retention once neighbours are merged, in milliseconds. span_ms: as they are written."""
     length_ms = span_ms
     while 2 * length_ms <= retention_ms // RETENTION_SHARE:
         length_ms *= 2
@@ -78,19 +81,25 @@ def plan_neighbours(blocks: Sequence[BlockRow], span_ms: int, length_ms: int, un
 
 
 def write_merged(
-    directory: Path, catalogue: Catalogue, tier: Tier, heap: Heap, created_ms: int, between: Callable[[], None]
-) -> list[BlockRow]:
+    directory: Path,
+    catalogue: Catalogue,
+    tier: Tier,
+    heap: Heap,
+    created_ms: int,
+    purge: Purge | None = None,
+) -> Slices[list[BlockRow]]:
     """New blocks for those of a heap, synced; they exist once the catalogue has them in the others' place.
 
-    between: called all along; what it raises ends the work. Nothing stays of it where this raises.
+    Nothing stays of it where this raises. purge: the tombstones to carry out, all of them decided on.
     """
+    purge = purge or Purge()
     last_lsn = max(block.last_lsn for block in heap.blocks)
     added: list[BlockRow] = []
     try:
         for start_ms in heap.starts_ms:
-            windows = _windows(directory, heap.blocks, start_ms, start_ms + heap.length_ms, between)
-            kind = heap.blocks[0].kind
-            block = write_windows(directory, catalogue.new_id(), tier, windows, last_lsn, created_ms, kind)
+            windows = _windows(directory, heap.blocks, (start_ms, start_ms + heap.length_ms), purge)
+            place, kind = (directory, catalogue.new_id(), tier, windows), heap.blocks[0].kind
+            block = yield from write_windows(*place, last_lsn, created_ms, kind, purge.newest)
             added += [block] if block else []
     except BaseException:  # raised again; the files must not stay
         for block in added:
@@ -114,9 +123,12 @@ def _overlapping(blocks: Sequence[BlockRow]) -> Iterator[list[BlockRow]]:
 
 
 def _windows(
-    directory: Path, blocks: Sequence[BlockRow], start_ms: int, end_ms: int, between: Callable[[], None]
+    directory: Path,
+    blocks: Sequence[BlockRow],
+    span: tuple[int, int],
+    purge: Purge,
 ) -> Iterator[WindowBatch]:
+    start_ms, end_ms = span
     inside = [block for block in blocks if block.min_ms < end_ms and block.max_ms >= start_ms]
-    for windows in merge_windows([read_tier_block(directory, block, None, start_ms, end_ms) for block in inside]):
-        between()
-        yield windows
+    runs = [purged_windows(purge, block, read_tier_block(directory, block, None, start_ms, end_ms)) for block in inside]
+    return merge_windows(runs)

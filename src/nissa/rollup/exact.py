@@ -1,17 +1,16 @@
-"""Exact quantiles: of windows whose samples are all there still, from the samples themselves.
+"""Exact quantiles, computed from samples, for windows whose samples are all retained.
 
     raw            |····dropped····|░░ kept ░░░░░░░░░░░░░░░░░|
     windows 5m     |e |e |e |e |e |?|x |x |x |x |x |x |x |x |      x exact      e estimated from the sketch
 
-Whether all samples of a window are there needs no bookkeeping: the row says how many it was made of, and as many must
-be found. What was dropped, damaged or is being merged makes the count fall short, and the estimate stands. A quantile
-is the one of PromQL and numpy: rank q * (n - 1), linear between neighbours; NaN is no number.
+A window has its number of samples, and as many must be found. If samples were dropped or damaged the number is too
+small, and the estimate from the sketch is used. A quantile is that of PromQL and numpy: rank q * (n - 1), interpolated
+linearly; NaN are ignored.
 
 Memory: one batch of samples, and one window of at most ``WINDOW_SAMPLES_MAX``. How many samples a whole answer may read
 for this is the caller's budget; rows are served in their order until it is spent.
 """
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,14 +18,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from nissa.files.names import RAW_KIND, tier_of
 from nissa.model.columns import STALE_BITS, SampleBatch, ValueColumn
 from nissa.model.errors import Damaged
 from nissa.model.ladder import WindowBatch
-from nissa.rollup.figures import one_nan
+from nissa.rollup.derived_columns import one_nan
 from nissa.rollup.windows import floor_ms
-from nissa.store.checked_file import FileGone
-from nissa.store.names import RAW_KIND, tier_of
-from nissa.store.read import Snapshot, stream_samples
+from nissa.store.read import Snapshot, head_range_ms, stream_samples
 
 WINDOW_SAMPLES_MAX = 1_000_000  # 16 MB while it is sorted
 BATCH_ROWS_MAX = 131_072
@@ -34,7 +32,7 @@ BATCH_ROWS_MAX = 131_072
 Places = npt.NDArray[np.int64]
 
 
-class Exact(msgspec.Struct, frozen=True):
+class ExactQuantiles(msgspec.Struct, frozen=True):
     """Beside n windows. exact: which of them. values: shape (n, probabilities), NaN elsewhere. spent: samples read."""
 
     exact: npt.NDArray[np.bool_]
@@ -44,21 +42,24 @@ class Exact(msgspec.Struct, frozen=True):
 
 def exact_quantiles(
     snapshot: Snapshot, windows: WindowBatch, interval_ms: int, probabilities: Sequence[float], samples_max: int
-) -> Exact:
-    """Quantiles of those windows whose samples are all there, within the budget."""
-    found = Exact(np.zeros(len(windows), np.bool_), np.full((len(windows), len(probabilities)), np.nan), 0)
+) -> ExactQuantiles:
+    """Compute quantiles of windows whose samples are all retained, within a budget.
+
+    snapshot: of the store. windows: sorted by series and start. interval_ms: length of a window. probabilities: from 0
+    to 1. samples_max: samples to read at most.
+    """
+    found = ExactQuantiles(np.zeros(len(windows), np.bool_), np.full((len(windows), len(probabilities)), np.nan), 0)
     total = windows.count.astype(np.int64) + windows.nans
     wanted = _within_budget(snapshot, windows, total, samples_max)
     if not wanted.any():
         return found
     asked = np.array(probabilities, np.float64)
-    with contextlib.suppress(FileGone):  # merged or dropped meanwhile: what is not found by now is estimated
-        for places, values in _whole_windows(snapshot, windows, np.flatnonzero(wanted), interval_ms):
-            rows, counts = np.unique(places, return_counts=True)
-            whole = counts == total[rows]
-            inside = whole[np.searchsorted(rows, places)] & ~np.isnan(values)
-            found.values[rows[whole]] = _quantiles(places[inside], values[inside], asked)
-            found.exact[rows[whole]] = True
+    for places, values in _whole_windows(snapshot, windows, np.flatnonzero(wanted), interval_ms):
+        rows, counts = np.unique(places, return_counts=True)
+        whole = counts == total[rows]
+        inside = whole[np.searchsorted(rows, places)] & ~np.isnan(values)
+        found.values[rows[whole]] = _quantiles(places[inside], values[inside], asked)
+        found.exact[rows[whole]] = True
     return msgspec.structs.replace(found, spent=int(total[wanted].sum()))
 
 
@@ -69,8 +70,8 @@ def _within_budget(snapshot: Snapshot, windows: WindowBatch, total: Places, samp
 
 
 def _whole_from_ms(snapshot: Snapshot) -> int:
-    """No sample behind this was dropped, unless it came late; where none was dropped at all, that is ever."""
-    times = [int(head.ts_ms.min()) for head in snapshot.heads if len(head)]
+    """Time from which on no sample was dropped, except late ones; the beginning of time if none was ever dropped."""
+    times = list((head_range_ms(snapshot) or ())[:1])
     times += [block.min_ms for block in snapshot.blocks if block.kind == RAW_KIND]
     oldest_ms = min(times, default=2**63 - 1)
     lengths = {row.tier.name: row.tier.interval_ms for row in snapshot.tiers}

@@ -1,4 +1,4 @@
-"""Folding a ladder: samples into the tiers made of samples, and each tier into the next.
+"""Folds samples into the finest tiers, and each tier into the next.
 
     samples ─┬─► tier 0                 one walk over the samples makes both: tier 1 is folded from tier 0,
              └─► tier 1 ─► tier 2 ─► …  but its sketches need the samples, unless tier 0 has some itself
@@ -20,7 +20,7 @@ Parts = Sequence[SampleBatch]
 
 
 def tiers_of_samples(tiers: Sequence[Tier]) -> int:
-    """How many of the tiers are made of samples: the others are made of the tier before them."""
+    """Number of tiers made of samples; the others are made of the tier before them."""
     if len(tiers) >= 2 and tiers[1].has_sketch and not tiers[0].has_sketch:
         return 2
     return min(len(tiers), 1)

@@ -1,4 +1,4 @@
-"""Runs of windows as one: sorted by series, then start, one row per series and window.
+"""Merges runs of windows: sorted by series, then start, one row per series and window.
 
     run 0   block 3       |0 0 0 1 1 | 1 2 2 …      where two runs hold the same series and start,
     run 1   block 9       |1 2 |                     the later run of the list is right

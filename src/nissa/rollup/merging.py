@@ -1,26 +1,27 @@
-"""Folding while raw blocks are merged: what has to be read to be merged is not read again for its windows.
+"""Folds samples while raw blocks are merged, so that they are read and decoded only once.
 
     blocks of the span   ▪▪▪▪▪▪▪▪ ─┐                        ┌─► one block in their place
                                    ├─► sorted, resolved ────┤
     others that reach in      ▪▪▪▪ ┴────────────────────────┴─► windows of the span
 
-Decoding samples costs more than folding them, and they are merged once anyway after they have been sealed. A block that
-goes on behind the span is only read: it is merged with the next one.
+Decoding samples costs more than folding them, and all are merged once after they are sealed. A block that extends
+beyond the span is only read: it is merged with the next one.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from nissa.catalogue.catalogue import BlockRow
+from nissa.files.names import RAW_KIND
 from nissa.model.columns import SampleBatch
 from nissa.model.ladder import Tier, WindowBatch
 from nissa.rollup.fold import fold_raw
 from nissa.rollup.read import whole_windows
-from nissa.store.blocks import GROUP_ROWS, BlockWriter, OpenBlock
-from nissa.store.catalogue import BlockRow
+from nissa.store.blocks import GROUP_ROWS, BlockWriter, OpenBlock, read_keys
 from nissa.store.compaction import END_MS, LEVEL_MAX, START_MS
-from nissa.store.names import RAW_KIND
 from nissa.store.read import block_run, merge_parts, resolve
+from nissa.store.tombstones import Purge
 
 BLOCKS_MIN = 4  # fewer are not worth a merge
 ROWS_MAX = 512 * 1024 * 1024  # of the block that is written
@@ -30,7 +31,10 @@ Keep = Callable[[SampleBatch], None]
 
 
 def plan_span_merge(blocks: Sequence[BlockRow], start_ms: int, end_ms: int) -> tuple[BlockRow, ...]:
-    """The raw blocks that belong to a span, where it is well to merge them: several, none of them most of it."""
+    """Return the raw blocks of a span if merging them is useful: several, none of which is most of it.
+
+    blocks: all raw blocks. start_ms, end_ms: half-open interval, Unix milliseconds.
+    """
     begin_ms = start_ms - (end_ms - start_ms) // REACH
     found = [
         one for one in blocks if one.kind == RAW_KIND and begin_ms <= one.min_ms and start_ms <= one.max_ms < end_ms
@@ -48,10 +52,12 @@ def fold_merging(
     tiers: Sequence[Tier],
     span: tuple[int, int],
     keep: Keep,
+    purge: Purge | None = None,
 ) -> Iterator[list[WindowBatch]]:
     """Windows of ``tiers`` in the span, of all raw blocks, and each resolved batch of those to be merged to ``keep``.
 
-    Raises: Damaged, FileGone; what has come until then is to be thrown away.
+    purge: the tombstones to carry out.
+    Raises: Damaged; what has come until then is to be thrown away.
     """
     start_ms, end_ms = span
     ids = {one.id for one in merged}
@@ -64,8 +70,12 @@ def fold_merging(
         opened = [OpenBlock(directory, one) for one in (*merged, *beside)]
         for one in opened:
             stack.callback(one.close)
-        runs = [block_run(one, None, START_MS, END_MS) for one in opened[: len(merged)]]
-        runs += [block_run(one, None, start_ms, end_ms) for one in opened[len(merged) :]]
+        purge = purge or Purge()
+        beside_purge = Purge(purge.tombstones)  # what is only read is not dropped
+        runs = [purge.samples(one.block, block_run(one, None, START_MS, END_MS)) for one in opened[: len(merged)]]
+        runs += [
+            beside_purge.samples(one.block, block_run(one, None, start_ms, end_ms)) for one in opened[len(merged) :]
+        ]
         steps = _kept(merge_parts(runs), len(merged), keep)
         for whole in whole_windows(steps, tiers[-1].interval_ms):
             yield fold_raw(whole, tiers, start_ms, end_ms)
@@ -91,8 +101,10 @@ class MergeWriter:
     def __init__(self, directory: Path, number: int, blocks: Sequence[BlockRow], created_ms: int) -> None:
         """number: a new id of the catalogue. blocks: those that are merged."""
         level = min(max(block.level for block in blocks) + 1, LEVEL_MAX)
-        self._writer = BlockWriter(directory, number, level=level, created_ms=created_ms)
+        keys_of = read_keys(directory, blocks)
+        self._writer = BlockWriter(directory, number, level=level, created_ms=created_ms, keys_of=keys_of)
         self._lsn = min(block.first_lsn for block in blocks), max(block.last_lsn for block in blocks)
+        self._sources = [block.id for block in blocks]
         self._pending: list[SampleBatch] = []
         self._rows = 0
 
@@ -103,10 +115,13 @@ class MergeWriter:
         if self._rows >= GROUP_ROWS:
             self._flush()
 
-    def finish(self) -> BlockRow:
-        """The block, synced; it exists once it stands in the catalogue in the others' place."""
+    def finish(self) -> BlockRow | None:
+        """The block, synced; it exists once it stands in the catalogue in the others' place. None without any rows."""
         self._flush()
-        return self._writer.finish(*self._lsn)
+        if self._writer.rows:
+            return self._writer.finish(*self._lsn, self._sources)
+        self._writer.discard()
+        return None
 
     def discard(self) -> None:
         """Give up: nothing of the file stays."""

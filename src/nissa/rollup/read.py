@@ -1,14 +1,14 @@
-"""The ladder as it stands: windows that are written, and all others folded now from what lies below.
+"""Reads windows: written ones from blocks, and all others folded now from samples or the tier below.
 
     windows of a tier     blocks of the tier    ├──────────────── written ────────────────┤
-                          samples came late            ├ again ┤          ├ ag. ┤
+                          samples came late            ├ again ┤          ├ ag. ┤          (or some were deleted)
                           nothing written yet                                             ├── now ──┤
 
     now, again: from the windows of the tier below, which come to be the same way; at the bottom from samples, those in
     memory included
 
-So an answer is the same function of the samples, whatever has been written so far, and wherever they are. What came
-late is known without a list: samples in memory, or in a raw block behind the tier's LSN, whose windows are written.
+So an answer depends only on the samples, not on which windows are written. Late samples are found without a list: they
+are in memory, or in a raw block after the tier's LSN, and their windows are written.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -17,19 +17,21 @@ from itertools import pairwise
 import msgspec
 import numpy as np
 
+from nissa.catalogue.catalogue import BlockRow, TierRow
+from nissa.files.names import RAW_KIND, tier_of
 from nissa.model.columns import SampleBatch, SeriesColumn, TimeColumn
 from nissa.model.errors import Damaged
 from nissa.model.ladder import WindowBatch
 from nissa.model.units import HOUR_MS
+from nissa.rollup.by_retention import only_kept
 from nissa.rollup.fold import fold_raw, fold_tier, tiers_of_samples
-from nissa.rollup.kept import only_kept
 from nissa.rollup.merge import merge_windows
+from nissa.rollup.tombstones import deleted_of, surviving_windows, windows_again
 from nissa.rollup.windows import floor_ms, windows_touched
-from nissa.store.blocks import SeriesChoice, choose_series, read_block
-from nissa.store.catalogue import BlockRow, TierRow
-from nissa.store.names import RAW_KIND, tier_of
+from nissa.store.blocks import OpenBlock, SeriesChoice, choose_series
+from nissa.store.parquet_block import OpenFiles
 from nissa.store.quarantine import missing_from
-from nissa.store.read import Snapshot, stream_parts
+from nissa.store.read import Snapshot, block_run, head_overlaps, stream_parts
 from nissa.store.tier_blocks import OpenTierBlock
 
 PIECES_MAX = 64  # stretches of late samples that are looked at apart
@@ -38,14 +40,18 @@ OnDamage = Callable[[Damaged], None]
 Touched = tuple[SeriesColumn, TimeColumn]
 
 
-class Question(msgspec.Struct, frozen=True):
-    """Which windows. series: ids, None for all. start_ms, end_ms: multiples of the interval; of starts."""
+class WindowRequest(msgspec.Struct, frozen=True):
+    """Request for windows. series: ids, None for all. start_ms, end_ms: multiples of the interval; of starts.
+
+    numbers: which of their numbers are used, so that others need not be read and may be NaN; None for all.
+    """
 
     series: SeriesColumn | None
     start_ms: int
     end_ms: int
     sketches: bool = True
     on_damage: OnDamage | None = None
+    numbers: frozenset[str] | None = None
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -56,11 +62,19 @@ class Piece(msgspec.Struct, frozen=True):
     end_ms: int
 
 
-def read_windows(snapshot: Snapshot, place: int, asked: Question) -> Iterator[WindowBatch]:
-    """Windows of the tier at ``place``, sorted by series and start; every batch holds whole series.
+def read_windows(snapshot: Snapshot, place: int, asked: WindowRequest) -> Iterator[WindowBatch]:
+    """Read windows of a tier, sorted by series and start; every batch has whole series.
 
-    on_damage: told of each damage, what is damaged being left out; without it the first one is raised.
-    Raises: FileGone before the first batch (take a new snapshot); Damaged.
+    snapshot: of the store. place: index of the tier. asked: series, range and columns, and ``on_damage``, which is
+    called with each damage, whose rows are left out; without it the first damage is raised. Raises: Damaged.
+    """
+    return merge_windows(window_runs(snapshot, place, asked))
+
+
+def window_runs(snapshot: Snapshot, place: int, asked: WindowRequest) -> list[Iterator[WindowBatch]]:
+    """Return the windows of ``read_windows`` as sorted runs; of two of one series and start the later run is valid.
+
+    snapshot: of the store. place: index of the tier. asked: as for ``read_windows``.
     """
     row = snapshot.tiers[place]
     until_ms = min(max(row.written_until_ms, asked.start_ms), asked.end_ms)
@@ -74,15 +88,19 @@ def read_windows(snapshot: Snapshot, place: int, asked: Question) -> Iterator[Wi
         ]
     if until_ms < asked.end_ms:
         runs.append(compute_windows(snapshot, place, msgspec.structs.replace(asked, start_ms=until_ms)))
-    return merge_windows(runs)
+    return runs
 
 
-def compute_windows(snapshot: Snapshot, place: int, asked: Question) -> Iterator[WindowBatch]:
-    """The same windows, none of them taken from blocks of this tier."""
+def compute_windows(snapshot: Snapshot, place: int, asked: WindowRequest) -> Iterator[WindowBatch]:
+    """Compute the windows of ``read_windows`` without blocks of this tier.
+
+    snapshot: of the store. place: index of the tier. asked: as for ``read_windows``.
+    """
     tier = snapshot.tiers[place].tier
+    asked = msgspec.structs.replace(asked, numbers=None)  # what is folded needs all of them
     made = tiers_of_samples([row.tier for row in snapshot.tiers])
     if place < made:
-        for tiers in fold_samples(snapshot, asked, place + 1):
+        for tiers in windows_from_samples(snapshot, asked, place + 1):
             windows = only_kept(snapshot.keeping, tier, tiers[place])
             yield windows if asked.sketches else _bare(windows)
         return
@@ -91,8 +109,11 @@ def compute_windows(snapshot: Snapshot, place: int, asked: Question) -> Iterator
         yield only_kept(snapshot.keeping, tier, fold_tier(windows, tier))
 
 
-def fold_samples(snapshot: Snapshot, asked: Question, made: int) -> Iterator[list[WindowBatch]]:
-    """Windows of the first ``made`` tiers, of those made of samples; a long series may go on in the next batch."""
+def windows_from_samples(snapshot: Snapshot, asked: WindowRequest, made: int) -> Iterator[list[WindowBatch]]:
+    """Compute windows from samples for the first ``made`` tiers; a long series may continue in the next batch.
+
+    snapshot: of the store. asked: as for ``read_windows``.
+    """
     tiers = [row.tier for row in snapshot.tiers[:made]]
     wide_ms = tiers[-1].interval_ms
     steps = stream_parts(snapshot, asked.series, asked.start_ms, asked.end_ms, asked.on_damage)
@@ -100,10 +121,14 @@ def fold_samples(snapshot: Snapshot, asked: Question, made: int) -> Iterator[lis
         yield fold_raw(whole, tiers)
 
 
-def late_windows(snapshot: Snapshot, row: TierRow, asked: Question) -> Touched:
-    """The written windows that are not right any more, by (series, start)."""
+def late_windows(snapshot: Snapshot, row: TierRow, asked: WindowRequest) -> Touched:
+    """Return the written windows that late samples have made invalid, by (series, start).
+
+    snapshot: of the store. row: state of the tier. asked: as for ``read_windows``.
+    """
     interval_ms = row.tier.interval_ms
     found = [(np.empty(0, np.uint32), np.empty(0, np.int64))]
+    found += windows_again(snapshot, row, asked.series, (asked.start_ms, asked.end_ms))
     end_ms = min(asked.end_ms, row.written_until_ms)
     for part in _late_samples(snapshot, row, msgspec.structs.replace(asked, end_ms=end_ms)):
         found.append(windows_touched(part.series, part.ts_ms, interval_ms))
@@ -133,14 +158,15 @@ def _bare(windows: WindowBatch) -> WindowBatch:
     return msgspec.structs.replace(windows, sketch=None)
 
 
-def _within(asked: Question, piece: Piece) -> Question:
+def _within(asked: WindowRequest, piece: Piece) -> WindowRequest:
     return msgspec.structs.replace(asked, series=piece.series, start_ms=piece.start_ms, end_ms=piece.end_ms)
 
 
-def _block_runs(snapshot: Snapshot, row: TierRow, asked: Question) -> list[Iterator[WindowBatch]]:
-    """What is written, older blocks first."""
+def _block_runs(snapshot: Snapshot, row: TierRow, asked: WindowRequest) -> list[Iterator[WindowBatch]]:
+    """Windows that are written, older blocks first."""
     choice = None if asked.series is None else choose_series(asked.series)
     runs = []
+    files = OpenFiles()
     for missing in missing_from(snapshot.missing, snapshot.directory, row.tier.name, asked.start_ms, asked.end_ms):
         _tell(asked, missing)
     for block in sorted(snapshot.blocks, key=lambda one: one.id):
@@ -150,40 +176,54 @@ def _block_runs(snapshot: Snapshot, row: TierRow, asked: Question) -> list[Itera
             first = np.searchsorted(choice.ids, np.uint32(block.series_min), "left")
             if first >= np.searchsorted(choice.ids, np.uint32(block.series_max), "right"):
                 continue
-        runs.append(_block_run(snapshot, block, choice, asked))
+        runs.append(_block_run(snapshot, block, choice, asked, files))
     return runs
 
 
 def _block_run(
-    snapshot: Snapshot, block: BlockRow, choice: SeriesChoice | None, asked: Question
+    snapshot: Snapshot, block: BlockRow, choice: SeriesChoice | None, asked: WindowRequest, files: OpenFiles
 ) -> Iterator[WindowBatch]:
     try:
-        opened = OpenTierBlock(snapshot.directory, block)
+        snapshot.check()
+        opened = OpenTierBlock(snapshot.directory, block, files)
     except Damaged as damage:
         _tell(asked, damage)
         return
+    deleted = deleted_of(snapshot, block)
     try:
-        for group in opened.groups(choice, asked.start_ms, asked.end_ms).tolist():
-            try:
-                windows = opened.read_group(group, choice, asked.start_ms, asked.end_ms, sketches=asked.sketches)
-            except Damaged as damage:
-                _tell(asked, damage)
-            else:
-                yield windows
+        for groups in opened.few_groups(opened.groups(choice, asked.start_ms, asked.end_ms).tolist()):
+            snapshot.check()
+            for windows in _read_groups(opened, groups, choice, asked):
+                yield surviving_windows(windows, deleted)
     finally:
         opened.close()
 
 
-def _late_samples(snapshot: Snapshot, row: TierRow, asked: Question) -> Iterator[SampleBatch]:
+def _read_groups(
+    opened: OpenTierBlock, groups: list[int], choice: SeriesChoice | None, asked: WindowRequest
+) -> Iterator[WindowBatch]:
+    """Some row groups at once; one by one where one of them is damaged."""
+    span_ms, wanted = (asked.start_ms, asked.end_ms), asked.numbers
+    try:
+        yield opened.read_groups(groups, choice, *span_ms, sketches=asked.sketches, numbers=wanted)
+    except Damaged as damage:
+        if len(groups) == 1:
+            _tell(asked, damage)
+            return
+        for group in groups:
+            yield from _read_groups(opened, [group], choice, asked)
+
+
+def _late_samples(snapshot: Snapshot, row: TierRow, asked: WindowRequest) -> Iterator[SampleBatch]:
     """Samples in the range that the tier's windows do not know of; of heads and of blocks behind its LSN."""
+    choice = None if asked.series is None else choose_series(asked.series)
     for block in snapshot.blocks:
+        snapshot.check()
         early = block.min_ms < asked.end_ms and block.max_ms >= asked.start_ms
         if block.kind == RAW_KIND and block.last_lsn > row.lsn and early:
-            try:
-                yield from read_block(snapshot.directory, block, asked.series, asked.start_ms, asked.end_ms)
-            except Damaged as damage:
-                _tell(asked, damage)
-    for head in snapshot.heads:
+            yield from _samples_of(snapshot, block, choice, asked)
+    for head in snapshot.heads if head_overlaps(snapshot, asked.start_ms, asked.end_ms) else ():
+        snapshot.check()
         inside = (head.ts_ms >= asked.start_ms) & (head.ts_ms < asked.end_ms)
         if inside.any() and asked.series is not None:
             inside &= np.isin(head.series, asked.series)
@@ -191,7 +231,22 @@ def _late_samples(snapshot: Snapshot, row: TierRow, asked: Question) -> Iterator
             yield SampleBatch(head.series[inside], head.ts_ms[inside], head.value[inside])
 
 
-def _tell(asked: Question, damage: Damaged) -> None:
+def _samples_of(
+    snapshot: Snapshot, block: BlockRow, choice: SeriesChoice | None, asked: WindowRequest
+) -> Iterator[SampleBatch]:
+    try:
+        opened = OpenBlock(snapshot.directory, block)
+    except Damaged as damage:
+        _tell(asked, damage)
+        return
+    try:
+        span_ms = asked.start_ms, asked.end_ms
+        yield from block_run(opened, choice, *span_ms, asked.on_damage, snapshot.check, snapshot.row_groups)
+    finally:
+        opened.close()
+
+
+def _tell(asked: WindowRequest, damage: Damaged) -> None:
     if asked.on_damage is None:
         raise damage
     asked.on_damage(damage)

@@ -1,4 +1,4 @@
-"""Salvage of windows: of a damaged tier block, the row groups that are sound go into a new one.
+"""Salvage of windows: copies the undamaged row groups of a damaged tier block to a new block.
 
     damaged    5m-6   | group 0 | group 1 ✗ | group 2 |
     later      5m-9        ▪ computed again after late samples: where it has a window, it is right
@@ -8,16 +8,19 @@ The rule is that of ``merge.py``. As in ``store/salvage.py``, which does the sam
 block is put aside by the caller.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+from nissa.catalogue.catalogue import BlockRow, Catalogue
+from nissa.files.names import tier_of
 from nissa.model.errors import Damaged
 from nissa.model.ladder import WindowBatch
+from nissa.model.slices import Slices
 from nissa.rollup.merge import merge_windows
-from nissa.store.catalogue import BlockRow, Catalogue
-from nissa.store.names import tier_of
+from nissa.rollup.tombstones import purged_windows
 from nissa.store.salvage import ALWAYS
 from nissa.store.tier_blocks import SKETCH, OpenTierBlock, columns_kept, read_tier_block, write_windows
+from nissa.store.tombstones import Purge, read_tombstones
 
 
 class _Sound:
@@ -38,38 +41,32 @@ class _Sound:
             yield windows
 
 
-def save_sound_windows(
-    directory: Path, catalogue: Catalogue, block: BlockRow, between: Callable[[], None]
-) -> tuple[BlockRow | None, int]:
-    """A new block, written and synced, and how many windows are lost. None where nothing can be saved.
+def save_sound_windows(directory: Path, catalogue: Catalogue, block: BlockRow) -> Slices[tuple[BlockRow | None, int]]:
+    """A new block, written and synced, and how many windows are lost. None where nothing can be saved. Raises: OSError.
 
-    between: called all along; what it raises ends the work, and nothing stays. Raises: OSError.
+    What is written of later blocks while this is cut into slices has a higher id, and so wins.
     """
     known = (*catalogue.tiers(), *catalogue.tiers(unused=True))
     tiers = [row.tier for row in known if row.tier.name == tier_of(block.kind)]
     later = [one for one in catalogue.blocks(block.kind, block.min_ms, block.max_ms + 1) if one.id > block.id]
+    purge = Purge([one for one in read_tombstones(catalogue) if one.tiers is not None])
     try:
         opened = OpenTierBlock(directory, block)
-    except (Damaged, FileNotFoundError):
+    except Damaged:
         return None, block.rows
     try:
         if not tiers or (SKETCH in columns_kept(tiers[0])) != opened.has_sketches:
-            return None, block.rows  # nobody keeps such windows any more
+            return None, block.rows  # no tier keeps such windows any more
         sound = _Sound(opened)
-        runs = [sound.run()]
-        runs += [read_tier_block(directory, one, None, block.min_ms, block.max_ms + 1) for one in later]
+        runs = [purged_windows(purge, block, sound.run())]
+        for one in later:
+            run = read_tier_block(directory, one, None, block.min_ms, block.max_ms + 1)
+            runs.append(purged_windows(purge, one, run))
         last_lsn = max(one.last_lsn for one in (block, *later))
-        merged = _told(merge_windows(runs), between)
-        number = catalogue.new_id()
-        saved = write_windows(directory, number, tiers[0], merged, last_lsn, block.created_ms, block.kind)
-    except Damaged:  # of a later block: what is right there cannot be told
+        place = (directory, catalogue.new_id(), tiers[0], merge_windows(runs))
+        saved = yield from write_windows(*place, last_lsn, block.created_ms, block.kind, purge.newest)
+    except Damaged:  # a later block is damaged: which windows it replaces is not known
         return None, block.rows
     finally:
         opened.close()
-    return saved, block.rows - sound.rows
-
-
-def _told(windows: Iterator[WindowBatch], between: Callable[[], None]) -> Iterator[WindowBatch]:
-    for batch in windows:
-        between()
-        yield batch
+    return None if saved is None else purge.stamp(saved), block.rows - sound.rows

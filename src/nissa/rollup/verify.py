@@ -1,7 +1,9 @@
-"""Comparing the ladder with itself: every written window computed again from the tier below, bit by bit.
+"""Verifies the ladder: recomputes every written window from the tier below and compares bit by bit.
 
-Windows that late samples have touched since are left out: they are not as written, and readers know it. Where what lies
-below has expired, a window made of fewer samples than it was says nothing either.
+Sums and ``m2`` of rows that an earlier build wrote, without ``carry``, are left out: it rounded otherwise.
+
+Windows changed by late samples are left out: readers recompute them anyway. So are windows whose samples or tier below
+have expired in part.
 """
 
 from collections.abc import Iterator
@@ -11,21 +13,24 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from nissa.model.ladder import Keeping, WindowBatch
+from nissa.catalogue.catalogue import NEVER_MS, BlockRow, Catalogue
+from nissa.files.names import RAW_KIND, tier_of
+from nissa.model.ladder import RetentionPolicy, WindowBatch
 from nissa.model.units import DAY_MS, HOUR_MS
+from nissa.rollup.by_retention import kind_for
 from nissa.rollup.fold import tiers_of_samples
-from nissa.rollup.kept import kind_for
 from nissa.rollup.merge import merge_windows
-from nissa.rollup.read import Question, compute_windows, late_windows, read_windows
+from nissa.rollup.read import WindowRequest, compute_windows, late_windows, read_windows
 from nissa.rollup.windows import ceil_ms, floor_ms, join_windows
-from nissa.store.catalogue import NEVER_MS, BlockRow, Catalogue
-from nissa.store.names import RAW_KIND, tier_of
+from nissa.store.gone import present_blocks, read_again
+from nissa.store.quarantine import QuarantineRow, read_quarantine
 from nissa.store.read import Snapshot
 from nissa.store.tier_blocks import SKETCH, columns_kept
+from nissa.store.tombstones import read_expired, read_tombstones
 
 Key = tuple[int, int]  # series, start
 Flags = npt.NDArray[np.bool_]
-NEVER_ENDS_MS = 2**63 - 1
+ROUNDED = ("sum", "m2", "carry")
 
 
 class TierReport(msgspec.Struct, frozen=True):
@@ -37,33 +42,61 @@ class TierReport(msgspec.Struct, frozen=True):
     differences: tuple[str, ...]
 
 
-def verify_tiers(directory: Path, differences_max: int = 20, keeping: Keeping | None = None) -> Iterator[TierReport]:
-    """Compare every tier of a data directory with the one below. Raises: Damaged, FileGone, UnknownFormat.
+def verify_tiers(
+    directory: Path, differences_max: int = 20, keeping: RetentionPolicy | None = None
+) -> Iterator[TierReport]:
+    """Compare every tier of a data directory with the one below.
 
-    keeping: its policies, where it has any.
+    A daemon may be writing: a tier under which it merges blocks meanwhile is compared anew. keeping: its policies,
+    where it has any. Raises: Damaged, UnknownFormat; FileGone, where that happened too often to one tier.
     """
+    place, seen = 0, _look(directory, keeping)
+
+    def verify() -> TierReport:
+        return _verify_tier(seen, place, differences_max)
+
+    def refresh() -> None:
+        nonlocal seen
+        seen = _look(directory, keeping)
+
+    while place < len(seen.snapshot.tiers):
+        yield read_again(verify, refresh)
+        place += 1
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    """The two sides to compare. lost: blocks in quarantine, and those whose files are missing."""
+
+    snapshot: Snapshot
+    lost: tuple[QuarantineRow, ...]
+
+
+def _look(directory: Path, keeping: RetentionPolicy | None) -> _Seen:
     catalogue = Catalogue.open(directory, readonly=True)
     try:
         rows = tuple(catalogue.tiers())  # before the blocks: what is written meanwhile is left out
-        snapshot = Snapshot(directory, tuple(catalogue.blocks()), (), rows, (), keeping)
+        tombstones, expired = read_tombstones(catalogue), read_expired(catalogue)
+        present = present_blocks(directory, catalogue)
+        lost = (*read_quarantine(catalogue), *present.missing)
     finally:
         catalogue.close()
-    for place in range(len(rows)):
-        yield _verify_tier(snapshot, place, differences_max)
+    seen = Snapshot(directory, present.blocks, (), rows, (), keeping, tombstones=tombstones, expired=expired)
+    return _Seen(seen, lost)
 
 
-def _verify_tier(snapshot: Snapshot, place: int, differences_max: int) -> TierReport:
+def _verify_tier(seen: _Seen, place: int, differences_max: int) -> TierReport:
+    snapshot = seen.snapshot
     row = snapshot.tiers[place]
     windows, count = 0, 0
     told: list[str] = []
-    series, starts = late_windows(snapshot, row, Question(None, NEVER_MS, row.written_until_ms))
+    series, starts = late_windows(snapshot, row, WindowRequest(None, NEVER_MS, row.written_until_ms))
     late = set(zip(series.tolist(), starts.tolist(), strict=True))
     for start_ms, end_ms in _slices(snapshot, place):
-        asked = Question(None, start_ms, end_ms, row.tier.has_sketch)
+        asked = WindowRequest(None, start_ms, end_ms, row.tier.has_sketch)
         written = _joined(read_windows(snapshot, place, asked))
         computed = _joined(merge_windows([compute_windows(snapshot, place, asked)]))
         windows += 0 if written is None else len(written)
-        whole = _whole_below(snapshot, place, written)
+        whole = _whole_below(snapshot, place, written) & ~_touches_lost(seen, place, written)
         for key, what in _differences(written, computed, columns_kept(row.tier), whole):
             if key not in late:
                 count += 1
@@ -71,33 +104,48 @@ def _verify_tier(snapshot: Snapshot, place: int, differences_max: int) -> TierRe
     return TierReport(row.tier.name, windows, count, tuple(told))
 
 
-def _below(snapshot: Snapshot, place: int) -> list[BlockRow]:
+def _kind_below(snapshot: Snapshot, place: int) -> str:
     made = tiers_of_samples([row.tier for row in snapshot.tiers])
-    kind = RAW_KIND if place < made else snapshot.tiers[place - 1].tier.name
+    return RAW_KIND if place < made else snapshot.tiers[place - 1].tier.name
+
+
+def _below(snapshot: Snapshot, place: int) -> list[BlockRow]:
+    kind = _kind_below(snapshot, place)
     return [block for block in snapshot.blocks if tier_of(block.kind) == kind]
 
 
-def _whole_below(snapshot: Snapshot, place: int, windows: WindowBatch | None) -> Flags:
-    """Under which windows nothing has expired: blocks of one kind go by their last row, the oldest first."""
+def _touches_lost(seen: _Seen, place: int, windows: WindowBatch | None) -> Flags:
+    """Windows that had rows in a lost block of the tier below, or may have had."""
     if windows is None:
         return np.empty(0, np.bool_)
-    from_ms: dict[str, int] = {}
-    for block in _below(snapshot, place):
-        from_ms[block.kind] = min(block.max_ms + 1, from_ms.get(block.kind, NEVER_ENDS_MS))
-    if RAW_KIND in from_ms or snapshot.keeping is None:
-        return windows.start_ms >= min(from_ms.values(), default=NEVER_ENDS_MS)
+    kind, interval_ms = _kind_below(seen.snapshot, place), seen.snapshot.tiers[place].tier.interval_ms
+    touched = np.zeros(len(windows), np.bool_)
+    for row in seen.lost:
+        if tier_of(row.kind) == kind:
+            touched |= (windows.start_ms <= row.max_ms) & (windows.start_ms > row.min_ms - interval_ms)
+    return touched
+
+
+def _whole_below(snapshot: Snapshot, place: int, windows: WindowBatch | None) -> Flags:
+    """True for windows below which nothing has expired; older rows kept by pins or late arrival do not count."""
+    if windows is None:
+        return np.empty(0, np.bool_)
+    below = _kind_below(snapshot, place)
+    if below == RAW_KIND or snapshot.keeping is None:
+        until_ms = [until_ms for kind, until_ms in snapshot.expired.items() if tier_of(kind) == below]
+        return windows.start_ms > max(until_ms, default=NEVER_MS)
     tier = snapshot.tiers[place - 1].tier
     whole = np.zeros(len(windows), np.bool_)
     kept = snapshot.keeping.kept_ms(tier, windows.series, windows.start_ms)
     for one in np.unique(kept).tolist():
-        rows = kept == one
-        begins_ms = from_ms.get(kind_for(tier, one), NEVER_ENDS_MS) if one else NEVER_ENDS_MS
-        whole[rows] = windows.start_ms[rows] >= begins_ms
+        if one:
+            rows = kept == one
+            whole[rows] = windows.start_ms[rows] > snapshot.expired.get(kind_for(tier, one), NEVER_MS)
     return whole
 
 
 def _slices(snapshot: Snapshot, place: int) -> Iterator[tuple[int, int]]:
-    """Stretches of time, none of them long, that hold what is written or ought to be."""
+    """Time ranges, none of them long, with the windows that are written or should be."""
     row = snapshot.tiers[place]
     interval_ms, until_ms = row.tier.interval_ms, row.written_until_ms
     own = [block for block in snapshot.blocks if tier_of(block.kind) == row.tier.name]
@@ -133,12 +181,13 @@ def _differences(
         for windows, rows in ((written, at), (computed, other))
     ]
     telling = whole[at] | (samples[1] >= samples[0])
+    rounded_alike = telling & ~np.isnan(written.carry[at])
     for name in names[2:]:
         if name == SKETCH:
             apart = _sketches_apart(written, computed, at, other)
         else:
             apart = _bits(getattr(written, name)[at]) != _bits(getattr(computed, name)[other])
-        for place in np.flatnonzero(apart & telling).tolist():
+        for place in np.flatnonzero(apart & (rounded_alike if name in ROUNDED else telling)).tolist():
             said = (
                 ""
                 if name == SKETCH

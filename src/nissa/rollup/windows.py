@@ -23,13 +23,11 @@ def ceil_ms(time_ms: int, interval_ms: int) -> int:
     return -(-time_ms // interval_ms) * interval_ms
 
 
-def closed_until_ms(now_ms: int, interval_ms: int, grace_ms: int) -> int:
-    """Windows that start before this are closed: their end and the grace behind it are over."""
-    return floor_ms(now_ms - grace_ms, interval_ms)
-
-
 def windows_touched(series: SeriesColumn, ts_ms: TimeColumn, interval_ms: int) -> tuple[SeriesColumn, TimeColumn]:
-    """The distinct windows that samples lie in, by (series, start), in order: what late samples make dirty."""
+    """Return the distinct windows that samples lie in, as columns of series and start, sorted.
+
+    series, ts_ms: of the samples, Unix milliseconds, of equal length. interval_ms: length of a window.
+    """
     starts = np.floor_divide(ts_ms, interval_ms) * interval_ms
     order = np.lexsort((starts, series))
     series, starts = series[order], starts[order]
@@ -51,7 +49,7 @@ def cut_windows(windows: WindowBatch, start: int, end: int) -> WindowBatch:
 def columns_of(windows: WindowBatch) -> tuple[npt.NDArray[Any], ...]:
     """The columns but for the sketch, in the order of the compiled folds."""
     w = windows
-    return (w.series, w.start_ms, w.count, w.nans, w.sum, w.min, w.max, w.first, w.last, w.m2, w.resets)
+    return (w.series, w.start_ms, w.count, w.nans, w.sum, w.min, w.max, w.first, w.last, w.m2, w.resets, w.carry)
 
 
 def take_windows(windows: WindowBatch, rows: npt.NDArray[np.intp]) -> WindowBatch:

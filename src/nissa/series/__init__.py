@@ -1,1 +1,1 @@
-"""Series: identity, limit, selection."""
+"""Series: selection, retention policies, and spilling of idle ones to disk."""

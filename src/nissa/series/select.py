@@ -1,4 +1,4 @@
-"""Select: which series do these matchers mean?
+"""Selection: finds the series that matchers match.
 
 The index stores each label name and value once, as a *symbol* (a dense number), and knows for each name its distinct
 values. A matcher is therefore judged once per distinct value, not per series, and becomes an array over symbols:
@@ -8,22 +8,26 @@ values. A matcher is therefore judged once per distinct value, not per series, a
     job  "api" -> symbol 7              accept[job]  = 0 0 0 0 0 0 0 1 0 0 …
     path values 3, 8, 9 -> fit? 0 1 1   accept[path] = 0 0 0 0 0 0 0 0 1 1 …
 
-The index then walks its series once with all these arrays. Symbols that appear after an array was made are outside of
-it and not accepted: they belong to series that arrived after the question.
+Matchers of one label are folded into one array as they are judged. The index then filters its series by one array after
+the other, each made when it is needed, so a query holds one array at a time. Values that match a pattern are cached for
+the other selectors of the query, which often repeat it.
+
+Symbols that appear after an array was made are outside of it and not accepted: they belong to series that arrived
+after the question.
 
 This file does not know where samples are, nor how a selector is written.
 """
 
-from collections.abc import Callable, Iterable
-from itertools import islice
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from nissa.model.allowance import Check, no_check
 from nissa.model.columns import SeriesColumn
 from nissa.model.matcher import Matcher, Selector
-from nissa.model.predicate import Predicate, predicate, takes, texts_of
+from nissa.model.predicate import literal_values, predicate, takes
 
 SymbolColumn = npt.NDArray[np.uint32]
 AcceptColumn = npt.NDArray[np.uint8]
@@ -33,10 +37,16 @@ VALUES_PER_CHECK = 8_192  # distinct values judged between two looks at the dead
 
 
 class SeriesView(Protocol):
-    """What selection needs of the series index. Every call is safe from any thread while series are added."""
+    """Interface of the series index for selection. Every call is safe from any thread while series are added."""
 
     @property
-    def series_count(self) -> int: ...
+    def series_count(self) -> int:
+        """Number of ids given out; not all of them need stand for a series any more."""
+
+    @property
+    def known_count(self) -> int:
+        """Number of series."""
+
     @property
     def symbol_count(self) -> int: ...
     def symbol(self, text: str) -> int:
@@ -49,62 +59,103 @@ class SeriesView(Protocol):
     def values_of(self, name: int) -> SymbolColumn:
         """Distinct values of one label name, as symbols."""
 
-    def filter(self, conditions: list[Condition]) -> SeriesColumn:
-        """Ids of the series that meet every condition, ascending."""
+    def filter(self, conditions: Iterable[Condition]) -> SeriesColumn:
+        """Ids of the series that meet every condition, ascending; of all there are without one.
+
+        Each condition is let go before the next is asked.
+        """
 
     def labels(self, series: int) -> list[tuple[str, str]]:
         """Labels of one series, sorted by name, ``__name__`` among them."""
 
 
-def no_check() -> None:
-    """A deadline that never comes."""
-
-
-def select(index: SeriesView, selector: Selector, check: Callable[[], None] = no_check) -> SeriesColumn:
+def select(index: SeriesView, selector: Selector, check: Check = no_check) -> SeriesColumn:
     """Ids of the series that ``selector`` means, ascending.
 
-    check: called between slices of work; raises when the time is over.
+    check: called between slices of work, with the bytes held; raises to stop.
     Raises: BadQuery for a pattern RE2 does not take.
     """
-    conditions: list[Condition] = []
-    for matcher in selector:
-        name = index.symbol(matcher.name)
-        absent_ok = takes(matcher, "")
-        if name >= 0:
-            conditions.append((name, accepted_values(index, name, matcher, check), absent_ok))
-        elif not absent_ok:
+    return _Judge(index, check).select(selector)
+
+
+def select_any(index: SeriesView, selectors: Iterable[Selector], check: Check = no_check) -> SeriesColumn:
+    """Return the ids of series that at least one selector matches, ascending and distinct.
+
+    index: the series to search. selectors: one or more. check: called between matchers; raises to cancel.
+    """
+    judge = _Judge(index, check)
+    found = np.empty(0, np.uint32)
+    for selector in dict.fromkeys(selectors):
+        more = judge.select(selector)
+        check(3 * more.nbytes)  # and what uniting takes
+        united = np.union1d(found, more) if len(found) else more
+        check(united.nbytes - found.nbytes - 3 * more.nbytes)
+        found = united
+    return found
+
+
+class _Judge:
+    """Judges the matchers of one question."""
+
+    def __init__(self, index: SeriesView, check: Check) -> None:
+        self._index = index
+        self._check = check
+        self._fitting: dict[tuple[int, str], SymbolColumn] = {}
+
+    def select(self, selector: Selector) -> SeriesColumn:
+        """Ids of the series that ``selector`` means."""
+        by_name: dict[str, list[Matcher]] = {}
+        for matcher in dict.fromkeys(selector):
+            by_name.setdefault(matcher.name, []).append(matcher)
+        unknown = [name for name in by_name if self._index.symbol(name) < 0]
+        if not all(takes(matcher, "") for name in unknown for matcher in by_name[name]):
             return np.empty(0, np.uint32)
-    return index.filter(conditions)
+        names = [name for name in by_name if name not in unknown]
+        walk_bytes = 6 * self._index.known_count  # which series are kept, and the ids of those
+        self._check(walk_bytes)
+        found = self._index.filter(self._conditions([by_name[name] for name in names]))
+        self._check(-walk_bytes)
+        return found
 
+    def _conditions(self, groups: Iterable[list[Matcher]]) -> Iterator[Condition]:
+        """One condition per group of matchers of the same label."""
+        for matchers in groups:
+            name = self._index.symbol(matchers[0].name)
+            accept = np.ones(self._index.symbol_count, np.uint8)
+            self._check(2 * len(accept))  # and that of a matcher while it is folded in
+            for matcher in matchers:
+                self._fold(accept, name, matcher)
+            yield name, accept, all(takes(matcher, "") for matcher in matchers)
+            self._check(-2 * len(accept))
 
-def select_any(index: SeriesView, selectors: Iterable[Selector], check: Callable[[], None] = no_check) -> SeriesColumn:
-    """Ids of the series that any of ``selectors`` means, ascending, each once."""
-    found = [select(index, selector, check) for selector in selectors]
-    return found[0] if len(found) == 1 else np.unique(np.concatenate([np.empty(0, np.uint32), *found]))
+    def _fold(self, accept: AcceptColumn, name: int, matcher: Matcher) -> None:
+        """Clear the symbols of ``accept`` that ``matcher`` does not take."""
+        wanted = literal_values(matcher)
+        if wanted is not None:
+            symbols = np.array([self._index.symbol(text) for text in wanted], np.int64)
+        else:
+            symbols = self._judged(name, matcher.value).astype(np.int64)
+        symbols = symbols[(symbols >= 0) & (symbols < len(accept))]
+        if matcher.op.negated:
+            accept[symbols] = 0
+            return
+        both = np.zeros(len(accept), np.uint8)
+        both[symbols] = accept[symbols]
+        accept[:] = both
 
-
-def accepted_values(index: SeriesView, name: int, matcher: Matcher, check: Callable[[], None]) -> AcceptColumn:
-    """The array over symbols for one matcher: 1 where the value is accepted."""
-    wanted = texts_of(matcher)
-    count = index.symbol_count
-    accept = np.full(count, matcher.op.negated, np.uint8)
-    flipped = 0 if matcher.op.negated else 1
-    if wanted is not None:
-        symbols = [index.symbol(text) for text in wanted]
-        accept[[symbol for symbol in symbols if 0 <= symbol < count]] = flipped
-        return accept
-    accept[_fitting(index, index.values_of(name), predicate(matcher.value), count, check)] = flipped
-    return accept
-
-
-def _fitting(
-    index: SeriesView, values: SymbolColumn, fits: Predicate, count: int, check: Callable[[], None]
-) -> list[int]:
-    """Those of ``values`` below ``count`` whose text fits."""
-    text = index.symbol_text
-    symbols = iter(values.tolist())
-    fitting: list[int] = []
-    while chunk := list(islice(symbols, VALUES_PER_CHECK)):
-        check()
-        fitting.extend(symbol for symbol in chunk if symbol < count and fits(text(symbol)))
-    return fitting
+    def _judged(self, name: int, pattern: str) -> SymbolColumn:
+        """Values of the label that ``pattern`` fits; each is judged once for the whole question."""
+        known = self._fitting.get((name, pattern))
+        if known is not None:
+            return known
+        values, fits, text = self._index.values_of(name), predicate(pattern), self._index.symbol_text
+        self._check(2 * values.nbytes)
+        fitting = np.zeros(len(values), np.bool_)
+        for first in range(0, len(values), VALUES_PER_CHECK):
+            self._check()
+            part = values[first : first + VALUES_PER_CHECK].tolist()
+            fitting[first : first + len(part)] = [fits(text(symbol)) for symbol in part]
+        found = values[fitting]
+        self._check(found.nbytes - 2 * values.nbytes)
+        self._fitting[name, pattern] = found
+        return found

@@ -1,1 +1,1 @@
-"""What is kept on disk: journal, blocks, series table, catalogue; and how it is read back."""
+"""Blocks, series table and quarantine on disk: writing, merging, reading, verifying."""

@@ -1,4 +1,4 @@
-"""Footers of blocks sorted by series and time: parsed once, for any number of questions.
+"""Footers of blocks sorted by series and time, parsed once for all queries.
 
 column 0   series    ──► per row group: lowest and highest series    ──► which row groups a question
 column 1   time      ──► per row group: earliest and latest time         has to read
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nissa.files.checked_file import CheckedReader, FileSeal
 from nissa.model.columns import SeriesColumn, TimeColumn
 from nissa.model.errors import Damaged
-from nissa.store.checked_file import CheckedReader, FileSeal
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -36,15 +36,19 @@ class BlockFooter(NamedTuple):
 
         series: ascending; None for all.
         """
-        may = (self.time_max >= start_ms) & (self.time_min < end_ms)
+        may = self.overlaps(start_ms, end_ms)
         if series is not None:
             may &= series.searchsorted(self.series_min, "left") < series.searchsorted(self.series_max, "right")
         return may.nonzero()[0]
 
+    def overlaps(self, start_ms: int, end_ms: int) -> npt.NDArray[np.bool_]:
+        """True for each row group that may hold rows in [start_ms, end_ms)."""
+        return (self.time_max >= start_ms) & (self.time_min < end_ms)
+
 
 @lru_cache(maxsize=FOOTERS_MAX)
 def read_footer(path: str, seal: FileSeal) -> BlockFooter:
-    """The footer of a file; files never change under their seal, so neither do footers. Raises: FileGone, Damaged."""
+    """The footer of a file; files never change under their seal, so neither do footers. Raises: Damaged."""
     import pyarrow.parquet as pq  # heavy: the daemon receives before it is needed
 
     file = CheckedReader(Path(path), seal)
@@ -61,7 +65,7 @@ def read_footer(path: str, seal: FileSeal) -> BlockFooter:
             np.array([column.min for column in times], np.int64),
             np.array([column.max for column in times], np.int64),
         )
-    except BaseException as error:  # whatever the bytes made of Arrow; told as damage, or raised as it is
+    except BaseException as error:  # any error that Arrow raises; reported as damage, or raised as it is
         raise as_damaged(file, error) from error
     finally:
         file.close()

@@ -1,17 +1,17 @@
-"""Merging blocks of samples, and of events: several small ones become one, one level up.
+"""Merges blocks of samples, and of events: several small ones become one of the next level.
 
     level 0   ▪ ▪ ▪ ▪ ▪ ▪ ▪ ▪  ──►  level 1   ■        once 8 lie at a level, its 8 oldest are merged
                                                  ■ ■ ■ ■ ■ ■ ■ ■  ──►  level 2   █
 
-Blocks go whole when they are over, so none is made that spans much more time than ``span_ms``, or than those it is made
-of do already: one of 17 hours would keep samples for a day that are wanted for six hours.
+Blocks are dropped whole when they expire, so no merged block spans much more time than ``span_ms`` or than its inputs:
+a block of 17 hours would retain samples for a day whose retention is six hours.
 
 A row is rewritten once per level. Samples of equal series and time are resolved by the rule of ``_fast/sample.pxd``.
-Events of one millisecond stay in order of arrival: only blocks that follow one another are merged, or what arrived
-between them would come before it. So what a reader sees does not change.
+Events of one millisecond stay in order of arrival, because only adjacent blocks are merged. So a merge does not
+change any answer.
 
-A crash changes nothing either: the new file is synced, then one transaction puts it in the place of the old ones, then
-those are deleted; a file that lost its row, or never had one, is garbage at the next start.
+It is safe against crashes: the new file is synced, then one transaction replaces the old ones by it, then those are
+deleted; files without a row are deleted at the next start.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -19,16 +19,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from nissa.catalogue.catalogue import BlockRow, Catalogue
+from nissa.files.names import EVENTS_KIND, RAW_KIND
 from nissa.model.columns import SampleBatch
+from nissa.model.errors import BlocksChanged
+from nissa.model.slices import Slices
 from nissa.model.units import MIB
-from nissa.store.blocks import GROUP_ROWS, BlockWriter, OpenBlock
-from nissa.store.catalogue import BlockRow, Catalogue
-from nissa.store.checked_file import sync_directory
+from nissa.store.block_file import delete_blocks
+from nissa.store.blocks import GROUP_ROWS, BlockWriter, OpenBlock, read_keys
 from nissa.store.event_blocks import GROUP_BYTES, EventWriter
-from nissa.store.event_runs import BlockRun
-from nissa.store.event_runs import merge_runs as merge_event_runs
-from nissa.store.names import BLOCKS, EVENTS_KIND, RAW_KIND, locate
+from nissa.store.event_runs import BlockRun, merge_event_runs
 from nissa.store.read import block_run, join_batches, merge_runs
+from nissa.store.tombstones import Purge
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,65 +72,75 @@ def plan_compaction(
     return ()
 
 
-def _nothing() -> None:
-    """Nobody has anything to do in between."""
-
-
-def _ignored(_: BlockRow) -> None:
-    """Nobody needs to know."""
-
-
 def merge_blocks(
     directory: Path,
     catalogue: Catalogue,
     blocks: Sequence[BlockRow],
     created_ms: int,
-    between: Callable[[], None] = _nothing,
-    replaced: Callable[[BlockRow], None] = _ignored,
-) -> BlockRow:
-    """Merge blocks of samples, or of events, into one and put it in their place.
+    publish: Callable[[tuple[BlockRow, ...]], None] | None = None,
+    purge: Purge | None = None,
+) -> Slices[BlockRow | None]:
+    """Merge blocks of samples, or of events, into one and put it in their place; None where all rows were deleted.
 
     Cost: about 90 ns per sample, about 1.8 us per event of 350 bytes. Memory: a row group per block whose time it is.
 
-    between: called all along, once per row group; what it raises ends the merge. replaced: told of the new block once
-    it stands in the catalogue, while the files of the old ones are still there.
+    A slice is a row group. publish: called with the new block to put it in the place of the old ones in the catalogue;
+    their files are the caller's to delete then. Without it both are done here. purge: the tombstones to carry out.
     Raises: Damaged where one of them is damaged, OSError where the disk refuses; the old blocks stay then.
     """
     level = min(max(block.level for block in blocks) + 1, LEVEL_MAX)
     of_events = blocks[0].kind == EVENTS_KIND
-    make_writer, row_groups = (EventWriter, _event_groups) if of_events else (BlockWriter, _sample_groups)
-    writer: Any = make_writer(directory, catalogue.new_id(), level=level, created_ms=created_ms)
+    if of_events:  # an event dated in the future goes by the age of its file
+        created_ms = max(block.created_ms for block in blocks)
+    purge = purge or Purge()
+    row_groups = _event_groups if of_events else _sample_groups
+    number = catalogue.new_id()
+    writer: Any
+    if of_events:
+        writer = EventWriter(directory, number, level=level, created_ms=created_ms)
+    else:
+        keys_of = read_keys(directory, blocks)
+        writer = BlockWriter(directory, number, level=level, created_ms=created_ms, keys_of=keys_of)
+    merged: tuple[BlockRow, ...] = ()
     try:
         with ExitStack() as stack:
-            for rows in row_groups(directory, blocks, stack):
+            for rows in row_groups(directory, blocks, stack, purge):
                 writer.write(rows)
-                between()
-        merged: BlockRow = writer.finish(
-            min(block.first_lsn for block in blocks), max(block.last_lsn for block in blocks)
-        )
+                yield 0.0
+        lsns = min(block.first_lsn for block in blocks), max(block.last_lsn for block in blocks)
+        if writer.rows:
+            merged = (purge.stamp(writer.finish(*lsns, [block.id for block in blocks])),)
+        else:
+            writer.discard()
     except BaseException:  # raised again; the new file must not stay
         writer.discard()
         raise
-    # An error of a commit does not tell whether it reached the disk: after a power cut the catalogue may name the new
+    # After an error of a commit it may have reached the disk or not: after a power cut the catalogue may name the new
     # file, so it stays; where the catalogue does not, the next start deletes it.
-    catalogue.replace_blocks(blocks, (merged,))
-    replaced(merged)
-    for block in blocks:
-        locate(directory, block.path).unlink(missing_ok=True)
-    sync_directory(directory / BLOCKS)
-    return merged
+    try:
+        if publish is None:
+            catalogue.replace_blocks(blocks, merged)
+            delete_blocks(directory, blocks)
+        else:
+            publish(merged)
+    except BlocksChanged:  # raised again; nothing was committed
+        delete_blocks(directory, merged)
+        raise
+    return merged[0] if merged else None
 
 
-def _sample_groups(directory: Path, blocks: Sequence[BlockRow], stack: ExitStack) -> Iterator[SampleBatch]:
+def _sample_groups(
+    directory: Path, blocks: Sequence[BlockRow], stack: ExitStack, purge: Purge
+) -> Iterator[SampleBatch]:
     opened = [OpenBlock(directory, block) for block in blocks]
     for one in opened:
         stack.callback(one.close)
-    merged = merge_runs([block_run(one, None, START_MS, END_MS) for one in opened])
+    merged = merge_runs([purge.samples(one.block, block_run(one, None, START_MS, END_MS)) for one in opened])
     return _full_groups(merged, len, GROUP_ROWS, join_batches)
 
 
-def _event_groups(directory: Path, blocks: Sequence[BlockRow], stack: ExitStack) -> Iterator["pa.Table"]:
-    import pyarrow as pa  # heavy: nobody who only receives needs it
+def _event_groups(directory: Path, blocks: Sequence[BlockRow], stack: ExitStack, _: Purge) -> Iterator["pa.Table"]:
+    import pyarrow as pa  # heavy, and not needed for receiving
 
     runs = []
     for block in sorted(blocks, key=lambda one: one.first_lsn):

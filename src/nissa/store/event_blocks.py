@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from nissa.model.columns import EventBatch, TextColumn
+from nissa.catalogue.catalogue import BlockRow
+from nissa.files.arrow_columns import arrow_column, arrow_text
+from nissa.files.checked_file import CheckedReader
+from nissa.files.names import EVENTS_KIND, locate
+from nissa.model.columns import EventBatch, TextColumn, TimeColumn
 from nissa.model.units import MIB
-from nissa.store.arrow_columns import arrow_column, arrow_text
 from nissa.store.block_file import BlockFile
 from nissa.store.block_footer import as_damaged
-from nissa.store.catalogue import BlockRow
-from nissa.store.checked_file import CheckedReader
-from nissa.store.names import EVENTS_KIND, locate
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,7 +45,7 @@ class EventWriter:
 
     @property
     def rows(self) -> int:
-        """How many are written."""
+        """Number of rows written so far."""
         return self._file.rows
 
     def write(self, events: "pa.Table") -> None:
@@ -64,54 +65,49 @@ class EventWriter:
         rows_max = max(1, min(GROUP_ROWS, len(events) * GROUP_BYTES // events.nbytes))
         self._writer.write_table(events, row_group_size=rows_max)
 
-    def finish(self, first_lsn: int, last_lsn: int) -> BlockRow:
-        """Write the footer, sync file and directory. The block exists once its row is in the catalogue."""
-        return self._file.finish(first_lsn, last_lsn)
+    def finish(self, first_lsn: int, last_lsn: int, sources: Sequence[int] = ()) -> BlockRow:
+        """Write the footer, sync file and directory. The block exists once its row is in the catalogue.
+
+        first_lsn, last_lsn: frames of its events. sources: ids of the blocks it was merged from. Raises: OSError.
+        """
+        return self._file.finish(first_lsn, last_lsn, sources)
 
     def discard(self) -> None:
         """Give up: nothing of the file stays."""
         self._file.discard()
 
 
-def write_events(
-    directory: Path, number: int, batches: Sequence[EventBatch], first_lsn: int, last_lsn: int, created_ms: int
-) -> BlockRow:
-    """Write and sync a block of at least one event.
-
-    Nothing stays of it where this raises. number: a new id of the catalogue.
-    """
+def sorted_table(batches: Sequence[EventBatch]) -> "pa.Table":
+    """At least one event, in order of time, those of one millisecond in order of arrival."""
     import pyarrow as pa
 
-    writer = EventWriter(directory, number, level=0, created_ms=created_ms)
-    try:
-        times = np.concatenate([batch.time_ms for batch in batches])
-        table = pa.Table.from_batches([record_batch(batch) for batch in batches if len(batch)])
-        writer.write(table.take(arrow_column(np.argsort(times, kind="stable"), pa.int64())))
-        return writer.finish(first_lsn, last_lsn)
-    except BaseException:  # raised again; the file must not stay
-        writer.discard()
-        raise
+    times = np.concatenate([batch.time_ms for batch in batches])
+    table = pa.Table.from_batches([event_record_batch(batch) for batch in batches if len(batch)])
+    return table.take(arrow_column(np.argsort(times, kind="stable"), pa.int64()))
 
 
 def read_events(directory: Path, block: BlockRow, start_ms: int, end_ms: int) -> list[dict[str, Any]]:
     """Events of one block in [start_ms, end_ms), as dictionaries like those of ``EventBatch.row``.
 
-    Raises: FileGone, Damaged.
+    Raises: Damaged.
     """
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     with CheckedReader(locate(directory, block.path), block.seal) as file:
         try:
             table = pq.ParquetFile(file, page_checksum_verification=True).read(use_threads=False)
-            times = table.column("time_ms")
-            table = table.filter(pc.and_(pc.greater_equal(times, start_ms), pc.less(times, end_ms)))
-            return [{**row, "attributes": dict(row["attributes"])} for row in table.to_pylist()]
-        except Exception as error:  # whatever Arrow makes of bytes it cannot read
+            rows = table.to_pylist()
+        except Exception as error:  # any error of Arrow for bytes it cannot read
             raise as_damaged(file, error) from error
+    return [{**row, "attributes": dict(row["attributes"])} for row in rows if start_ms <= row["time_ms"] < end_ms]
 
 
-def record_batch(batch: EventBatch) -> "pa.RecordBatch":
+def within(times: TimeColumn, start_ms: int, end_ms: int) -> npt.NDArray[np.bool_]:
+    """Mask of the times in [start_ms, end_ms); the end may be one more than an int64 holds."""
+    return (times >= np.int64(start_ms)) & (times <= np.int64(end_ms - 1))
+
+
+def event_record_batch(batch: EventBatch) -> "pa.RecordBatch":
     """Events as Arrow columns of the names and types a block has. No copy."""
     import pyarrow as pa
 

@@ -11,26 +11,27 @@ beginning and ending anywhere, even within a millisecond.
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import msgspec
 import numpy as np
 
+from nissa.catalogue.catalogue import BlockRow
+from nissa.files.arrow_columns import arrow_column
+from nissa.files.checked_file import CheckedReader
+from nissa.files.names import EVENTS_KIND, locate
 from nissa.model.columns import EventBatch, TimeColumn
 from nissa.model.errors import Damaged
-from nissa.store.arrow_columns import arrow_column
+from nissa.model.units import EVER_MS
 from nissa.store.block_footer import as_damaged
-from nissa.store.catalogue import BlockRow
-from nissa.store.checked_file import CheckedReader
-from nissa.store.event_blocks import record_batch
-from nissa.store.names import EVENTS_KIND, locate
+from nissa.store.block_set import HeldBlocks
+from nissa.store.event_blocks import event_record_batch, within
 from nissa.store.quarantine import QuarantineRow, missing_from
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 HEAD_PIECE_ROWS = 4_096
-ALWAYS = (-(2**63), 2**63 - 1)
 
 OnDamage = Callable[[Damaged], None]
 
@@ -38,17 +39,29 @@ OnDamage = Callable[[Damaged], None]
 class EventSnapshot(msgspec.Struct, frozen=True):
     """All events at one moment. heads: batches in order of arrival, never changed afterwards.
 
-    missing: blocks in quarantine (``tell_missing``).
+    missing: blocks in quarantine (``report_missing_files``). held: keeps the files of the blocks.
     """
 
     directory: Path
     blocks: tuple[BlockRow, ...] = ()
     heads: tuple[EventBatch, ...] = ()
     missing: tuple[QuarantineRow, ...] = ()
+    held: HeldBlocks | None = None
+
+    def close(self) -> None:
+        """Let the files go, before nothing refers to this any more; they cannot be read afterwards."""
+        if self.held is not None:
+            self.held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
 
-def tell_missing(snapshot: EventSnapshot, start_ms: int, end_ms: int, on_damage: OnDamage | None) -> None:
-    """Say what an answer over [start_ms, end_ms) lacks. Raises: Quarantined, without ``on_damage``."""
+def report_missing_files(snapshot: EventSnapshot, start_ms: int, end_ms: int, on_damage: OnDamage | None) -> None:
+    """Report the blocks that an answer over [start_ms, end_ms) lacks. Raises: Quarantined, without ``on_damage``."""
     for missing in missing_from(snapshot.missing, snapshot.directory, EVENTS_KIND, start_ms, end_ms):
         if on_damage is None:
             raise missing
@@ -65,8 +78,8 @@ class EventRun(Protocol):
     ) -> Iterator["pa.Table"]:
         """Tables that together hold every event in [start_ms, end_ms), and perhaps others before and behind.
 
-        on_damage: told of damaged pieces, which are left out; without it the first is raised. backward: the last piece
-        first, each in order of time nevertheless.
+        on_damage: called with damaged pieces, which are left out; without it the first is raised. backward: the last
+        piece first, each in order of time nevertheless.
         """
 
     def close(self) -> None:
@@ -74,7 +87,7 @@ class EventRun(Protocol):
 
 
 class RunPlace(msgspec.Struct, frozen=True):
-    """A run that is not open. number: of arrival. open: raises FileGone, Damaged."""
+    """A run that is not open. number: of arrival. open: raises Damaged."""
 
     number: int
     least_ms: int
@@ -98,10 +111,10 @@ def places_of(snapshot: EventSnapshot, start_ms: int, end_ms: int) -> list[RunPl
 
 
 class BlockRun:
-    """The events of one block. Raises: FileGone, Damaged."""
+    """The events of one block. Raises: Damaged."""
 
     def __init__(self, directory: Path, block: BlockRow) -> None:
-        import pyarrow.parquet as pq  # heavy: nobody who only receives needs it
+        import pyarrow.parquet as pq  # heavy, and not needed for receiving
 
         self.least_ms = block.min_ms
         self._file = CheckedReader(locate(directory, block.path), block.seal)
@@ -110,20 +123,24 @@ class BlockRun:
             metadata = self._parquet.metadata
             times = [metadata.row_group(group).column(0).statistics for group in range(metadata.num_row_groups)]
             self._spans = [(group, int(found.min), int(found.max)) for group, found in enumerate(times)]
-        except BaseException as error:  # whatever the bytes made of Arrow; told as damage, or raised as it is
+        except BaseException as error:  # any error that Arrow raises; reported as damage, or raised as it is
             self._file.close()
             raise as_damaged(self._file, error) from error
 
     def pieces(
         self, start_ms: int, end_ms: int, on_damage: OnDamage | None, *, backward: bool = False
     ) -> Iterator["pa.Table"]:
-        """One table per row group that overlaps. Raises: Damaged."""
+        """Read the events of a block, one table per row group that overlaps the range.
+
+        start_ms, end_ms: half-open interval, Unix milliseconds. on_damage: called with damage, whose events are left
+        out. backward: newest first. Raises: Damaged, without ``on_damage``.
+        """
         for group, least_ms, greatest_ms in reversed(self._spans) if backward else self._spans:
             if least_ms >= end_ms or greatest_ms < start_ms:
                 continue
             try:
                 table = self._parquet.read_row_group(group, use_threads=False)
-            except Exception as error:  # whatever Arrow makes of bytes it cannot read
+            except Exception as error:  # any error of Arrow for bytes it cannot read
                 damage = as_damaged(self._file, error)
                 if on_damage is None or not isinstance(damage, Damaged):
                     raise damage from error
@@ -153,28 +170,31 @@ class HeadRun:
         *,
         backward: bool = False,
     ) -> Iterator["pa.Table"]:
-        """Tables of those in the range and no others."""
-        chosen = np.flatnonzero((self._times >= start_ms) & (self._times < end_ms))
+        """Return the events of the head in the range.
+
+        start_ms, end_ms: half-open interval, Unix milliseconds. on_damage: unused. backward: newest first.
+        """
+        chosen = np.flatnonzero(within(self._times, start_ms, end_ms))
         rows = chosen[np.argsort(self._times[chosen], kind="stable")]
         firsts = range(0, len(rows), HEAD_PIECE_ROWS)
         for first in reversed(firsts) if backward else firsts:
             yield self._table(rows[first : first + HEAD_PIECE_ROWS])
 
     def _table(self, rows: Any) -> "pa.Table":
-        """These rows: only batches that they are of are looked at, as there may be one for each event."""
+        """The table of ``rows``. Only their batches are read, as there may be one batch for each event."""
         import pyarrow as pa
 
         owners, which = np.unique(np.searchsorted(self._firsts, rows, "right") - 1, return_inverse=True)
         owned = np.diff(self._firsts)[owners]
         moved = np.cumsum(owned) - owned - self._firsts[owners]  # from places among all to places among these
-        table = pa.Table.from_batches([record_batch(self._heads[owner]) for owner in owners.tolist()])
+        table = pa.Table.from_batches([event_record_batch(self._heads[owner]) for owner in owners.tolist()])
         return table.take(arrow_column((rows + moved[which]).astype(np.int64), pa.int64()))
 
     def close(self) -> None:
         """Nothing is open."""
 
 
-def merge_runs(runs: Sequence[EventRun]) -> Iterator["pa.Table"]:
+def merge_event_runs(runs: Sequence[EventRun]) -> Iterator["pa.Table"]:
     """All events of some runs, given in order of arrival, as one run. Raises: Damaged.
 
     Of each run one piece is in memory, from when its time has come.
@@ -200,10 +220,10 @@ def merge_runs(runs: Sequence[EventRun]) -> Iterator["pa.Table"]:
 
 
 class _Front:
-    """How far a run is taken. piece: what is left of the one in memory. near_ms: nothing that is left is earlier."""
+    """Position in a run. piece: the rest of the piece in memory. near_ms: lower bound of the times that are left."""
 
     def __init__(self, run: EventRun) -> None:
-        self._pieces = run.pieces(*ALWAYS, None)
+        self._pieces = run.pieces(*EVER_MS, None)
         self.piece: pa.Table | None = None
         self.near_ms = self.last_ms = run.least_ms
 
@@ -219,12 +239,17 @@ class _Front:
         """The events before ``end_ms`` of the piece, which is not None."""
         piece: Any = self.piece
         times = times_of(piece)
-        count = int(np.searchsorted(times, end_ms))
+        count = count_before(times, end_ms)
         if count < len(times):
             self.piece, self.near_ms = piece.slice(count), int(times[count])
         else:
             self.piece, self.near_ms = None, self.last_ms
         return piece.slice(0, count)
+
+
+def count_before(times: TimeColumn, end_ms: int) -> int:
+    """The number of ascending times before ``end_ms``, which may be one more than an int64 holds."""
+    return len(times) if end_ms >= EVER_MS[1] else int(np.searchsorted(times, np.int64(end_ms)))
 
 
 def times_of(piece: "pa.Table") -> TimeColumn:

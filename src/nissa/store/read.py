@@ -1,4 +1,4 @@
-"""Blocks and head read as one: sorted by series, then time, one value per series and time.
+"""Reads blocks and head together: sorted by series, then time, one value per series and time.
 
     runs        block 3   |0 0 0 1 1 | 1 2 2 …        each run is sorted; a bar ends what is in memory of it
                 block 7   |0 1 4 4 |   5 5 …
@@ -11,33 +11,47 @@ it is taken from all runs, resolved by the rule of ``_fast/sample.pxd``, and han
 than fit is handed out in several pieces, in order of time. Memory: some MB per block that overlaps the range, whatever
 the number of samples.
 
-A snapshot is a value: blocks as the catalogue listed them, and views of the head. Files are opened before the first
-row is handed out and stay readable when they are deleted meanwhile; one deleted before that raises FileGone, and the
-caller takes a new snapshot.
+A snapshot is a value: blocks as the catalogue listed them, and views of the head. In the process that writes the
+directory it holds the files of its blocks (``block_set.py``), so one that is not there is damage. A snapshot of a
+directory that is read from outside holds nothing: up to ``OPEN_FILES_MAX`` files are opened before the first row is
+handed out and stay readable when they are deleted meanwhile; of more blocks the others are opened when their turn
+comes, and raise FileGone where they were deleted before.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import pairwise, zip_longest
 from pathlib import Path
+from typing import Self
 
 import msgspec
 import numpy as np
 
 from nissa._fast.columns import SortedRows, sort_resolve
 from nissa._fast.selection import select_rows
+from nissa.catalogue.catalogue import BlockRow, TierRow
+from nissa.files.names import RAW_KIND
+from nissa.model.allowance import Check, no_check
 from nissa.model.columns import SampleBatch, SeriesColumn, empty_batch
 from nissa.model.errors import Damaged
-from nissa.model.ladder import Keeping
+from nissa.model.ladder import RetentionPolicy
+from nissa.model.units import HOUR_MS
+from nissa.store.block_set import HeldBlocks
 from nissa.store.blocks import GROUP_ROWS, OpenBlock, SeriesChoice, choose_series
-from nissa.store.catalogue import BlockRow, TierRow
-from nissa.store.names import RAW_KIND
+from nissa.store.head_index import PAGES_PER_QUESTION, HeadIndex, looked_through
+from nissa.store.head_index import SERIES_MAX as INDEXED_SERIES_MAX
+from nissa.store.parquet_block import OpenFiles
 from nissa.store.quarantine import QuarantineRow, missing_from
-from nissa.store.remembered import GROUPS_MAX, Remembered, within
+from nissa.store.row_groups import ROW_BYTES as CACHED_ROW_BYTES
+from nissa.store.row_groups import RowGroupCache
+from nissa.store.tombstones import Tombstone, covers_of, surviving_run
 
 HEAD_COPY_ROWS_MAX = 2_000_000  # more chosen rows of the head than this are sorted where they lie
 MERGED_ROWS_AIM = 8 * GROUP_ROWS  # rows resolved at a time
 RUN_ROWS_MAX = 2 * GROUP_ROWS  # rows in memory of one run
 SERIES_MAX = 2**32 - 1
+ROW_BYTES = 40  # of a row in memory while runs are merged: its columns, and once more what they are made from
+SORTED_ROW_BYTES = 5  # of a row that is sorted where it lies
 
 Run = Iterator[SampleBatch]
 OnDamage = Callable[[Damaged], None]
@@ -46,8 +60,11 @@ OnDamage = Callable[[Damaged], None]
 class Snapshot(msgspec.Struct, frozen=True):
     """All samples at one moment. heads: rows in order of arrival, never changed afterwards. tiers: the ladder then.
 
-    missing: blocks in quarantine. They are told as damage before anything is read. keeping: policies, where there are.
-    remembered: what a question that comes to the same samples twice has read.
+    head_indexes: beside heads, where there are any. head_ms: no row of heads is earlier or later; None: not known.
+    missing: blocks in quarantine, reported as damage before anything is read. keeping: policies, where there are.
+    row_groups: the cache of the directory. idle_ttl_ms: after such a silence an increase starts anew. tombstones:
+    deletions from the blocks; listed before them. expired: by kind, the latest time of a row in a block that retention
+    has dropped. held: keeps the files of the blocks, for all copies of this snapshot.
     """
 
     directory: Path
@@ -55,8 +72,40 @@ class Snapshot(msgspec.Struct, frozen=True):
     heads: tuple[SampleBatch, ...] = ()
     tiers: tuple[TierRow, ...] = ()
     missing: tuple[QuarantineRow, ...] = ()
-    keeping: Keeping | None = None
-    remembered: Remembered | None = None
+    keeping: RetentionPolicy | None = None
+    row_groups: RowGroupCache | None = None
+    idle_ttl_ms: int = 2 * HOUR_MS
+    check: Check = no_check
+    tombstones: tuple[Tombstone, ...] = ()
+    expired: Mapping[str, int] = {}
+    head_indexes: tuple[HeadIndex, ...] = ()
+    head_ms: tuple[int, int] | None = None
+    held: HeldBlocks | None = None
+
+    def close(self) -> None:
+        """Let the files go, before nothing refers to this and its copies any more; they cannot be read afterwards."""
+        if self.held is not None:
+            self.held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def head_range_ms(snapshot: Snapshot) -> tuple[int, int] | None:
+    """Times between which all rows in memory lie, both inside; None where there are no rows."""
+    if snapshot.head_ms is not None or not any(map(len, snapshot.heads)):
+        return snapshot.head_ms
+    heads = [head for head in snapshot.heads if len(head)]
+    return min(int(head.ts_ms.min()) for head in heads), max(int(head.ts_ms.max()) for head in heads)
+
+
+def head_overlaps(snapshot: Snapshot, start_ms: int, end_ms: int) -> bool:
+    """True where rows in memory may lie in [start_ms, end_ms)."""
+    found = snapshot.head_ms
+    return bool(snapshot.heads) and (found is None or (found[0] < end_ms and found[1] >= start_ms))
 
 
 def read_samples(
@@ -66,13 +115,20 @@ def read_samples(
     end_ms: int,
     on_damage: OnDamage | None = None,
 ) -> SampleBatch:
-    """All wanted samples in [start_ms, end_ms) at once, sorted and resolved.
+    """Read all selected samples at once, sorted and without duplicates.
 
-    Arguments and errors as ``stream_samples``.
+    snapshot, series, start_ms, end_ms, on_damage and errors: as for ``stream_samples``.
     """
     with ExitStack() as stack:
         runs = _open_runs(snapshot, series, start_ms, end_ms, on_damage, stack)
-        return resolve([batch for run in runs for batch in run])
+        batches = []
+        for run in runs:
+            for batch in run:
+                snapshot.check(ROW_BYTES * len(batch))
+                batches.append(batch)
+        rows = resolve(batches)
+        snapshot.check(-ROW_BYTES * sum(map(len, batches)))
+        return rows
 
 
 def stream_samples(
@@ -86,12 +142,12 @@ def stream_samples(
     """Wanted samples in [start_ms, end_ms), sorted and resolved, in batches of at most ``rows_max``.
 
     series: ids in any order; None for all. A batch ends where a series ends, unless the series alone has more rows.
-    on_damage: told of each damage, what is damaged being left out; without it the first one is raised.
-    Raises: FileGone before the first batch (take a new snapshot); Damaged.
+    on_damage: called with each damage, and damaged rows are left out; without it the first damage is raised.
+    Raises: Damaged.
     """
     with ExitStack() as stack:
         runs = _open_runs(snapshot, series, start_ms, end_ms, on_damage, stack)
-        for batch in merge_runs(runs):
+        for batch in merge_runs(runs, snapshot.check):
             yield from _pieces(batch, rows_max)
 
 
@@ -102,27 +158,28 @@ def stream_parts(
     end_ms: int,
     on_damage: OnDamage | None = None,
 ) -> Iterator[tuple[list[SampleBatch], bool]]:
-    """As ``stream_samples``, for whoever resolves by itself: sorted batches that together hold the rows up to a point.
+    """As ``stream_samples``, for callers that resolve themselves: sorted batches that together hold rows up to a point.
 
     Beside them: whether their one series may go on, later, in the next ones.
     """
     with ExitStack() as stack:
-        for parts, goes_on in merge_parts(_open_runs(snapshot, series, start_ms, end_ms, on_damage, stack)):
+        runs = _open_runs(snapshot, series, start_ms, end_ms, on_damage, stack)
+        for parts, goes_on in merge_parts(runs, snapshot.check):
             yield [part for _, part in parts], goes_on
 
 
-def merge_runs(runs: Sequence[Run]) -> Iterator[SampleBatch]:
+def merge_runs(runs: Sequence[Run], check: Check = no_check) -> Iterator[SampleBatch]:
     """Sorted runs as one, resolved; whole series unless one has over ``RUN_ROWS_MAX`` rows in a run."""
-    for parts, _ in merge_parts(runs):
+    for parts, _ in merge_parts(runs, check):
         yield resolve([part for _, part in parts])
 
 
-def merge_parts(runs: Sequence[Run]) -> Iterator[tuple[list[tuple[int, SampleBatch]], bool]]:
-    """Of sorted runs, batch beside batch, what together holds the rows up to a point; each with the run's number.
+def merge_parts(runs: Sequence[Run], check: Check = no_check) -> Iterator[tuple[list[tuple[int, SampleBatch]], bool]]:
+    """Merge sorted runs into groups of batches that together hold the rows up to a point, each with its run's number.
 
-    Beside them: whether their one series may go on in the next ones.
+    check: called with the bytes in memory. Beside them: whether their one series may go on in the next ones.
     """
-    cursors = [_Cursor(number, run) for number, run in enumerate(runs)]
+    cursors = [_Cursor(number, run, check) for number, run in enumerate(runs)]
     while True:
         for cursor in cursors:
             cursor.fill()
@@ -136,27 +193,59 @@ def merge_parts(runs: Sequence[Run]) -> Iterator[tuple[list[tuple[int, SampleBat
 
 
 def block_run(
-    opened: OpenBlock, choice: SeriesChoice | None, start_ms: int, end_ms: int, on_damage: OnDamage | None = None
+    opened: OpenBlock,
+    choice: SeriesChoice | None,
+    start_ms: int,
+    end_ms: int,
+    on_damage: OnDamage | None = None,
+    check: Check = no_check,
+    cache: RowGroupCache | None = None,
 ) -> Run:
-    """The wanted rows of an open block, one batch per row group."""
-    for group in opened.groups(choice, start_ms, end_ms).tolist():
-        try:
-            batch = opened.read_group(group, choice, start_ms, end_ms)
-        except Damaged as damage:
-            if on_damage is None:
-                raise
-            on_damage(damage)
-            continue
-        if len(batch):
-            yield batch
+    """The wanted rows of a block by series and time, in batches of a row group or a band; its file is closed behind
+    the last. check: called for each row group, and with the bytes of a band in memory."""
+    for groups in opened.bands(choice, start_ms, end_ms):
+        parts = []
+        for group in groups:
+            check()
+            try:
+                batch = _group_rows(opened, group, choice, (start_ms, end_ms), cache)
+            except Damaged as damage:
+                if on_damage is None:
+                    raise
+                on_damage(damage)
+                continue
+            if len(batch):
+                parts.append(batch)
+        rows = sum(map(len, parts)) if len(parts) > 1 else 0
+        check(ROW_BYTES * rows)
+        yield from opened.by_series(parts, GROUP_ROWS)
+        check(-ROW_BYTES * rows)
+    opened.close()
+
+
+def _group_rows(
+    opened: OpenBlock,
+    group: int,
+    choice: SeriesChoice | None,
+    interval_ms: tuple[int, int],
+    cache: RowGroupCache | None,
+) -> SampleBatch:
+    if cache is None:
+        return opened.read_group(group, choice, *interval_ms)
+    rows = cache.find(opened.block.id, group)
+    if rows is None:
+        rows = opened.row_group(group)
+        cache.keep(opened.block.id, group, rows)
+    return rows.rows(None if choice is None else choice.ids, *interval_ms)
 
 
 class _Cursor:
-    """One run and what of it is in memory."""
+    """One run, and the part of it in memory."""
 
-    def __init__(self, number: int, run: Run) -> None:
+    def __init__(self, number: int, run: Run, check: Check) -> None:
         self.number = number
         self._run = run
+        self._check = check
         self.batch = empty_batch()
         self.ended = False
 
@@ -169,12 +258,14 @@ class _Cursor:
             if more is None:
                 self.ended = True
             else:
+                self._check(ROW_BYTES * len(more))
                 self.batch = join_batches([self.batch, more]) if len(self.batch) else more
 
     def take(self, series: int, ts_ms: int | None) -> SampleBatch:
         """Give away rows of series before ``series``, and of ``series`` those up to ``ts_ms`` (inclusive)."""
         if series > SERIES_MAX:
             taken, self.batch = self.batch, empty_batch()
+            self._check(-ROW_BYTES * len(taken))
             return taken
         key = np.uint32(series)  # of the column's own type: numpy would convert the whole column otherwise
         count = int(np.searchsorted(self.batch.series, key, "left"))
@@ -182,11 +273,12 @@ class _Cursor:
             end = int(np.searchsorted(self.batch.series, key, "right"))
             count += int(np.searchsorted(self.batch.ts_ms[count:end], ts_ms, "right"))
         taken, self.batch = _cut(self.batch, 0, count), _cut(self.batch, count, len(self.batch))
+        self._check(-ROW_BYTES * count)
         return taken
 
 
 def _horizon(cursors: Sequence[_Cursor]) -> tuple[int, int | None]:
-    """Up to where rows are complete, and no more of them than are well resolved at a time; always at least one row."""
+    """The point up to which rows are complete, and few enough to be resolved at a time; always at least one row."""
     open_ends = [(int(cursor.batch.series[-1]), int(cursor.batch.ts_ms[-1])) for cursor in cursors if not cursor.ended]
     lowest = min(int(cursor.batch.series[0]) for cursor in cursors)
     series, ts_ms = min(open_ends, default=(SERIES_MAX + 1, 0))
@@ -214,48 +306,41 @@ def _open_runs(
         if on_damage is None:
             raise missing
         on_damage(missing)
+    opened: list[OpenBlock] = []
     runs: list[Run] = []
-    remembered = snapshot.remembered if choice is not None and len(choice.ids) == 1 else None
+    files = OpenFiles()
+    stack.callback(files.close)
     for block in snapshot.blocks:
         if block.kind != RAW_KIND or not _may_hold(block, choice, start_ms, end_ms):
             continue
-        rows = None if choice is None or remembered is None else remembered.find(block, choice)
-        if rows is not None:
-            runs.append(iter([within(rows, start_ms, end_ms)]))
-            continue
+        snapshot.check()
         try:
-            opened = OpenBlock(snapshot.directory, block)
+            opened.append(OpenBlock(snapshot.directory, block, files))
         except Damaged as damage:
             if on_damage is None:
                 raise
             on_damage(damage)
-            continue
-        stack.callback(opened.close)
-        if choice is None or remembered is None:
-            runs.append(block_run(opened, choice, start_ms, end_ms, on_damage))
-        else:
-            runs.append(_remembered_run(remembered, opened, choice, (start_ms, end_ms), on_damage))
-    if snapshot.heads:
-        runs.append(_head_run(snapshot.heads, choice, start_ms, end_ms))
+    cache = _cache_for(snapshot.row_groups, opened, choice, (start_ms, end_ms))
+    for one in opened:
+        run = block_run(one, choice, start_ms, end_ms, on_damage, snapshot.check, cache)
+        runs.append(surviving_run(run, covers_of(one.block, snapshot.tombstones)))
+    if head_overlaps(snapshot, start_ms, end_ms):
+        runs.append(_head_run(snapshot, choice, start_ms, end_ms))
     return runs
 
 
-def _remembered_run(
-    remembered: Remembered,
-    opened: OpenBlock,
-    choice: SeriesChoice,
-    interval_ms: tuple[int, int],
-    on_damage: OnDamage | None,
-) -> Run:
-    """The rows of one series in the interval; all that the block has of it are remembered, where they are few."""
-    whole_ms = opened.block.min_ms, opened.block.max_ms + 1
-    run = block_run(opened, choice, *interval_ms, on_damage)
-    if len(opened.groups(choice, *whole_ms)) <= GROUPS_MAX:
-        with suppress(Damaged):  # perhaps of rows outside of the interval, which are not asked for
-            rows = join_batches([empty_batch(), *block_run(opened, choice, *whole_ms)])
-            remembered.keep(opened.block, choice, rows)
-            run = iter([within(rows, *interval_ms)])
-    yield from run
+def _cache_for(
+    cache: RowGroupCache | None, opened: Sequence[OpenBlock], choice: SeriesChoice | None, interval_ms: tuple[int, int]
+) -> RowGroupCache | None:
+    """The cache; None if the query reads more than it holds, which would only evict entries of other queries."""
+    if cache is None:
+        return None
+    rows_left = cache.bytes_max // CACHED_ROW_BYTES
+    for one in opened:
+        rows_left -= sum(map(one.group_rows, one.groups(choice, *interval_ms).tolist()))
+        if rows_left < 0:
+            return None
+    return cache
 
 
 def _may_hold(block: BlockRow, choice: SeriesChoice | None, start_ms: int, end_ms: int) -> bool:
@@ -267,36 +352,55 @@ def _may_hold(block: BlockRow, choice: SeriesChoice | None, start_ms: int, end_m
     return bool(first < np.searchsorted(choice.ids, np.uint32(block.series_max), "right"))
 
 
-def _head_run(heads: Sequence[SampleBatch], choice: SeriesChoice | None, start_ms: int, end_ms: int) -> Run:
+def _head_run(snapshot: Snapshot, choice: SeriesChoice | None, start_ms: int, end_ms: int) -> Run:
     """Chosen rows of the head, sorted and resolved.
 
     Few are copied and sorted; many are sorted first and copied in pieces.
     """
     parts: list[SampleBatch] = []
     rows = 0
-    for head in heads:
-        if choice is None:
-            break
-        part = SampleBatch(*select_rows(head.series, head.ts_ms, head.value, choice.mask, start_ms, end_ms))
+    for part in [] if choice is None else _chosen_rows(snapshot, choice, start_ms, end_ms):
         parts.append(part)
         rows += len(part)
         if rows > HEAD_COPY_ROWS_MAX:
             break
     if choice is None or rows > HEAD_COPY_ROWS_MAX:
         parts.clear()  # the copies are not needed any more
-        yield from _sorted_run(heads, choice, start_ms, end_ms)
+        yield from _sorted_run(snapshot.heads, choice, (start_ms, end_ms), snapshot.check)
     else:
-        yield from _sorted_run(parts, None, start_ms, end_ms)
+        snapshot.check(ROW_BYTES * rows)
+        yield from _sorted_run(parts, None, (start_ms, end_ms), snapshot.check)
+        snapshot.check(-ROW_BYTES * rows)
 
 
-def _sorted_run(parts: Sequence[SampleBatch], choice: SeriesChoice | None, start_ms: int, end_ms: int) -> Run:
+def _chosen_rows(snapshot: Snapshot, choice: SeriesChoice, start_ms: int, end_ms: int) -> Iterator[SampleBatch]:
+    """Chosen rows of the head, in pieces; those of one series in order of arrival."""
+    pages_left = PAGES_PER_QUESTION if len(choice.ids) <= INDEXED_SERIES_MAX else 0
+    for head, index in zip_longest(snapshot.heads, snapshot.head_indexes):
+        snapshot.check()
+        if index is None:
+            yield looked_through(head, choice, start_ms, end_ms)
+            continue
+        pages_left -= index.grow(head, pages_left)
+        for part in index.rows(head, choice, start_ms, end_ms):
+            snapshot.check()
+            yield part
+
+
+def _sorted_run(
+    parts: Sequence[SampleBatch], choice: SeriesChoice | None, interval_ms: tuple[int, int], check: Check
+) -> Run:
+    sorted_bytes = SORTED_ROW_BYTES * sum(map(len, parts))
+    check(sorted_bytes)
     rows = SortedRows([(part.series, part.ts_ms, part.value) for part in parts if len(part)])
     while True:
         series, ts_ms, value, origins = rows.next_rows(GROUP_ROWS)
+        check()
         if not len(origins):
+            check(-sorted_bytes)
             return
         mask = np.ones(int(series[-1]) + 1, np.uint8) if choice is None else choice.mask
-        chosen = SampleBatch(*select_rows(series, ts_ms, value, mask, start_ms, end_ms))
+        chosen = SampleBatch(*select_rows(series, ts_ms, value, mask, *interval_ms))
         if len(chosen):
             yield chosen
 
@@ -306,8 +410,16 @@ def resolve(batches: Sequence[SampleBatch]) -> SampleBatch:
     parts = [batch for batch in batches if len(batch)]
     if len(parts) <= 1:
         return parts[0] if parts else empty_batch()
+    if all(_ends_before(before, behind) for before, behind in pairwise(parts)):  # as the row groups of one block
+        return join_batches(parts)
     series, ts_ms, value, _, _ = sort_resolve([(part.series, part.ts_ms, part.value) for part in parts])
     return SampleBatch(series, ts_ms, value)
+
+
+def _ends_before(before: SampleBatch, behind: SampleBatch) -> bool:
+    """True where all rows of one batch come before those of the other. Both are sorted and not empty."""
+    last, first = int(before.series[-1]), int(behind.series[0])
+    return last < first or (last == first and int(before.ts_ms[-1]) < int(behind.ts_ms[0]))
 
 
 def _pieces(batch: SampleBatch, rows_max: int) -> Iterator[SampleBatch]:

@@ -1,15 +1,17 @@
-"""The series table: who the series ids are, as Parquet. Each seal that met new series adds a segment.
+"""The series table: labels by series id, as Parquet. Each seal with new series adds a segment.
 
     series/series-<id>.parquet
     series   fingerprint (16 B)   name    labels: map<string, string>, sorted by name, __name__ among them
        327   5f0c…                up      {__name__: up, instance: a:9090, job: node}
 
-Segments follow one another without gap or overlap; row i of a segment is series ``first_series + i``. Segments
-never change. ``name`` repeats ``__name__`` for whoever queries the file by hand. Text is written from the index's
+Ids ascend within a segment and from one to the next. An id that stands nowhere is that of a series that was dropped.
+Segments never change; neighbours are merged, and written again without what was dropped (``series_merge.py``). ``name``
+repeats ``__name__`` for whoever queries the file by hand. Text is written from the index's
 symbols as Arrow dictionaries, so a label that many series share is stored, hashed and compressed once per row group.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +19,16 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from nissa.catalogue.catalogue import SeriesSegment
+from nissa.files.arrow_columns import arrow_column, arrow_text
+from nissa.files.checked_file import CheckedReader, CheckedWriter
+from nissa.files.file_facts import SeriesFacts, add_facts
+from nissa.files.names import copy_path, locate, series_path
+from nissa.model.columns import SeriesColumn
 from nissa.model.errors import Damaged
-from nissa.store.arrow_columns import arrow_column, arrow_text
+from nissa.model.slices import Slices, run_whole
 from nissa.store.block_footer import as_damaged
-from nissa.store.catalogue import SeriesSegment
-from nissa.store.checked_file import CheckedReader, CheckedWriter
-from nissa.store.names import locate, series_path
+from nissa.store.series_copy import delete_segment, write_copy
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,14 +41,14 @@ _KEYS, _ITEMS = "labels.key_value.key", "labels.key_value.value"
 
 
 class SeriesRows(msgspec.Struct, frozen=True):
-    """New series as the index holds them.
+    """Series as the index holds them.
 
-    first_series: id of the first. fingerprints: uint64 (n, 2), low and high. starts: uint64 (n + 1,), series i owns
+    series: ids, ascending. fingerprints: uint64 (n, 2), low and high. starts: uint64 (n + 1,), series i owns
     pairs ``starts[i] - starts[0] : starts[i + 1] - starts[0]``. pairs: uint32 (m, 2), symbols of name and value.
     symbol_offsets: int64 (symbols + 1,) into symbol_text, UTF-8.
     """
 
-    first_series: int
+    series: SeriesColumn
     fingerprints: npt.NDArray[np.uint64]
     starts: npt.NDArray[np.uint64]
     pairs: npt.NDArray[np.uint32]
@@ -67,10 +73,10 @@ class Texts(msgspec.Struct, frozen=True):
 class SeriesLabels(msgspec.Struct, frozen=True):
     """Series read back, in the form ``restore_series`` takes: labels sorted by name.
 
-    fingerprints: uint64 (n, 2). starts: int64 (n + 1,) into labels.
+    series: ids, ascending. fingerprints: uint64 (n, 2). starts: int64 (n + 1,) into labels.
     """
 
-    first_series: int
+    series: SeriesColumn
     fingerprints: npt.NDArray[np.uint64]
     starts: npt.NDArray[np.int64]
     names: Texts
@@ -80,63 +86,168 @@ class SeriesLabels(msgspec.Struct, frozen=True):
         return len(self.fingerprints)
 
 
-def write_series(directory: Path, number: int, rows: SeriesRows) -> SeriesSegment:
-    """Write and sync one segment. Nothing stays of it where this raises. number: a new id of the catalogue."""
+def write_series(directory: Path, number: int, rows: SeriesRows, last_lsn: int = 0) -> SeriesSegment:
+    """Write and sync one segment. Nothing stays of it where this raises.
+
+    number: a new id of the catalogue. last_lsn: of the frames that brought the series.
+    """
+    return write_pieces(directory, number, (rows,), last_lsn)
+
+
+def write_pieces(
+    directory: Path, number: int, pieces: Iterable[SeriesRows], last_lsn: int = 0, sources: Sequence[int] = ()
+) -> SeriesSegment:
+    """Write a segment of series that come in pieces, at least one; ids ascend over all pieces.
+
+    directory: the data directory. number: its id. pieces: of series. last_lsn: last frame that added one. sources: ids
+    of the segments it was merged from. Raises: OSError.
+    """
+    return run_whole(write_pieces_in_slices(directory, number, pieces, last_lsn, sources))
+
+
+def write_pieces_in_slices(
+    directory: Path, number: int, pieces: Iterable[SeriesRows], last_lsn: int = 0, sources: Sequence[int] = ()
+) -> Slices[SeriesSegment]:
+    """The same, a slice for each piece."""
     import pyarrow.parquet as pq  # heavy: the daemon receives before it is needed
 
     path = series_path(number)
     file = CheckedWriter(locate(directory, path))
+    first_series, last_series, count = 0, -1, 0
     try:
-        batch = _record_batch(rows)
-        with pq.ParquetWriter(
-            file,
-            batch.schema,
-            compression="zstd",
-            compression_level=ZSTD_LEVEL,
-            dictionary_pagesize_limit=DICTIONARY_BYTES_MAX,
-            write_statistics=["series"],
-            write_page_checksum=True,
-            store_schema=False,
-            use_dictionary=["name", _KEYS, _ITEMS],
-        ) as writer:
-            writer.write_batch(batch, row_group_size=GROUP_ROWS)
+        with ExitStack() as stack:
+            writer: pq.ParquetWriter | None = None
+            for rows in pieces:
+                batch = _record_batch(rows)
+                if writer is None:
+                    first_series = int(rows.series[0])
+                    writer = stack.enter_context(
+                        pq.ParquetWriter(
+                            file,
+                            batch.schema,
+                            compression="zstd",
+                            compression_level=ZSTD_LEVEL,
+                            dictionary_pagesize_limit=DICTIONARY_BYTES_MAX,
+                            write_statistics=["series"],
+                            write_page_checksum=True,
+                            store_schema=False,
+                            use_dictionary=["name", _KEYS, _ITEMS],
+                        )
+                    )
+                writer.write_batch(batch, row_group_size=GROUP_ROWS)
+                count += len(rows)
+                last_series = int(rows.series[-1])
+                yield 0.0
+            if writer is not None:
+                add_facts(writer, SeriesFacts(number, first_series, count, last_lsn, tuple(sources), last_series))
         seal = file.finish()
+        write_copy(directory, path)
     except BaseException:  # raised again; the file must not stay
         file.discard()
+        delete_segment(directory, path)
         raise
-    return SeriesSegment(number, path, rows.first_series, len(rows), seal.bytes, seal.crc, seal.page_crcs)
+    return SeriesSegment(number, path, first_series, count, seal.bytes, seal.crc, seal.page_crcs, last_series)
 
 
-def read_series(directory: Path, segment: SeriesSegment) -> Iterator[SeriesLabels]:
-    """The series of a segment, in order, one piece per row group. Raises: FileGone, Damaged."""
+def read_series(
+    directory: Path, segment: SeriesSegment, on_damage: Callable[[Damaged], None] | None = None
+) -> Iterator[SeriesLabels]:
+    """The series of a segment, in order, one piece per row group; from its second copy where it cannot be read itself.
+
+    on_damage: called with why it could not. Raises: Damaged, where neither can be read.
+    """
+    given, first = 0, None
+    for path in (segment.path, copy_path(segment.path)):
+        try:
+            for number, piece in enumerate(_pieces(locate(directory, path), segment)):
+                if number == given:
+                    given += 1
+                    yield piece
+        except Damaged as error:
+            if first is not None:
+                raise first from None
+            first = error
+            continue
+        if first is not None and on_damage is not None:
+            on_damage(first)
+        return
+
+
+def _pieces(path: Path, segment: SeriesSegment) -> Iterator[SeriesLabels]:
     import pyarrow.parquet as pq
 
-    with CheckedReader(locate(directory, segment.path), segment.seal) as file:
-        first = segment.first_series
+    with CheckedReader(path, segment.seal) as file:
+        count, last = 0, segment.first_series - 1
         try:
             parquet = pq.ParquetFile(file, read_dictionary=[_KEYS, _ITEMS])  # the reader verifies every byte
             for group in range(parquet.num_row_groups):
                 table = parquet.read_row_group(group, columns=["series", "fingerprint", "labels"], use_threads=False)
-                labels = _labels_of(table, first)
-                first += len(labels)
-                yield labels
-        except Exception as error:  # whatever Arrow makes of bytes it cannot read
+                labels = _labels_of(table, last)
+                if len(labels):
+                    last = int(labels.series[-1])
+                    count += len(labels)
+                    yield labels
+        except Exception as error:  # any error of Arrow for bytes it cannot read
             raise as_damaged(file, error) from error
-        if first != segment.first_series + segment.rows:
-            raise Damaged(str(file.path), f"it has {first - segment.first_series} series, expected {segment.rows}")
+        if (count, last) != (segment.rows, segment.last_series):
+            expected = f"expected {segment.rows} up to {segment.last_series}"
+            raise Damaged(str(file.path), f"it has {count} series up to {last}, {expected}")
+
+
+def take_labels(labels: SeriesLabels, chosen: npt.NDArray[np.bool_]) -> SeriesLabels:
+    """The chosen series; texts that they do not use stay among the texts."""
+    kept = np.repeat(chosen, np.diff(labels.starts))
+    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.diff(labels.starts)[chosen])])
+    names, values = (msgspec.structs.replace(one, places=one.places[kept]) for one in (labels.names, labels.values))
+    return SeriesLabels(labels.series[chosen], labels.fingerprints[chosen], starts, names, values)
+
+
+def rows_of_labels(pieces: Sequence[SeriesLabels]) -> SeriesRows:
+    """Series read back, neighbours in order, as rows to be written: each text once."""
+    import pyarrow as pa
+    import pyarrow.compute  # ``dictionary_encode`` is in there
+
+    texts = [one for piece in pieces for one in (piece.names, piece.values)]
+    counts = np.array([len(one.offsets) - 1 for one in texts], np.int64)
+    bases = np.cumsum(counts) - counts
+    encoded = pa.concat_arrays(
+        [arrow_text(one.offsets, one.text.tobytes(), pa.large_string()) for one in texts]
+    ).dictionary_encode()
+    symbols = np.frombuffer(encoded.indices.buffers()[1], np.int32)[: len(encoded)].astype(np.uint32)
+    pairs = [
+        np.stack(
+            [
+                symbols[bases[at] : bases[at] + counts[at]][piece.names.places],
+                symbols[bases[at + 1] : bases[at + 1] + counts[at + 1]][piece.values.places],
+            ],
+            axis=1,
+        )
+        for at, piece in zip(range(0, len(texts), 2), pieces, strict=True)
+    ]
+    sizes = [np.diff(piece.starts) for piece in pieces]
+    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate(sizes))]).astype(np.uint64)
+    _, offsets, text = encoded.dictionary.buffers()
+    return SeriesRows(
+        np.concatenate([piece.series for piece in pieces]),
+        np.concatenate([piece.fingerprints for piece in pieces]),
+        starts,
+        np.concatenate(pairs),
+        np.frombuffer(offsets, np.int64)[: len(encoded.dictionary) + 1],
+        b"" if text is None else text.to_pybytes(),
+    )
 
 
 def _record_batch(rows: SeriesRows) -> "pa.RecordBatch":
     import pyarrow as pa
 
-    count, base = len(rows), int(rows.starts[0]) if len(rows.starts) else 0
+    base = int(rows.starts[0]) if len(rows.starts) else 0
     offsets = (rows.starts.astype(np.int64) - base).astype(np.int32)
     symbols = arrow_text(rows.symbol_offsets.astype(np.int64, copy=False), rows.symbol_text, pa.large_string())
     keys = _dictionary(rows.pairs[:, 0], symbols)
     items = _dictionary(rows.pairs[:, 1], symbols)
     fingerprints = np.ascontiguousarray(rows.fingerprints, "<u8")
     columns: dict[str, Any] = {
-        "series": arrow_column(np.arange(rows.first_series, rows.first_series + count, dtype=np.uint32), pa.uint32()),
+        "series": arrow_column(rows.series, pa.uint32()),
         "fingerprint": arrow_column(fingerprints, pa.binary(16)),
         "name": _names(rows, offsets, symbols),
         "labels": pa.MapArray.from_arrays(arrow_column(offsets, pa.int32()), keys, items),
@@ -171,16 +282,17 @@ def _dictionary(ids: npt.NDArray[Any], symbols: "pa.Array") -> "pa.DictionaryArr
     return pa.DictionaryArray.from_arrays(arrow_column(places[ids].astype(np.int32), pa.int32()), dictionary)
 
 
-def _labels_of(table: "pa.Table", first_series: int) -> SeriesLabels:
+def _labels_of(table: "pa.Table", last_series: int) -> SeriesLabels:
+    """last_series: of the piece before."""
     count = table.num_rows
     series = _chunk(table.column("series")).to_numpy()
-    if count and (int(series[0]) != first_series or not bool(np.all(np.diff(series.astype(np.int64)) == 1))):
-        raise ValueError(f"series ids do not go on from {first_series}")
+    if count and (int(series[0]) <= last_series or not bool(np.all(series[1:] > series[:-1]))):
+        raise ValueError(f"series ids are not ascending after {last_series}")
     fingerprint, labels = _chunk(table.column("fingerprint")), _chunk(table.column("labels"))
     starts = labels.offsets.to_numpy().astype(np.int64)
     names, values = _texts_of(labels.keys[int(starts[0]) :]), _texts_of(labels.items[int(starts[0]) :])
     low_high = np.frombuffer(fingerprint.buffers()[1], "<u8", 2 * count, 16 * fingerprint.offset).reshape(count, 2)
-    return SeriesLabels(first_series, low_high.astype(np.uint64), starts - starts[0], names, values)
+    return SeriesLabels(series.astype(np.uint32), low_high.astype(np.uint64), starts - starts[0], names, values)
 
 
 def _texts_of(column: "pa.DictionaryArray") -> Texts:

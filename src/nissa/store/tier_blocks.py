@@ -6,10 +6,9 @@
          0   1763700300000      30    0       2.0  —    7.0   9.0
          1   1763700000000      30    0
 
-What the columns mean is decided in ``docs/decisions/0006-the-ladder.md``; sketches are drawn in
-``docs/format/ladder.md``. A tier that does not keep an aggregate lacks the columns only this one needs; readers fill
-them with NaN. Where two blocks of a tier hold the same series and start, the one with the higher id is right: it was
-computed again after late samples.
+``docs/decisions/0006-the-ladder.md`` defines the columns, ``docs/format/ladder.md`` the sketches. A tier without an
+aggregate lacks the columns that only this one needs; readers fill them with NaN. If two blocks of a tier have the same
+series and start, the one with the higher id is valid: it was recomputed after late samples.
 
 A null of ``min`` stands for the smaller of ``first`` and ``last``, one of ``max`` for the larger: so it is with most
 windows, and what goes one way only has no other numbers there. Numbers are split into their bytes, of which neighbours
@@ -26,18 +25,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nissa._fast.rollup import told_edges
+from nissa._fast.rollup import explicit_extrema
+from nissa.catalogue.catalogue import BlockRow
+from nissa.files.arrow_columns import arrow_column
 from nissa.model.columns import SeriesColumn, TimeColumn, ValueColumn
 from nissa.model.errors import Damaged
 from nissa.model.ladder import Aggregate, SketchColumn, Tier, WindowBatch
+from nissa.model.slices import Slices
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS
-from nissa.store.arrow_columns import arrow_column, one_thread
 from nissa.store.block_file import BlockFile
-from nissa.store.block_footer import as_damaged, read_footer
 from nissa.store.blocks import SeriesChoice
-from nissa.store.catalogue import BlockRow
-from nissa.store.checked_file import CheckedReader
-from nissa.store.names import locate
+from nissa.store.parquet_block import OpenFiles, ParquetBlock
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,18 +48,20 @@ ZSTD_LEVEL_WIDE = 6
 ZSTD_FROM_MS = 5 * MINUTE_MS  # narrower windows are under LZ4: a third less time, a fifth more bytes
 WIDE_FROM_MS = HOUR_MS
 KEYS = ("series", "start_ms", "count", "nans")
-NUMBERS = ("sum", "min", "max", "first", "last", "m2", "resets")
+NUMBERS = ("sum", "min", "max", "first", "last", "m2", "resets", "carry")
 SKETCH = "sketch"
 INCREASE = "increase"  # in the place of resets, in blocks of builds before 0.1.0
 EDGES = {"min": np.less, "max": np.greater}  # nullable; how ``last`` stands to ``first`` where it takes its place
-# Which columns an aggregate is told from, or is folded on with.
+# Further columns needed to read a column: those that nulls stand for, and those that older builds wrote in its place.
+STANDS_FOR = {**dict.fromkeys(EDGES, ("first", "last")), "resets": ("first", "last", INCREASE)}
+# The columns from which an aggregate is computed or folded further.
 NEEDED = {
-    Aggregate.SUM: ("sum",),
+    Aggregate.SUM: ("sum", "carry"),
     Aggregate.MIN: ("min",),
     Aggregate.MAX: ("max",),
     Aggregate.FIRST: ("first",),
     Aggregate.LAST: ("last",),
-    Aggregate.STDDEV: ("sum", "min", "max", "m2"),
+    Aggregate.STDDEV: ("sum", "carry", "min", "max", "m2"),
     Aggregate.INCREASE: ("first", "last", "resets"),
     Aggregate.QUANTILES: ("min", "max", SKETCH),
 }
@@ -79,9 +79,17 @@ def columns_kept(tier: Tier) -> tuple[str, ...]:
 class TierWriter:
     """One block of windows being written, in ascending order of (series, start_ms)."""
 
-    def __init__(self, directory: Path, number: int, tier: Tier, created_ms: int, kind: str = "") -> None:
-        """The file is made at once. number: a new id of the catalogue. kind: of the block, else the tier's."""
-        self._file = BlockFile(directory, number, kind or tier.name, level=0, created_ms=created_ms)
+    def __init__(
+        self, directory: Path, number: int, tier: Tier, created_ms: int, kind: str = "", tombstone: int = 0
+    ) -> None:
+        """The file is made at once.
+
+        number: a new id of the catalogue. kind: of the block, else the tier's. tombstone: the windows are what
+        tombstones up to this id leave; a catalogue that is made again must not apply them to windows computed again.
+        """
+        kind = kind or tier.name
+        self._file = BlockFile(directory, number, kind, level=0, created_ms=created_ms, tombstone=tombstone)
+        self._tier = tier
         self._names = columns_kept(tier)
         self._schema = _schema(self._names)
         self._spares_edges = {"first", "last"} <= {*self._names}
@@ -97,7 +105,7 @@ class TierWriter:
 
     @property
     def path(self) -> str:
-        """Of the file, within the directory."""
+        """Path of the file within the directory."""
         return self._file.path
 
     def write(self, windows: WindowBatch) -> None:
@@ -107,7 +115,7 @@ class TierWriter:
         if not len(windows):
             return
         times, series = windows.start_ms, windows.series
-        self._file.note(len(windows), int(times.min()), int(times.max()), int(series[0]), int(series[-1]))
+        self._file.note(len(windows), int(times.min()), int(times.max()), series)
         columns = [self._column(windows, name) for name in self._names]
         self._pending.append(pa.record_batch(columns, schema=self._schema))
         if sum(len(batch) for batch in self._pending) >= GROUP_ROWS:
@@ -116,14 +124,14 @@ class TierWriter:
     def finish(self, last_lsn: int) -> BlockRow:
         """Write the footer, sync file and directory. The block exists once its row is in the catalogue."""
         self._write_pending(last=True)
-        return self._file.finish(0, last_lsn)
+        return self._file.finish(0, last_lsn, tier=self._tier)
 
     def discard(self) -> None:
         """Give up: nothing of the file stays."""
         self._file.discard()
 
     def _write_pending(self, *, last: bool) -> None:
-        """Write full row groups; last: and what is left."""
+        """Write full row groups; last: also the remaining rows."""
         import pyarrow as pa
 
         if not self._pending:
@@ -149,14 +157,21 @@ def write_windows(
     last_lsn: int,
     created_ms: int,
     kind: str = "",
-) -> BlockRow | None:
-    """A block of these windows, synced; None where there are none. Nothing stays of it where this raises."""
+    tombstone: int = 0,
+) -> Slices[BlockRow | None]:
+    """Write and sync a block of windows; None if there are none. A slice is a batch. On an error no file is left.
+
+    directory: the data directory. number: its id. tier: of the windows. batches: sorted by series and start. last_lsn:
+    last frame of their samples. created_ms: Unix milliseconds. kind: of the block, if a policy applies.
+    tombstone: as ``TierWriter`` takes it. Raises: OSError.
+    """
     writer: TierWriter | None = None
     try:
         for windows in batches:
             if len(windows):
-                writer = writer or TierWriter(directory, number, tier, created_ms, kind)
+                writer = writer or TierWriter(directory, number, tier, created_ms, kind, tombstone)
                 writer.write(windows)
+            yield 0.0
         return None if writer is None else writer.finish(last_lsn)
     except BaseException:  # raised again; the file must not stay
         if writer is not None:
@@ -165,42 +180,74 @@ def write_windows(
 
 
 class OpenTierBlock:
-    """A tier block open for reading; it stays readable when the file is deleted meanwhile.
+    """A tier block that is read. Raises: FileGone where its file is not there any more; Damaged."""
 
-    Raises: FileGone where the file is not there any more (read the catalogue again); Damaged.
-    """
-
-    def __init__(self, directory: Path, block: BlockRow) -> None:
-        import pyarrow.parquet as pq
-
-        one_thread()
-        self._file = CheckedReader(locate(directory, block.path), block.seal)
-        try:
-            self._footer = read_footer(str(self._file.path), block.seal)
-            names = self._footer.names
-            if names[:4] != KEYS or not {*names[4:]} <= {*NUMBERS, SKETCH, INCREASE}:
-                raise Damaged(block.path, f"columns {names}, expected those of windows")
-            self._parquet = pq.ParquetFile(self._file, metadata=self._footer.metadata, pre_buffer=False)
-        except BaseException as error:  # whatever the bytes made of Arrow; told as damage, or raised as it is
+    def __init__(self, directory: Path, block: BlockRow, files: OpenFiles | None = None) -> None:
+        """files: those that one question has open; without it the file stays open until it is closed."""
+        self._file = ParquetBlock(directory, block, files)
+        self._footer = self._file.footer
+        names = self._footer.names
+        if names[:4] != KEYS or not {*names[4:]} <= {*NUMBERS, SKETCH, INCREASE}:
             self._file.close()
-            raise as_damaged(self._file, error) from error
+            raise Damaged(block.path, f"columns {names}, expected those of windows")
 
     @property
     def has_sketches(self) -> bool:
-        """Whether its windows have them."""
+        """True if its windows have them."""
         return SKETCH in self._footer.names
 
     def groups(self, choice: SeriesChoice | None, start_ms: int, end_ms: int) -> npt.NDArray[np.int64]:
         """Numbers of the row groups that may hold windows of the chosen series that start in [start_ms, end_ms)."""
         return self._footer.groups(None if choice is None else choice.ids, start_ms, end_ms)
 
+    def few_groups(self, groups: Iterable[int]) -> Iterator[list[int]]:
+        """The same numbers, so many at a time that their rows are about ``GROUP_ROWS``: early row groups are small."""
+        held: list[int] = []
+        rows = 0
+        for group in groups:
+            if held and rows + self.group_rows(group) > GROUP_ROWS:
+                yield held
+                held, rows = [], 0
+            held.append(group)
+            rows += self.group_rows(group)
+        if held:
+            yield held
+
+    def group_rows(self, group: int) -> int:
+        """Number of rows in a row group."""
+        return int(self._footer.metadata.row_group(group).num_rows)
+
     def read_group(
         self, group: int, choice: SeriesChoice | None, start_ms: int, end_ms: int, *, sketches: bool
     ) -> WindowBatch:
-        """The rows of one row group that are wanted. sketches: read them, where there are any. Raises: Damaged."""
+        """Read the selected rows of one row group.
+
+        group: its index. choice: series; None: all. start_ms, end_ms: half-open interval of starts, Unix milliseconds.
+        sketches: read them too. Errors as ``read_groups``.
+        """
+        return self.read_groups([group], choice, start_ms, end_ms, sketches=sketches)
+
+    def read_groups(
+        self,
+        groups: Sequence[int],
+        choice: SeriesChoice | None,
+        start_ms: int,
+        end_ms: int,
+        *,
+        sketches: bool,
+        numbers: frozenset[str] | None = None,
+    ) -> WindowBatch:
+        """The rows of row groups, ascending, that are wanted. sketches: read them, where there are any.
+
+        numbers: those of ``NUMBERS`` that are used, others may be NaN; None for all.
+        Raises: FileGone, where it had to be opened again; Damaged.
+        """
         names = [name for name in self._footer.names if sketches or name != SKETCH]
+        if numbers is not None:
+            there = {*KEYS, SKETCH, *numbers, *(name for one in numbers for name in STANDS_FOR.get(one, ()))}
+            names = [name for name in names if name in there]
+        table = self._file.read_groups(groups, names)
         try:
-            table = self._parquet.read_row_group(group, columns=names, use_threads=False)
             batch = _one_batch(table)
             columns = batch.columns
             series, starts = (_numbers(columns[at], name) for at, name in enumerate(KEYS[:2]))
@@ -216,19 +263,22 @@ class OpenTierBlock:
             if rows[-1] - rows[0] < len(rows):  # a stretch of series: nothing is copied
                 return _windows(names, columns, slice(int(rows[0]), int(rows[-1]) + 1))
             return _windows(names, batch.filter(_arrow_flags(wanted)).columns, slice(0, len(rows)))
-        except Exception as error:  # whatever Arrow makes of bytes it cannot read
-            raise as_damaged(self._file, error) from error
+        except Exception as error:  # any error of Arrow for bytes it cannot read
+            raise self._file.damage_of(error) from error
 
     def close(self) -> None:
         """Close the file."""
-        self._parquet.close(force=True)
         self._file.close()
 
 
 def read_tier_block(
     directory: Path, block: BlockRow, choice: SeriesChoice | None, start_ms: int, end_ms: int, *, sketches: bool = True
 ) -> Iterator[WindowBatch]:
-    """Wanted rows of one block, one batch per row group that has any. Raises: FileGone, Damaged."""
+    """Read the selected rows of one block, one batch per row group that has any.
+
+    directory: the data directory. block: its row. choice: series; None: all. start_ms, end_ms: half-open interval of
+    starts, Unix milliseconds. sketches: read them too. Raises: FileGone, Damaged.
+    """
     opened = OpenTierBlock(directory, block)
     try:
         for group in opened.groups(choice, start_ms, end_ms).tolist():
@@ -240,7 +290,7 @@ def read_tier_block(
 
 
 def _stretch(series: SeriesColumn, starts: TimeColumn, one: np.uint32, start_ms: int, end_ms: int) -> slice:
-    """Where the wanted rows of one series lie: rows are sorted."""
+    """Positions of the selected rows of one series: rows are sorted."""
     first, end = series.searchsorted(one, "left"), series.searchsorted(one, "right")
     begin, over = starts[first:end].searchsorted((start_ms, end_ms))
     return slice(int(first + begin), int(first + max(begin, over)))
@@ -263,13 +313,13 @@ def _windows(names: Sequence[str], arrays: Sequence["pa.Array"], rows: slice) ->
 
 
 def _numbers(array: "pa.Array", name: str) -> Any:
-    """A column as a numpy view; what nulls hold means nothing."""
+    """A column as a numpy view; values of nulls mean nothing."""
     kind = _TYPES.get(name, _FLOAT64)
     return np.frombuffer(array.buffers()[1] or b"", kind, len(array), array.offset * kind.itemsize)
 
 
 def _filled(array: "pa.Array", numbers: dict[str, ValueColumn], name: str, rows: slice) -> ValueColumn:
-    """What nulls stand for in their place. Of zeros of both signs, and where there are no numbers, ``first``."""
+    """Fills nulls with the value they stand for. Of zeros of both signs, and where there are no numbers, ``first``."""
     bits = np.frombuffer(array.buffers()[0], np.uint8)
     begin, end = array.offset + rows.start, array.offset + rows.stop
     told = np.unpackbits(bits[begin // 8 : -(-end // 8)], bitorder="little")[begin % 8 :][: end - begin]
@@ -281,7 +331,7 @@ def _arrow_edges(column: ValueColumn, windows: WindowBatch, name: str) -> "pa.Ar
     import pyarrow as pa
 
     column = np.ascontiguousarray(column)
-    bits, told = told_edges(column, windows.first, windows.last, name == "max")
+    bits, told = explicit_extrema(column, windows.first, windows.last, name == "max")
     buffers = [pa.py_buffer(bits), pa.py_buffer(column)]
     return pa.Array.from_buffers(pa.float64(), len(column), buffers, null_count=len(column) - told)
 
@@ -294,7 +344,7 @@ def _sketches(array: "pa.Array", rows: slice) -> SketchColumn:
 
 
 def _one_batch(table: "pa.Table") -> "pa.RecordBatch":
-    """A row group as one batch, its columns in order: they are in one piece each, but for a great many sketches."""
+    """Row groups as one batch, its columns in order."""
     batches = table.to_batches()
     return batches[0] if len(batches) == 1 else table.combine_chunks().to_batches()[0]
 

@@ -1,28 +1,27 @@
-"""Verifying a data directory: every byte of every file the catalogue names, and the catalogue itself.
+"""Verifies a data directory: all bytes of all files in the catalogue, and the catalogue itself.
 
 For each block and series segment: its size and checksum, whether it can be read, whether its rows come in order, and
-whether their number and range are those of the catalogue. For the series table: no gap, no overlap, as many series as
-the checkpoint says. Files nobody names are told too; they are harmless. The journal is verified in ``recovery.py``.
+whether their number and range are those of the catalogue. For the series table: no overlap, no id beyond the
+checkpoint, and all series that have rows in blocks. Orphaned files are reported too; they are harmless. ``recovery.py``
+verifies the journal.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
-from nissa._fast.selection import first_unsorted
-from nissa.model.columns import SeriesColumn, TimeColumn
+from nissa.catalogue.catalogue import BlockRow, Catalogue, SeriesSegment
+from nissa.catalogue.state import check_state
+from nissa.files.checked_file import MISSING, FileGone, FileSeal, file_crc
+from nissa.files.names import EVENTS_KIND, copy_path, is_unfinished_path, locate, own_files
+from nissa.model.columns import SeriesColumn
 from nissa.model.errors import Damaged
-from nissa.store.blocks import read_block
-from nissa.store.catalogue import BlockRow, Catalogue, SeriesSegment
-from nissa.store.checked_file import FileSeal, file_crc
-from nissa.store.event_blocks import read_events
-from nissa.store.names import RAW_KIND, is_tier_kind, locate, own_files
+from nissa.store.block_rows import rows_fault
+from nissa.store.block_series import series_in
 from nissa.store.quarantine import SUFFIX, QuarantineRow, read_quarantine
 from nissa.store.series_table import read_series
-from nissa.store.tier_blocks import read_tier_block
-
-START_MS, END_MS = -(2**63), 2**63 - 1
 
 
 class FileReport(msgspec.Struct, frozen=True):
@@ -36,7 +35,7 @@ class FileReport(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What was found.
+    """Findings about one file.
 
     files: all that the catalogue names. orphans: files it does not name. catalogue: its own faults. quarantine: what
     was found damaged before, and is not served.
@@ -49,7 +48,7 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is damaged; orphans are no damage."""
+        """True if nothing is damaged; orphans are no damage."""
         return not self.catalogue and not self.quarantine and not any(file.damage for file in self.files)
 
 
@@ -62,44 +61,54 @@ def verify_directory(directory: Path) -> Report:
     try:
         blocks, segments, checkpoint = catalogue.blocks(), catalogue.series_segments(), catalogue.checkpoint()
         files = [_verify_block(directory, block) for block in blocks]
-        files += [_verify_segment(directory, segment) for segment in segments]
+        known: list[SeriesColumn] = []
+        files += [report for segment in segments for report in _verify_segment(directory, segment, known)]
+        looked_at = len(files)
         files = [file for file in files if not _gone_meanwhile(catalogue, file)]
-        faults = [*catalogue.check(), *_series_faults(segments, checkpoint.series_count)]
+        faults = [*catalogue.check(), *check_state(directory), *_series_faults(segments, checkpoint.series_count)]
+        if len(files) == looked_at and all(not file.damage for file in files):  # else some of the table is missing
+            sound = [block for block in blocks if block.kind != EVENTS_KIND]
+            faults += _unknown_series(directory, catalogue, sound, known, checkpoint.series_count)
         named = {file.path for file in files} | {block.path for block in catalogue.blocks()}
+        named |= {copy_path(segment.path) for segment in catalogue.series_segments()}
         quarantine = tuple(read_quarantine(catalogue))
         named |= {name for row in quarantine for name in (row.path, row.path + SUFFIX)}
     finally:
         catalogue.close()
-    orphans = [path for path in own_files(directory) if path not in named]
+    orphans = [path for path in own_files(directory) if path not in named and not is_unfinished_path(path)]
     return Report(tuple(files), tuple(orphans), tuple(faults), quarantine)
 
 
 def _verify_block(directory: Path, block: BlockRow) -> FileReport:
-    damage = _damage_of(directory, block.path, block.seal)
+    damage = damage_of(directory, block.path, block.seal)
     if not damage:
-        try:
-            damage = _fault_of(directory, block)
-        except (Damaged, FileNotFoundError) as error:
-            damage = str(error)
+        damage = rows_fault(directory, block)
     return FileReport(block.path, block.kind, block.rows, block.bytes, damage)
 
 
-def _verify_segment(directory: Path, segment: SeriesSegment) -> FileReport:
-    damage = _damage_of(directory, segment.path, segment.seal)
+def _verify_segment(directory: Path, segment: SeriesSegment, known: list[SeriesColumn]) -> Iterator[FileReport]:
+    """The segment, and its second copy where it has one. known: gets the ids."""
+    damage = damage_of(directory, segment.path, segment.seal)
     if not damage:
         try:
-            for _ in read_series(directory, segment):
-                pass  # reading checks that ids go on and how many there are
+            # Reading checks that ids ascend, where they begin and end, and how many there are.
+            known += [piece.series for piece in read_series(directory, segment)]
         except (Damaged, FileNotFoundError) as error:
             damage = str(error)
-    return FileReport(segment.path, "series", segment.rows, segment.bytes, damage)
+    yield FileReport(segment.path, "series", segment.rows, segment.bytes, damage)
+    if locate(directory, copy := copy_path(segment.path)).exists():
+        yield FileReport(copy, "copy", 0, segment.bytes, damage_of(directory, copy, segment.seal))
 
 
-def _damage_of(directory: Path, path: str, seal: FileSeal) -> str:
+def damage_of(directory: Path, path: str, seal: FileSeal) -> str:
+    """Compare a file with its checksums; returns the fault, or an empty text.
+
+    directory: the data directory. path: relative to it. seal: the checksums.
+    """
     try:
         size, crc = file_crc(locate(directory, path))
     except FileNotFoundError:
-        return "the file is missing"
+        return MISSING
     except (OSError, Damaged) as error:
         return str(error)
     if size != seal.bytes:
@@ -107,59 +116,35 @@ def _damage_of(directory: Path, path: str, seal: FileSeal) -> str:
     return "" if crc == seal.crc else f"it has CRC-32C {crc:08x}, expected {seal.crc:08x}"
 
 
-def _fault_of(directory: Path, block: BlockRow) -> str:
-    if block.kind == RAW_KIND:
-        samples = read_block(directory, block, None, START_MS, END_MS)
-        return _rows_fault(block, ((batch.series, batch.ts_ms) for batch in samples))
-    if is_tier_kind(block.kind):
-        windows = read_tier_block(directory, block, None, START_MS, END_MS)
-        return _rows_fault(block, ((batch.series, batch.start_ms) for batch in windows))
-    return _events_fault(directory, block)
-
-
-def _rows_fault(block: BlockRow, parts: Iterable[tuple[SeriesColumn, TimeColumn]]) -> str:
-    rows, min_ms, max_ms = 0, END_MS, START_MS
-    before: tuple[int, int] | None = None
-    first_series = last_series = 0
-    for series, ts_ms in parts:
-        first = (int(series[0]), int(ts_ms[0]))
-        wrong = first_unsorted(series, ts_ms)
-        if wrong >= 0 or (before is not None and first <= before):
-            return f"row {rows + max(wrong, 0)} is not in order of series and time"
-        before = (int(series[-1]), int(ts_ms[-1]))
-        first_series, last_series = (first[0] if rows == 0 else first_series), before[0]
-        min_ms, max_ms = min(min_ms, int(ts_ms.min())), max(max_ms, int(ts_ms.max()))
-        rows += len(series)
-    found = (rows, min_ms, max_ms, first_series, last_series)
-    expected = (block.rows, block.min_ms, block.max_ms, block.series_min, block.series_max)
-    if found != expected:
-        return f"rows, times and series are {found}, the catalogue says {expected}"
-    return ""
-
-
-def _events_fault(directory: Path, block: BlockRow) -> str:
-    times = [event["time_ms"] for event in read_events(directory, block, START_MS, END_MS)]
-    if len(times) != block.rows:
-        return f"it has {len(times)} events, the catalogue says {block.rows}"
-    if times != sorted(times):
-        return "its events are not in order of time"
-    if (times[0], times[-1]) != (block.min_ms, block.max_ms):
-        return f"its times are [{times[0]}, {times[-1]}], the catalogue says [{block.min_ms}, {block.max_ms}]"
-    return ""
-
-
 def _series_faults(segments: Sequence[SeriesSegment], series_count: int) -> Iterator[str]:
-    expected = 0
+    last = -1
     for segment in segments:
-        if segment.first_series != expected:
-            yield f"{segment.path} begins with series {segment.first_series}, expected {expected}"
-        expected = segment.first_series + segment.rows
-    if expected != series_count:
-        yield f"the series table has {expected} series, the checkpoint says {series_count}"
+        if segment.first_series <= last:
+            yield f"{segment.path} begins with series {segment.first_series}, but an earlier segment ends with {last}"
+        last = max(last, segment.last_series)
+    if last >= series_count:
+        yield f"the series table has series {last}, but the checkpoint says that only {series_count} ids were assigned"
+
+
+def _unknown_series(
+    directory: Path, catalogue: Catalogue, blocks: Sequence[BlockRow], known: list[SeriesColumn], series_count: int
+) -> Iterator[str]:
+    """Blocks with rows of series that have no labels. Nothing is said of ids that the checkpoint does not know yet."""
+    table = np.concatenate([np.empty(0, np.uint32), *known])
+    for block in blocks:
+        try:
+            series = series_in(directory, block)
+        except FileGone:  # merged meanwhile
+            continue
+        unknown = np.setdiff1d(series[series < series_count], table, assume_unique=True)
+        if len(unknown) and block in catalogue.blocks():
+            lacking = f"has rows of {len(unknown)} series that the series table does not have, such as {unknown[0]}"
+            yield f"{block.path} {lacking}"
 
 
 def _gone_meanwhile(catalogue: Catalogue, file: FileReport) -> bool:
-    """Whether a missing file is one that a running daemon has merged away since the catalogue was read."""
-    if file.damage != "the file is missing" or file.kind == "series":
+    """True if a missing file is one that a running daemon has merged away since the catalogue was read."""
+    if file.damage != MISSING:
         return False
-    return all(block.path != file.path for block in catalogue.blocks())
+    segments = [segment.path for segment in catalogue.series_segments()]
+    return file.path not in [*(block.path for block in catalogue.blocks()), *segments, *map(copy_path, segments)]

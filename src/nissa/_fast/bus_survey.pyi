@@ -1,0 +1,3 @@
+def survey_leyline(
+    body: bytes | memoryview, codec: int, *, delimited: bool, places_max: int
+) -> tuple[list[tuple[int, int, int, int]], dict[str, int], float, float]: ...

@@ -1,0 +1,1 @@
+"""The catalogue: which files exist, in SQLite, with checkpoints and settings in force."""

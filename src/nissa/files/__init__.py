@@ -1,0 +1,1 @@
+"""Files with checksums, their names, the lock of the directory, and Arrow columns."""

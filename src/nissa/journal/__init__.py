@@ -1,0 +1,1 @@
+"""The journal: segments, their writer and reader, recovery, captures."""

@@ -1,0 +1,1 @@
+"""Maintenance: retention, scrubbing, and the guard against jumps of the clock."""

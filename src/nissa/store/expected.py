@@ -1,0 +1,63 @@
+"""Estimates the rows of series from the footers of raw blocks, to bound how much is read at a time.
+
+    row group    series 100 to 119, 12:00 to 14:00, 9,600 rows       ──▶   480 each, of the second half 240 each
+
+A row group's rows count as spread evenly over its series and times. Blocks whose footers cannot be read count as
+empty; reading their rows reports the damage.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from nissa.files.names import RAW_KIND, locate
+from nissa.model.columns import SeriesColumn
+from nissa.model.errors import Damaged
+from nissa.store.bands import RowOrder, order_of
+from nissa.store.block_footer import read_footer
+from nissa.store.blocks import groups_of
+from nissa.store.read import Snapshot
+
+
+def expected_rows(snapshot: Snapshot, ids: SeriesColumn, start_ms: int, end_ms: int) -> npt.NDArray[np.float64]:
+    """Rows in [start_ms, end_ms) of each series, float64. ids: ascending. Rows in memory are not counted."""
+    changes = np.zeros(len(ids) + 1)  # from one series to the next
+    listed = np.zeros(len(ids))
+    if not len(ids):
+        return listed
+    for block in snapshot.blocks:
+        if block.kind != RAW_KIND or block.max_ms < start_ms or block.min_ms >= end_ms:
+            continue
+        try:
+            path = locate(snapshot.directory, block.path)
+            footer = read_footer(str(path), block.seal)
+            order = order_of(path, block.seal, footer)
+        except Damaged:
+            continue
+        groups = groups_of(footer, order, ids, start_ms, end_ms)
+        low, high = footer.time_min[groups], footer.time_max[groups] + 1
+        inside = np.minimum(high, end_ms) - np.maximum(low, start_ms)
+        rows = np.array([footer.metadata.row_group(group).num_rows for group in groups.tolist()], np.float64)
+        if order is not None:
+            each = rows * inside / (high - low) / (order.last[groups].astype(np.int64) - order.first[groups] + 1)
+            listed += _of_series(order, groups, each, ids)
+            continue
+        series = footer.series_max[groups].astype(np.int64) - footer.series_min[groups] + 1
+        each = rows * inside / (high - low) / series
+        np.add.at(changes, ids.searchsorted(footer.series_min[groups], "left"), each)
+        np.subtract.at(changes, ids.searchsorted(footer.series_max[groups], "right"), each)
+    return np.maximum(np.cumsum(changes[:-1]), 0.0) + listed
+
+
+def _of_series(
+    order: RowOrder, groups: npt.NDArray[np.int64], each: npt.NDArray[np.float64], ids: SeriesColumn
+) -> npt.NDArray[np.float64]:
+    """Rows of each series in some row groups. each: rows of one series of a row group, beside groups."""
+    changes = np.zeros(len(order.places) + 1)  # from one place to the next
+    np.add.at(changes, order.first[groups], each)
+    np.subtract.at(changes, order.last[groups] + 1, each)
+    at_place = np.maximum(np.cumsum(changes[:-1]), 0.0)
+    found = np.zeros(len(ids))
+    at = np.minimum(ids.searchsorted(order.series), len(ids) - 1)
+    there = ids[at] == order.series
+    np.add.at(found, at[there], at_place[order.places[there]])
+    return found

@@ -1,0 +1,115 @@
+"""Cache of decoded row groups for queries.
+
+    block 7, group 3   ids      12    13    17            one entry: 16 bytes per row, 8 per series
+                       starts   0     240   480   720
+                       ts_ms    ▮▮▮▮▮▮▮▮▮▮▮▮▮▮▮▮          the rows of a series lie together,
+                       value    ▮▮▮▮▮▮▮▮▮▮▮▮▮▮▮▮          those of some are copied out of it
+
+Blocks never change and their ids are never reused, so an entry never becomes stale. It is evicted when its block is
+removed, or as the least recently used one. A query that reads more than the cache holds bypasses it. All queries of a
+directory share one cache: exports, windows, PromQL.
+"""
+
+import threading
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from nissa._fast.row_index import take_sorted
+from nissa.model.columns import SampleBatch, SeriesColumn, TimeColumn, ValueColumn
+from nissa.model.units import KIB
+
+ENTRY_BYTES = KIB  # of an entry beside its columns
+ROW_BYTES = 16
+NOTHING = np.empty(0, np.uint32)
+
+
+class RowGroup(msgspec.Struct, frozen=True):
+    """The rows of a row group, sorted by series and time. ids, starts: as of ``_fast.row_index.index_rows``."""
+
+    ids: SeriesColumn
+    starts: npt.NDArray[np.uint32]
+    ts_ms: TimeColumn
+    value: ValueColumn
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the columns."""
+        return self.ids.nbytes + self.starts.nbytes + self.ts_ms.nbytes + self.value.nbytes
+
+    def rows(self, ids: SeriesColumn | None, start_ms: int, end_ms: int) -> SampleBatch:
+        """The rows of these series, ascending, in [start_ms, end_ms); None for all series."""
+        wanted = self.ids if ids is None else ids
+        return SampleBatch(*take_sorted(self.ids, self.starts, self.ts_ms, self.value, wanted, start_ms, end_ms))
+
+
+def row_group(series: SeriesColumn, ts_ms: TimeColumn, value: ValueColumn) -> RowGroup:
+    """Make a cache entry of the columns of a row group.
+
+    series: ids, ascending. ts_ms: Unix milliseconds, ascending per series. value: float64. All of equal length.
+    """
+    firsts = np.flatnonzero(series[1:] != series[:-1]) + 1 if len(series) else NOTHING
+    starts = np.empty(len(firsts) + 2 if len(series) else 1, np.uint32)
+    starts[0], starts[1:-1], starts[-1] = 0, firsts, len(series)
+    return RowGroup(series[starts[:-1]], starts, ts_ms, value)
+
+
+class RowGroupCache:
+    """Row groups by block and number, those asked for last, up to so many bytes. Safe from any thread."""
+
+    def __init__(self, bytes_max: int) -> None:
+        """bytes_max: 0 for a cache that keeps nothing."""
+        self.bytes_max = bytes_max
+        self._lock = threading.Lock()
+        self._entries: dict[tuple[int, int], RowGroup] = {}  # the one asked for longest ago first
+        self._groups: dict[int, set[int]] = {}  # by block
+        self._bytes = self._hits = self._misses = 0
+
+    def find(self, block_id: int, group: int) -> RowGroup | None:
+        """The row group, where it is kept."""
+        with self._lock:
+            found = self._entries.pop((block_id, group), None)
+            if found is None:
+                self._misses += 1
+                return None
+            self._entries[block_id, group] = found
+            self._hits += 1
+            return found
+
+    def keep(self, block_id: int, group: int, rows: RowGroup) -> None:
+        """Store a row group and evict others if room is needed. One larger than the cache is not stored.
+
+        block_id: of its block. group: its index. rows: the entry.
+        """
+        weight = rows.nbytes + ENTRY_BYTES
+        with self._lock:
+            if weight > self.bytes_max or (block_id, group) in self._entries:
+                return
+            while self._bytes + weight > self.bytes_max:
+                self._remove(next(iter(self._entries)))
+            self._entries[block_id, group] = rows
+            self._groups.setdefault(block_id, set()).add(group)
+            self._bytes += weight
+
+    def keep_only(self, block_ids: Collection[int]) -> None:
+        """Drop the row groups of all other blocks: these are the ones there are."""
+        with self._lock:
+            for block_id in self._groups.keys() - set(block_ids):
+                for group in list(self._groups[block_id]):
+                    self._remove((block_id, group))
+
+    def facts(self) -> dict[str, Any]:
+        """Facts for ``/api/status`` and the metrics."""
+        with self._lock:
+            return {"hits": self._hits, "misses": self._misses, "bytes": self._bytes, "entries": len(self._entries)}
+
+    def _remove(self, key: tuple[int, int]) -> None:
+        block_id, group = key
+        self._bytes -= self._entries.pop(key).nbytes + ENTRY_BYTES
+        groups = self._groups[block_id]
+        groups.discard(group)
+        if not groups:
+            del self._groups[block_id]
