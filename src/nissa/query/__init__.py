@@ -1,1 +1,1 @@
-"""Questions to the store: selectors, reading a directory, export forms."""
+"""Queries: reading a directory, samples, windows, events and series, and the formats of exports."""

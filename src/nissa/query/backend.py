@@ -1,13 +1,18 @@
-"""What answers are made from. The engine of a running daemon offers it, and so does a Reader of a directory."""
+"""Interface for reading data, implemented by the engine of a daemon and by the Reader of a directory."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from nissa.maintenance.forecast import Forecast
+from nissa.model.allowance import Check
 from nissa.model.columns import Metadata
-from nissa.model.tally import Tally
+from nissa.model.counters import Counters
+from nissa.model.matcher import Selector
+from nissa.model.receipt import FoundRequest
+from nissa.model.status import Status
 from nissa.series.select import SeriesView, SymbolColumn
 from nissa.store.event_runs import EventSnapshot
 from nissa.store.pins import Pin
@@ -17,8 +22,8 @@ from nissa.store.read import Snapshot
 class IndexView(SeriesView, Protocol):
     """The series index as the query rooms see it: selection, and what stands behind ``/api/v1/status/tsdb``."""
 
-    def pair_counts(self) -> tuple[SymbolColumn, SymbolColumn, SymbolColumn]:
-        """Every distinct (name symbol, value symbol) and how many series carry it: three parallel arrays, by name."""
+    def value_counts(self, name: int) -> SymbolColumn:
+        """Number of series that have each symbol as value of the label ``name``, by symbol."""
 
     def pairs_of(self, first: int, count: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
         """Labels of series [first, first + count): starts (count + 1,), and name and value symbols (n, 2)."""
@@ -27,8 +32,8 @@ class IndexView(SeriesView, Protocol):
         """Texts of symbols [first, first + count) as Arrow lays them out: offsets (count + 1,) and the bytes."""
 
 
-class Keeper(Protocol):
-    """Who keeps the data of a daemon: what an operator may change of it. Every call is safe from any thread."""
+class Admin(Protocol):
+    """Administration of a daemon's data. Every call is safe from any thread."""
 
     def pins(self) -> list[Pin]:
         """Time ranges that retention leaves alone."""
@@ -37,20 +42,33 @@ class Keeper(Protocol):
         """Pin [start_ms, end_ms). Raises: BadQuery."""
 
     def remove_pin(self, number: int) -> None:
-        """Remove a pin. Raises: BadQuery where there is none."""
+        """Remove a pin. Raises: BadQuery if it does not exist."""
 
     def suspect(self, path: str) -> None:
         """A reader met damage in this file."""
 
+    def forecast(self, journal_bytes: int) -> Forecast:
+        """Growth of the directory and the day its disk is full. journal_bytes: on disk now."""
+
     def confirm_clock(self) -> None:
         """The wall clock is right."""
 
+    def delete_series(self, selectors: Sequence[Selector], interval_ms: tuple[int, int], check: Check) -> object:
+        """Delete rows received so far of the selected series in the interval. Raises: BadQuery, Unavailable."""
+
+    def find_request(self, epoch: int, request_id: str) -> list[FoundRequest]:
+        """Dedup entries of a request, at most one for each kind. Raises: Unavailable."""
+
 
 class Backend(Protocol):
-    """The seam between the query API and whoever holds the data. Every call is safe from any thread."""
+    """Interface between the query API and the owner of the data. All methods are safe from any thread."""
 
     @property
     def index(self) -> IndexView: ...
+
+    @property
+    def admin(self) -> Admin | None:
+        """Administration; None where the directory is only read."""
 
     def snapshot(self) -> Snapshot:
         """A consistent view of all samples: blocks and head."""
@@ -58,12 +76,11 @@ class Backend(Protocol):
     def event_snapshot(self) -> EventSnapshot:
         """A consistent view of all events: blocks and head."""
 
-    def accounting(self) -> Mapping[str, Tally]:
+    def accounting(self) -> Mapping[str, Counters]:
         """Source key -> tally."""
 
-    def status(self) -> dict[str, Any]:
-        """What ``/api/status`` shows. ``mode`` is ``ready`` or ``read_only``; ``series`` may hold ``active``,
-        ``limit``, ``refused`` and ``top_offenders``."""
+    def status(self) -> Status:
+        """Status for ``/api/status`` and the metrics."""
 
     def metadata(self) -> Sequence[Metadata]:
-        """What senders said about metric names."""
+        """Metadata that senders gave for metric names."""

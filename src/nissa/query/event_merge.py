@@ -1,12 +1,12 @@
-"""Runs of events merged in order of time, forward or backward; a run is opened when its time comes.
+"""Merges runs of events in order of time, forward or backward; a run is opened only when its time range is reached.
 
     places     |---- 0 ----|   |-- 2 --|          a day of blocks is some hundred files: those whose time has not
                     |---- 1 ----|   |- 3 -|       come are not open, those that are through are closed again
                           ▲
     travel  ─────────►  next hit
 
-Events that a cursor has behind it are skipped at the edge where the travel begins: of the events of that millisecond
-each run has so many before the cursor, in order of arrival.
+Events before a cursor are skipped at the start: for the millisecond of the cursor it is known how many events of each
+run come before it, in order of arrival.
 """
 
 import heapq
@@ -18,9 +18,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from nissa.files.arrow_columns import arrow_column, arrow_text
+from nissa.model.allowance import Check
 from nissa.model.errors import Damaged
-from nissa.store.arrow_columns import arrow_column, arrow_text
-from nissa.store.event_runs import EventRun, OnDamage, RunPlace, times_of
+from nissa.store.event_runs import EventRun, OnDamage, RunPlace, count_before, times_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
 ROWS_MAX = 1_024  # turned into dictionaries at a time
 
 Flags = npt.NDArray[np.bool_]
-Wanted = Callable[["pa.Table"], Flags]
+WindowSelection = Callable[["pa.Table"], Flags]
 
 
 class Conditions(Protocol):
-    """What of a question is asked of each event."""
+    """Conditions of a request that are checked on each event."""
 
     @property
     def sources(self) -> frozenset[str]: ...
@@ -71,7 +72,7 @@ class Hit(msgspec.Struct, frozen=True, gc=False):
 class Merge:
     """Places, and which of them are open."""
 
-    def __init__(self, places: Sequence[RunPlace], check: Callable[[], None], on_damage: OnDamage | None) -> None:
+    def __init__(self, places: Sequence[RunPlace], check: Check, on_damage: OnDamage | None) -> None:
         """check: called for every piece. on_damage: without it damage is raised."""
         self._places = places
         self._check = check
@@ -88,8 +89,8 @@ class Merge:
         for number in list(self._open):
             self._close(number)
 
-    def hits(self, travel: Travel, wanted: Wanted, count: int) -> Iterator[Hit]:
-        """Wanted events in order of travel. count: about how many will be taken. Raises: FileGone, Damaged."""
+    def hits(self, travel: Travel, wanted: WindowSelection, count: int) -> Iterator[Hit]:
+        """Wanted events in order of travel. count: about how many will be taken. Raises: Damaged."""
         sign = -1 if travel.backward else 1
         skips = self._skips(travel)
         waiting = sorted(self._places, key=lambda place: (_near(place, travel), sign * place.number), reverse=True)
@@ -118,14 +119,14 @@ class Merge:
             self._close(place.number)
 
     def ordinal_of(self, hit: Hit, *, backward: bool) -> int:
-        """How many events of its millisecond come before ``hit``, over all runs."""
+        """Number of events of its millisecond that come before ``hit``, over all runs."""
         before = sum(self._count_at(place, hit.time_ms) for place in self._places if place.number < hit.run)
         if not backward:
             return before + hit.rank
         return before + self._count_at(self._places[hit.run], hit.time_ms) - 1 - hit.rank
 
     def _skips(self, travel: Travel) -> dict[int, int]:
-        """How many events each run has at the edge that are behind the traveller."""
+        """Number of events that each run has at the edge behind the traveller."""
         skips: dict[int, int] = {}
         left = travel.known
         if left is None:
@@ -141,17 +142,19 @@ class Merge:
         count = 0
         if place.least_ms <= time_ms <= place.greatest_ms:
             for piece in self._pieces(place, time_ms, time_ms + 1):
-                first, end = np.searchsorted(times_of(piece), [time_ms, time_ms + 1])
-                count += int(end - first)
+                times = times_of(piece)
+                count += count_before(times, time_ms + 1) - count_before(times, time_ms)
         return count
 
-    def _fitting(self, place: RunPlace, travel: Travel, wanted: Wanted, skip: int, rows_max: int) -> Iterator[Hit]:
+    def _fitting(
+        self, place: RunPlace, travel: Travel, wanted: WindowSelection, skip: int, rows_max: int
+    ) -> Iterator[Hit]:
         """The wanted events of a run, in order of travel."""
         last_ms, at_last = None, 0  # of the pieces before: their last millisecond, how many events it has there
         for piece in self._pieces(place, travel.start_ms, travel.end_ms, backward=travel.backward):
             self._check()
             times = times_of(piece)
-            first, end = np.searchsorted(times, [travel.start_ms, travel.end_ms])
+            first, end = count_before(times, travel.start_ms), count_before(times, travel.end_ms)
             rows = first + np.flatnonzero(wanted(piece.slice(first, end - first)))
             if travel.backward:
                 rows = rows[::-1]
@@ -173,7 +176,7 @@ class Merge:
         return iter(()) if run is None else run.pieces(start_ms, end_ms, self._on_damage, backward=backward)
 
     def _opened(self, place: RunPlace) -> EventRun | None:
-        """The run, or None where it is damaged and that was told."""
+        """The run, or None if it is damaged and was reported."""
         run = self._open.get(place.number)
         if run is None and place.number not in self._damaged:
             try:
@@ -191,9 +194,9 @@ class Merge:
             run.close()
 
 
-def wanted_rows(piece: "pa.Table", conditions: Conditions) -> Flags:
-    """Which rows meet the conditions other than time."""
-    import pyarrow.compute as pc  # heavy: nobody who only receives needs it
+def selected_rows(piece: "pa.Table", conditions: Conditions) -> Flags:
+    """Rows that meet the conditions other than time."""
+    import pyarrow.compute as pc  # heavy, and not needed for receiving
 
     keep = np.ones(len(piece), np.bool_)
     if conditions.levels:
@@ -208,7 +211,7 @@ def wanted_rows(piece: "pa.Table", conditions: Conditions) -> Flags:
 
 
 def _near(place: RunPlace, travel: Travel) -> int:
-    """Where the traveller meets the place, ascending in direction of travel."""
+    """Position at which the traveller meets the place, ascending in direction of travel."""
     return -place.greatest_ms if travel.backward else place.least_ms
 
 

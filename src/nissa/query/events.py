@@ -12,19 +12,21 @@ Whoever follows keeps the last cursor and asks again.
 A page costs what is looked at: runs are opened when their time comes (``query/event_merge.py``).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
+from nissa.files.arrow_columns import arrow_column
+from nissa.model.allowance import Check, no_check
 from nissa.model.errors import BadQuery
 from nissa.model.level import LEVELS
-from nissa.query.event_merge import Merge, Travel, text_array, wanted_rows
+from nissa.model.units import EVER_MS
+from nissa.query.event_merge import Merge, Travel, selected_rows, text_array
 from nissa.query.times import TIME_MS_MAX, TIME_MS_MIN
-from nissa.series.select import no_check
-from nissa.store.arrow_columns import arrow_column
-from nissa.store.event_runs import EventSnapshot, OnDamage, places_of, tell_missing, times_of
+from nissa.store.event_blocks import within
+from nissa.store.event_runs import EventSnapshot, OnDamage, places_of, report_missing_files, times_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,8 +48,8 @@ class Position(msgspec.Struct, frozen=True):
         return f"{self.time_ms}.{self.ordinal}"
 
 
-class EventQuestion(msgspec.Struct, frozen=True):
-    """Which events. Empty sources or levels: all. text: a part of the description or the event id, in any case.
+class EventRequest(msgspec.Struct, frozen=True):
+    """Selection of events. Empty sources or levels: all. text: a part of the description or the event id, in any case.
 
     cursor: where a page of the same order ended.
     """
@@ -60,6 +62,11 @@ class EventQuestion(msgspec.Struct, frozen=True):
     limit: int = 1_000
     cursor: Position | None = None
     newest_first: bool = False
+
+    @property
+    def range_ms(self) -> tuple[int, int]:
+        """[start_ms, end_ms), where the end of all times takes in the last millisecond there is."""
+        return self.start_ms, EVER_MS[1] if self.end_ms >= TIME_MS_MAX else self.end_ms
 
 
 class EventPage(msgspec.Struct, frozen=True):
@@ -82,7 +89,7 @@ def read_cursor(text: str) -> Position:
     except ValueError:
         dot = ""
     if not dot or len(text) > 40 or str(position) != text or position.ordinal < 0:
-        raise BadQuery(f"invalid parameter 'cursor': {text[:40]!r} is not one that was given out")
+        raise BadQuery(f"invalid parameter 'cursor': {text[:40]!r} is not a valid cursor")
     return position
 
 
@@ -95,7 +102,7 @@ def read_levels(texts: Sequence[str]) -> frozenset[int]:
 
 
 def read_order(text: str) -> bool:
-    """Whether the newest come first. Raises BadQuery."""
+    """True if the newest come first. Raises BadQuery."""
     if text and text not in ORDERS:
         raise BadQuery(f"invalid parameter 'order': {text[:40]!r} is none of {', '.join(ORDERS)}")
     return text == ORDERS[1]
@@ -103,18 +110,19 @@ def read_order(text: str) -> bool:
 
 def read_page(
     snapshot: EventSnapshot,
-    question: EventQuestion,
-    check: Callable[[], None] = no_check,
+    question: EventRequest,
+    check: Check = no_check,
     on_damage: OnDamage | None = None,
 ) -> EventPage:
-    """The next events that ``question`` means.
+    """Read the next page of events that match ``question``.
 
-    check: called for every piece looked at; raises to stop. on_damage: told of each damage, what is damaged being left
-    out; without it the first one is raised. Raises: BadQuery; FileGone (take a new snapshot and ask again); Damaged.
+    snapshot: blocks and head to read. question: filter, range, order, limit and cursor. check: called for every part
+    read; raises to cancel. on_damage: called with each damage, whose events are left out; without it the first damage
+    is raised. Raises: BadQuery, Damaged.
     """
     _check_question(question)
     cursor, backward = question.cursor, question.newest_first
-    start_ms, end_ms = question.start_ms, question.end_ms
+    start_ms, end_ms = question.range_ms
     if cursor is not None and backward:
         end_ms = min(end_ms, cursor.time_ms + 1)
     elif cursor is not None:
@@ -124,12 +132,12 @@ def read_page(
     edge_ms = end_ms - 1 if backward else start_ms
     known = cursor.ordinal if cursor is not None and cursor.time_ms == edge_ms else None
     travel = Travel(start_ms, end_ms, backward, known)
-    tell_missing(snapshot, start_ms, end_ms, on_damage)
+    report_missing_files(snapshot, start_ms, end_ms, on_damage)
     with Merge(places_of(snapshot, start_ms, end_ms), check, on_damage) as merge:
         rows: list[dict[str, Any]] = []
         text_bytes, last = 0, None
         complete = True
-        for hit in merge.hits(travel, lambda piece: wanted_rows(piece, question), question.limit):
+        for hit in merge.hits(travel, lambda piece: selected_rows(piece, question), question.limit):
             if len(rows) == question.limit or text_bytes >= PAGE_BYTES_MAX:
                 complete = False
                 break
@@ -142,26 +150,25 @@ def read_page(
         return EventPage(rows, Position(last.time_ms, ordinal if backward else ordinal + 1), complete)
 
 
-def read_table(
+def read_event_table(
     snapshot: EventSnapshot,
-    question: EventQuestion,
-    check: Callable[[], None] = no_check,
+    question: EventRequest,
+    check: Check = no_check,
     on_damage: OnDamage | None = None,
 ) -> "pa.Table":
-    """All events that ``question`` means, whatever its limit, in order: timestamp, level as a word, and the texts.
+    """Read all events that match ``question``, whatever its limit, as a table: timestamp, level as a word, texts.
 
-    Arguments and errors as ``read_page``.
+    snapshot, check, on_damage and errors: as for ``read_page``.
     """
     import pyarrow as pa
 
-    start_ms, end_ms = question.start_ms, question.end_ms
+    start_ms, end_ms = question.range_ms
     parts, times = [_empty_table()], [np.empty(0, np.int64)]
-    tell_missing(snapshot, start_ms, end_ms, on_damage)
+    report_missing_files(snapshot, start_ms, end_ms, on_damage)
     with Merge(places_of(snapshot, start_ms, end_ms), check, on_damage) as merge:
         for piece in merge.pieces(start_ms, end_ms):
             time_ms = times_of(piece)
-            inside = (time_ms >= start_ms) & (time_ms < end_ms)
-            rows = np.flatnonzero(inside & wanted_rows(piece, question))
+            rows = np.flatnonzero(within(time_ms, start_ms, end_ms) & selected_rows(piece, question))
             parts.append(_shown_table(piece.take(arrow_column(rows, pa.int64()))))
             times.append(time_ms[rows])
     order = np.argsort(np.concatenate(times), kind="stable")
@@ -207,7 +214,7 @@ def _text_bytes(row: dict[str, Any]) -> int:
     return sum(map(len, texts)) + sum(len(name) + len(value) for name, value in row["attributes"].items())
 
 
-def _check_question(question: EventQuestion) -> None:
+def _check_question(question: EventRequest) -> None:
     if not 1 <= question.limit <= LIMIT_MAX:
         raise BadQuery(f"invalid parameter 'limit': expected 1 to {LIMIT_MAX}, got {question.limit}")
     if len(question.text.encode()) > TEXT_BYTES_MAX:

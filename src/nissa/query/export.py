@@ -1,18 +1,20 @@
-"""Export: all samples of the series that selectors mean, in time order per series, as a stream in bounded memory."""
+"""Export: all samples of the selected series, in time order per series, as a stream in bounded memory."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
+import msgspec
+
+from nissa.model.allowance import Check, no_check
 from nissa.model.columns import SampleBatch, SeriesColumn
 from nissa.model.errors import Damaged
 from nissa.model.matcher import Selector
-from nissa.query.backend import Backend
+from nissa.query.backend import Backend, IndexView
 from nissa.query.export_form import ExportForm, write_form
-from nissa.series.select import no_check, select_any
-from nissa.store.checked_file import FileGone
+from nissa.query.json_lines import Stale
+from nissa.series.select import select_any
 from nissa.store.read import stream_samples
 
 BATCH_ROWS_MAX = 131_072  # rows in memory at a time: about 3 MB, and 20 times that as JSON text in the worst case
-ATTEMPTS_MAX = 5  # each follows the deletion of a merged block, which happens minutes apart
 
 OnDamage = Callable[[Damaged], None]
 
@@ -21,15 +23,18 @@ def read_batches(
     backend: Backend,
     selectors: Iterable[Selector],
     interval_ms: tuple[int, int],
-    check: Callable[[], None] = no_check,
+    check: Check = no_check,
     on_damage: OnDamage | None = None,
+    index: IndexView | None = None,
 ) -> Iterator[SampleBatch]:
-    """Samples of the selected series, sorted by series and time, resolved over blocks and head.
+    """Read samples of the selected series from blocks and head, sorted by series and time, without duplicates.
 
-    interval_ms: half-open [start, end). check: called between batches; raises to stop. on_damage: told of damaged
-    files, what they held being left out; without it the first one is raised.
+    selectors: union of their series. interval_ms: [start, end), Unix milliseconds. check: called between batches;
+    raises to cancel. on_damage: called with each damage, whose rows are left out; without it the first damage is
+    raised. index: an index of the backend taken earlier, if the caller names series by it; a newer one may lack some of
+    them. Raises: Damaged.
     """
-    series = select_any(backend.index, selectors, check)
+    series = select_any(backend.index if index is None else index, selectors, check)
     yield from stream_series(backend, series, interval_ms, check, on_damage)
 
 
@@ -37,32 +42,33 @@ def stream_series(
     backend: Backend,
     series: SeriesColumn,
     interval_ms: tuple[int, int],
-    check: Callable[[], None] = no_check,
+    check: Check = no_check,
     on_damage: OnDamage | None = None,
 ) -> Iterator[SampleBatch]:
-    """As ``read_batches``, for known series. A block that is gone before the first row means: take a new snapshot."""
-    for attempt in range(1, ATTEMPTS_MAX + 1):
-        begun = False
-        try:
-            for batch in stream_samples(backend.snapshot(), series, *interval_ms, BATCH_ROWS_MAX, on_damage):
-                begun = True
-                check()
-                yield batch
-        except FileGone:
-            if begun or attempt == ATTEMPTS_MAX:
-                raise
-        else:
-            return
+    """Read samples of given series, sorted by series and time, without duplicates.
+
+    series: ids, ascending. backend, interval_ms, check, on_damage and errors: as for ``read_batches``.
+    """
+    with msgspec.structs.replace(backend.snapshot(), check=check) as snapshot:
+        for batch in stream_samples(snapshot, series, *interval_ms, BATCH_ROWS_MAX, on_damage):
+            check()
+            yield batch
 
 
-def export(
+def export_samples(
     backend: Backend,
     selectors: Sequence[Selector],
     interval_ms: tuple[int, int],
     form: ExportForm,
-    check: Callable[[], None] = no_check,
+    check: Check = no_check,
     on_damage: OnDamage | None = None,
+    stale: Stale = Stale.DROP,
 ) -> Generator[bytes, None, None]:
-    """The export in ``form``, in chunks of some hundred KiB. The next chunk is worked out when it is asked for."""
-    batches = read_batches(backend, selectors, interval_ms, check, on_damage)
-    return write_form(form, backend.index, batches)
+    """Write the samples of the selected series in one format, in chunks of some hundred KiB, computed on request.
+
+    form: the format. stale: form of NaN, staleness markers and infinities in JSON lines. backend, selectors,
+    interval_ms, check, on_damage and errors: as for ``read_batches``.
+    """
+    index = backend.index
+    batches = read_batches(backend, selectors, interval_ms, check, on_damage, index)
+    return write_form(form, index, batches, stale)

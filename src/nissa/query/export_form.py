@@ -1,11 +1,11 @@
-"""The forms an export is given in: by name, with media type and file suffix."""
+"""The formats of exports, with media type and file suffix."""
 
 from collections.abc import Callable, Generator, Iterable
 from enum import Enum
 
 from nissa.model.columns import SampleBatch
 from nissa.model.errors import BadQuery
-from nissa.query.json_lines import write_json_lines
+from nissa.query.json_lines import Stale, write_json_lines
 from nissa.query.tables import write_arrow, write_csv, write_parquet
 from nissa.series.select import SeriesView
 
@@ -27,7 +27,7 @@ class ExportForm(Enum):
 
     @property
     def compressible(self) -> bool:
-        """Whether gzip on the way makes sense: texts only."""
+        """True if gzip on the way makes sense: texts only."""
         return self in (ExportForm.JSONL, ExportForm.CSV)
 
 
@@ -38,7 +38,6 @@ _MEDIA_TYPES = {
     ExportForm.ARROW: "application/vnd.apache.arrow.stream",
 }
 _WRITERS: dict[ExportForm, Writer] = {
-    ExportForm.JSONL: write_json_lines,
     ExportForm.CSV: write_csv,
     ExportForm.PARQUET: write_parquet,
     ExportForm.ARROW: write_arrow,
@@ -54,6 +53,13 @@ def read_form(word: str) -> ExportForm:
         raise BadQuery(f"invalid parameter 'format': {word[:40]!r} is none of {known}") from None
 
 
-def write_form(form: ExportForm, index: SeriesView, batches: Iterable[SampleBatch]) -> Generator[bytes, None, None]:
-    """The bytes of an export, in chunks. batches: sorted by series, then time; read as the chunks are asked for."""
+def write_form(
+    form: ExportForm, index: SeriesView, batches: Iterable[SampleBatch], stale: Stale = Stale.DROP
+) -> Generator[bytes, None, None]:
+    """The bytes of an export, in chunks. batches: sorted by series, then time; read as the chunks are asked for.
+
+    stale: the treatment of values that JSON lines have no number for; the other forms have them all.
+    """
+    if form is ExportForm.JSONL:
+        return write_json_lines(index, batches, stale=stale)
     return _WRITERS[form](index, batches)

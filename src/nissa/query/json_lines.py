@@ -1,53 +1,66 @@
-"""JSON lines, VictoriaMetrics' export form, and back.
+"""JSON lines, VictoriaMetrics' export form.
 
     {"metric":{"__name__":"up","job":"api"},"timestamps":[1732190000000,1732190001000],"values":[1,0.5]}
 
-One line holds samples of one series in time order; a long series takes several lines. JSON has no word for what is
-not a finite number, so these values are written as
+One line holds samples of one series in time order; a long series takes several lines. JSON has no number for what is
+not finite, and readers of this form differ: the VictoriaMetrics of Debian skips a line whole that has anything but
+numbers in it.
+``Stale`` says what becomes of such values:
+
+    drop     left out: every line has numbers only, which every reader takes
+    null     every NaN, a staleness marker too, is null; infinities are "Infinity" "-Infinity"
+    split    nothing is lost: lines of numbers, and behind them lines with the others alone, which are written as
 
     either quiet NaN that programs make (0x7ff8000000000000, 0x7ff8000000000001)    null
     Prometheus' staleness marker (0x7ff0000000000002)                               "StaleNaN"
     any other NaN                                                                   "NaN:<16 hex digits>"
     infinities                                                                      "Infinity" "-Infinity"
 
-Finite numbers are the shortest text that reads back as the same bits. Reading maps null to 0x7ff8000000000001, the NaN
-Prometheus writes; the two quiet NaNs are the only values this form does not tell apart (Parquet and Arrow do).
+A reader that knows no words skips just these lines. Finite numbers are the shortest text that reads back as the same
+bits. Reading maps null to 0x7ff8000000000001, the NaN Prometheus writes; the two quiet NaNs are the only values this
+form does not distinguish (Parquet and Arrow do).
 """
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
+from enum import Enum
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import orjson
 
-from nissa.model.columns import STALE_BITS, SampleBatch, TimeColumn, ValueColumn
-from nissa.model.errors import Malformed
+from nissa.codec.import_lines import VALUE_WORDS
+from nissa.model.columns import SampleBatch, TimeColumn, ValueColumn
+from nissa.model.errors import BadQuery
 from nissa.series.select import SeriesView
 
 LINE_SAMPLES_MAX = 20_000  # about 1 ms of orjson, which holds the GIL meanwhile: other threads must get their turn
 CHUNK_BYTES_MIN = 512 * 1024
 
 _QUIET_NAN_BITS = frozenset({0x7FF8000000000000, 0x7FF8000000000001})
-_NULL_BITS = 0x7FF8000000000001
-_WORDS = {"StaleNaN": STALE_BITS, "Infinity": 0x7FF0000000000000, "-Infinity": 0xFFF0000000000000}
-_TEXTS = {bits: text for text, bits in _WORDS.items()}
+_TEXTS = {bits: text for text, bits in VALUE_WORDS.items()}
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 
 
-class Line(msgspec.Struct, frozen=True):
-    """One line read back. metric: labels; timestamps: int64 milliseconds; values: float64, bits as written."""
+class Stale(Enum):
+    """Treatment of values that are not finite numbers; the value is the word of ``stale=`` and ``--stale``."""
 
-    metric: dict[str, str]
-    timestamps: TimeColumn
-    values: ValueColumn
+    DROP = "drop"
+    NULL = "null"
+    SPLIT = "split"
 
 
 def write_json_lines(
-    index: SeriesView, batches: Iterable[SampleBatch], line_samples_max: int = LINE_SAMPLES_MAX
+    index: SeriesView,
+    batches: Iterable[SampleBatch],
+    line_samples_max: int = LINE_SAMPLES_MAX,
+    stale: Stale = Stale.SPLIT,
 ) -> Generator[bytes, None, None]:
-    """Chunks of whole lines, about half a MiB each. batches: sorted by series, then time."""
-    return in_chunks(line for batch in batches for line in _lines_of(index, batch, line_samples_max))
+    """Write samples as JSON lines, in chunks of whole lines of about half a MiB.
+
+    index: names the series. batches: sorted by series, then time. line_samples_max: samples per line. stale: form of
+    NaN, staleness markers and infinities.
+    """
+    return in_chunks(line for batch in batches for line in _lines_of(index, batch, line_samples_max, stale))
 
 
 def in_chunks(lines: Iterable[bytes]) -> Generator[bytes, None, None]:
@@ -65,7 +78,18 @@ def in_chunks(lines: Iterable[bytes]) -> Generator[bytes, None, None]:
         yield b"".join(chunk)
 
 
-def _lines_of(index: SeriesView, batch: SampleBatch, line_samples_max: int) -> Generator[bytes, None, None]:
+def read_stale(word: str) -> Stale:
+    """The treatment called ``word``. Raises BadQuery."""
+    try:
+        return Stale(word)
+    except ValueError:
+        known = ", ".join(stale.value for stale in Stale)
+        raise BadQuery(f"invalid parameter 'stale': {word[:40]!r} is none of {known}") from None
+
+
+def _lines_of(
+    index: SeriesView, batch: SampleBatch, line_samples_max: int, stale: Stale
+) -> Generator[bytes, None, None]:
     finite = np.isfinite(batch.value)
     all_finite = bool(finite.all())
     borders = np.flatnonzero(np.diff(batch.series)) + 1
@@ -74,10 +98,30 @@ def _lines_of(index: SeriesView, batch: SampleBatch, line_samples_max: int) -> G
         metric = dict(index.labels(int(batch.series[start])))
         for first in range(start, end, line_samples_max):
             part = slice(first, min(first + line_samples_max, end))
-            values: ValueColumn | list[float | str | None] = batch.value[part]
-            if not all_finite and not finite[part].all():
-                values = spelled(batch.value[part], finite[part])
-            yield orjson.dumps({"metric": metric, "timestamps": batch.ts_ms[part], "values": values}, option=_OPTIONS)
+            if all_finite or finite[part].all():
+                yield _line(metric, batch.ts_ms[part], batch.value[part])
+            else:
+                yield from _mixed_lines(metric, batch.ts_ms[part], batch.value[part], finite[part], stale)
+
+
+def _mixed_lines(
+    metric: dict[str, str], ts_ms: TimeColumn, values: ValueColumn, finite: npt.NDArray[np.bool_], stale: Stale
+) -> Generator[bytes, None, None]:
+    """Lines of samples that are not all finite."""
+    if stale is Stale.NULL:
+        words = spelled(values, finite)
+        for at in np.flatnonzero(np.isnan(values)).tolist():
+            words[at] = None
+        yield _line(metric, ts_ms, words)
+        return
+    if finite.any():
+        yield _line(metric, ts_ms[finite], values[finite])
+    if stale is Stale.SPLIT:
+        yield _line(metric, ts_ms[~finite], spelled(values[~finite], finite[~finite]))
+
+
+def _line(metric: dict[str, str], ts_ms: TimeColumn, values: ValueColumn | list[float | str | None]) -> bytes:
+    return orjson.dumps({"metric": metric, "timestamps": ts_ms, "values": values}, option=_OPTIONS)
 
 
 def spelled(values: ValueColumn, finite: npt.NDArray[np.bool_]) -> list[float | str | None]:
@@ -90,43 +134,7 @@ def spelled(values: ValueColumn, finite: npt.NDArray[np.bool_]) -> list[float | 
 
 
 def word_of(bits: int) -> str | None:
-    """How a value that is not a finite number is written; None is JSON's null."""
+    """Text for a value that is not a finite number; None is JSON's null."""
     if bits in _QUIET_NAN_BITS:
         return None
     return _TEXTS.get(bits) or f"NaN:{bits:016x}"
-
-
-def read_json_lines(data: bytes) -> Iterator[Line]:
-    """The lines of ``data``. Raises Malformed, with the offset of the line."""
-    offset = 0
-    for line in data.splitlines(keepends=True):
-        if line.strip():
-            yield _read_line(line, offset)
-        offset += len(line)
-
-
-def _read_line(line: bytes, offset: int) -> Line:
-    try:
-        read = orjson.loads(line)
-        timestamps = np.asarray(read["timestamps"], np.int64)
-        values = np.fromiter((_bits_of(value) for value in read["values"]), np.uint64).view(np.float64)
-        metric = {str(name): str(value) for name, value in read["metric"].items()}
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Malformed(f"line is not of the export form: {error}", offset) from None
-    if len(timestamps) != len(values):
-        raise Malformed(f"line has {len(timestamps)} timestamps but {len(values)} values", offset)
-    return Line(metric, timestamps, values)
-
-
-def _bits_of(value: float | str | None) -> int:
-    if value is None:
-        return _NULL_BITS
-    if not isinstance(value, str):
-        return int(np.float64(value).view(np.uint64))
-    if value in _WORDS:
-        return _WORDS[value]
-    kind, _, digits = value.partition(":")
-    bits = int(digits, 16) if kind == "NaN" and len(digits) == 16 else -1
-    if bits < 0 or bits & 0x7FF0000000000000 != 0x7FF0000000000000:
-        raise ValueError(f"value {value!r} is not a number")
-    return bits

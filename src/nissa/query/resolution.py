@@ -1,4 +1,4 @@
-"""Which tier answers: the one named, or by ``auto`` the coarsest that serves the step, stitched where data ends.
+"""Chooses the tiers of an export: the named one, or with ``auto`` the coarsest that fits the step, then coarser ones.
 
     asked                 ├──────────────────────────────────────────────────────┤   step 1m
     kept      raw                                            ├──────────────────►
@@ -6,7 +6,7 @@
               1h       ├────────────────────────────────────────────────────────►
     answer                ├──────── 1h ───────┤├────────────── 1m ───────────────┤
 
-Pieces meet at a border of the coarser one's windows. What is kept is read from the blocks there are.
+Pieces meet at a window boundary of the coarser tier. The retained range of each tier is read from the existing blocks.
 """
 
 import re
@@ -15,12 +15,12 @@ from decimal import Decimal, InvalidOperation
 
 import msgspec
 
+from nissa.files.names import RAW_KIND, tier_kind, tier_of
 from nissa.model.errors import BadQuery
 from nissa.model.ladder import AUTO, RAW, Policy, interval_name
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from nissa.rollup.windows import ceil_ms
-from nissa.store.names import RAW_KIND, tier_kind, tier_of
-from nissa.store.read import Snapshot
+from nissa.store.read import Snapshot, head_range_ms
 
 QUANTILES = ("0.5", "0.95", "0.99")
 QUANTILES_MAX = 32
@@ -34,8 +34,8 @@ _TERM = re.compile(r"(\d{1,12})(ms|[smhdwy])", re.ASCII)
 _SECONDS = re.compile(r"\d{1,12}(?:\.\d{1,9})?", re.ASCII)
 
 
-class Wanted(msgspec.Struct, frozen=True):
-    """What was asked for. step_ms: 0 where it was not said. quantiles: as written; None where they were not."""
+class WindowSelection(msgspec.Struct, frozen=True):
+    """The requested windows. step_ms: 0 if not given. quantiles: as written; None if not given."""
 
     resolution: str = RAW
     step_ms: int = 0
@@ -43,36 +43,44 @@ class Wanted(msgspec.Struct, frozen=True):
 
     @property
     def is_raw(self) -> bool:
-        """Whether samples are meant and nothing else."""
+        """True if only samples are requested."""
         return self.resolution == RAW
 
     @property
     def probabilities(self) -> dict[str, float]:
-        """By the name it has in answers: ``p99.9`` is 0.999."""
+        """Probabilities by their names in answers: ``p99.9`` is 0.999."""
         return {_percent(text): float(text) for text in (QUANTILES if self.quantiles is None else self.quantiles)}
 
 
-class Piece(msgspec.Struct, frozen=True):
-    """A stretch of the answer. place: of the tier; None for samples. end_ms is outside."""
+class PlannedRead(msgspec.Struct, frozen=True):
+    """One stretch of time read at one resolution. place: of the tier; None for samples. [start_ms, end_ms)."""
 
     place: int | None
     start_ms: int
     end_ms: int
 
 
-def read_wanted(resolution: str, step: str = "", quantiles: str = "") -> Wanted:
-    """What three parameters say; empty ones say nothing. Raises: BadQuery, naming the parameter."""
-    wanted = Wanted(resolution or RAW, _step_ms(step), _quantiles(quantiles))
+def read_selected(resolution: str, step: str = "", quantiles: str = "") -> WindowSelection:
+    """Parse three parameters of an export; an empty one counts as not given.
+
+    resolution: ``raw``, ``auto`` or a tier. step: seconds or a duration. quantiles: numbers separated by commas.
+    Raises: BadQuery, naming the parameter.
+    """
+    wanted = WindowSelection(resolution or RAW, _step_ms(step), _quantiles(quantiles))
     if wanted.is_raw and (step or quantiles):
         said = "step" if step else "quantiles"
-        raise BadQuery(f"invalid parameter {said!r}: samples have none; it goes with a resolution other than {RAW}")
+        raise BadQuery(f"invalid parameter {said!r}: not allowed with resolution={RAW}")
     return wanted
 
 
-def plan_pieces(
-    snapshot: Snapshot, wanted: Wanted, interval_ms: tuple[int, int], policy: Policy | None = None
-) -> list[Piece]:
-    """The stretches of an answer, in order of time. policy: that of its series, if any. Raises: BadQuery."""
+def plan_reads(
+    snapshot: Snapshot, wanted: WindowSelection, interval_ms: tuple[int, int], policy: Policy | None = None
+) -> list[PlannedRead]:
+    """The reads that together answer a request, in order of time.
+
+    interval_ms: half-open, of the request. policy: that of its series, if any.
+    Raises: BadQuery where the resolution is none of the ladder's, or keeps no quantiles and some are asked for.
+    """
     names = [RAW, *(row.tier.name for row in snapshot.tiers)]
     if wanted.resolution not in (*names, AUTO):
         known = ", ".join((*names, AUTO))
@@ -80,8 +88,8 @@ def plan_pieces(
     if wanted.resolution != AUTO:
         chosen = names.index(wanted.resolution)
         if wanted.quantiles and not snapshot.tiers[chosen - 1].tier.has_sketch:
-            raise BadQuery(f"invalid parameter 'quantiles': the resolution {wanted.resolution} keeps none")
-        return [Piece(chosen - 1 if chosen else None, *interval_ms)]
+            raise BadQuery(f"invalid parameter 'quantiles': the tier {wanted.resolution} has none")
+        return [PlannedRead(chosen - 1 if chosen else None, *interval_ms)]
     kept = _kept_from(snapshot, policy)
     start_ms = max(interval_ms[0], min(kept))
     end_ms = min(interval_ms[1], _latest_ms(snapshot) + 1)
@@ -96,26 +104,26 @@ def _serving(snapshot: Snapshot, step_ms: int) -> int:
     return max(whole or shorter, default=0)
 
 
-def _stitch(snapshot: Snapshot, kept: Sequence[int], rung: int, interval_ms: tuple[int, int]) -> list[Piece]:
+def _stitch(snapshot: Snapshot, kept: Sequence[int], rung: int, interval_ms: tuple[int, int]) -> list[PlannedRead]:
     start_ms, end_ms = interval_ms
-    pieces: list[Piece] = []
+    reads: list[PlannedRead] = []
     while start_ms < end_ms:
         coarser = next((one for one in range(rung + 1, len(kept)) if kept[one] < kept[rung]), None)
         if coarser is None or kept[rung] <= start_ms:
-            pieces.append(Piece(rung - 1 if rung else None, start_ms, end_ms))
+            reads.append(PlannedRead(rung - 1 if rung else None, start_ms, end_ms))
             break
         border_ms = ceil_ms(kept[rung], snapshot.tiers[coarser - 1].tier.interval_ms) if kept[rung] < end_ms else end_ms
         if border_ms < end_ms:
-            pieces.append(Piece(rung - 1 if rung else None, border_ms, end_ms))
+            reads.append(PlannedRead(rung - 1 if rung else None, border_ms, end_ms))
             end_ms = border_ms
         rung = coarser
-    return pieces[::-1]
+    return reads[::-1]
 
 
 def _kept_from(snapshot: Snapshot, policy: Policy | None) -> list[int]:
-    """From when on each rung that is reached has data; a tier also has what can be folded from below."""
-    heads = [int(head.ts_ms.min()) for head in snapshot.heads if len(head)]
-    kept = [min((*heads, *(block.min_ms for block in snapshot.blocks if block.kind == RAW_KIND)), default=NEVER_MS)]
+    """Time from which on each rung that is reached has data; a tier also has windows that can be folded from below."""
+    in_memory = head_range_ms(snapshot) or (NEVER_MS, NEVER_MS)
+    kept = [min((in_memory[0], *(block.min_ms for block in snapshot.blocks if block.kind == RAW_KIND)))]
     for row in snapshot.tiers:
         name, kept_ms = row.tier.name, 0 if policy is None else policy.retention_ms.get(row.tier.name, 0)
         if policy is not None and not kept_ms:
@@ -127,10 +135,10 @@ def _kept_from(snapshot: Snapshot, policy: Policy | None) -> list[int]:
 
 
 def _latest_ms(snapshot: Snapshot) -> int:
-    heads = [int(head.ts_ms.max()) for head in snapshot.heads if len(head)]
+    in_memory = head_range_ms(snapshot) or (-NEVER_MS, -NEVER_MS)
     lengths = {row.tier.name: row.tier.interval_ms for row in snapshot.tiers}
     ends = (block.max_ms + lengths.get(tier_of(block.kind), 0) for block in snapshot.blocks)
-    return max((*heads, *ends), default=-NEVER_MS)
+    return max((in_memory[1], *ends))
 
 
 def _step_ms(text: str) -> int:
@@ -144,7 +152,7 @@ def _step_ms(text: str) -> int:
     if not 1 <= step_ms <= STEP_MS_MAX:
         most = interval_name(STEP_MS_MAX)
         raise BadQuery(
-            f"invalid parameter 'step': {text[:40]!r} is no duration from 1ms to {most}, such as 60 or 1h30m"
+            f"invalid parameter 'step': {text[:40]!r} is not a duration from 1ms to {most}, such as 60 or 1h30m"
         )
     return step_ms
 

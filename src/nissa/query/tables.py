@@ -43,8 +43,11 @@ def table_schema(label_columns: Sequence[str] = ()) -> "pa.Schema":
     )
 
 
-def record_batch(index: SeriesView, batch: SampleBatch, label_columns: Sequence[str] = ()) -> "pa.RecordBatch":
-    """One batch of samples as Arrow. Columns of samples are shared, not copied."""
+def sample_record_batch(index: SeriesView, batch: SampleBatch, label_columns: Sequence[str] = ()) -> "pa.RecordBatch":
+    """Convert one batch of samples to Arrow. Columns of samples are shared, not copied.
+
+    index: names the series. batch: sorted by series. label_columns: labels that get a column of their own.
+    """
     import pyarrow as pa
 
     series, codes = np.unique(batch.series, return_inverse=True)
@@ -73,17 +76,17 @@ def _text_column(texts: Sequence[str | None], codes: Any) -> "pa.DictionaryArray
 
 def write_arrow(index: SeriesView, batches: Iterable[SampleBatch]) -> Generator[bytes, None, None]:
     """An Arrow IPC stream, dictionaries replaced from batch to batch."""
-    return arrow_chunks(table_schema(), (record_batch(index, batch) for batch in batches))
+    return arrow_chunks(table_schema(), (sample_record_batch(index, batch) for batch in batches))
 
 
 def write_parquet(index: SeriesView, batches: Iterable[SampleBatch]) -> Generator[bytes, None, None]:
     """A Parquet file, zstd; its row groups leave as they are made, only the footer waits for the end."""
-    return parquet_chunks(table_schema(), (record_batch(index, batch) for batch in batches), ("name", "labels"))
+    return parquet_chunks(table_schema(), (sample_record_batch(index, batch) for batch in batches), ("name", "labels"))
 
 
 def write_csv(index: SeriesView, batches: Iterable[SampleBatch]) -> Generator[bytes, None, None]:
     """CSV with a header line. Values that are no finite number have the words of ``json_lines``, and NaN is ``NaN``."""
-    return csv_chunks(table_schema(), (record_batch(index, batch) for batch in batches))
+    return csv_chunks(table_schema(), (sample_record_batch(index, batch) for batch in batches))
 
 
 def arrow_chunks(schema: "pa.Schema", batches: Iterable["pa.RecordBatch"]) -> Generator[bytes, None, None]:
@@ -101,7 +104,11 @@ def arrow_chunks(schema: "pa.Schema", batches: Iterable["pa.RecordBatch"]) -> Ge
 def parquet_chunks(
     schema: "pa.Schema", batches: Iterable["pa.RecordBatch"], repeating: Sequence[str]
 ) -> Generator[bytes, None, None]:
-    """Batches as a Parquet file. repeating: columns of few distinct texts."""
+    """Write batches as a Parquet file, in chunks.
+
+    schema: of all batches. batches: read as chunks are requested. repeating: names of columns with few distinct texts,
+    which are dictionary-encoded.
+    """
     from pyarrow import parquet
 
     sink: Any = ChunkSink()
@@ -169,7 +176,7 @@ class ChunkSink(IOBase):
         return len(part)
 
     def take(self) -> bytes:
-        """What was written since the last call."""
+        """Bytes written since the last call."""
         taken = b"".join(self._parts)
         self._parts.clear()
         return taken

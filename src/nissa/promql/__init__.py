@@ -1,0 +1,1 @@
+"""PromQL: parse an expression, plan what it reads, evaluate it over columns."""

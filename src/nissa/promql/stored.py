@@ -1,0 +1,308 @@
+"""The store as a source of samples: blocks and head of a snapshot, and labels from the series index.
+
+    index   symbols 0 1 2 …          a query numbers its texts: 0 the empty one, index symbol s is s + 1,
+    query   symbols 0 | 1 2 3 …  | 2^31 …       texts that the query makes itself are above 2^31
+
+Windows of a tier are read run by run, a block each or what is folded now, and put in order at once: the place of one
+is the number row * windows of the range + window, and of equal places the last run's is right.
+
+The index grows while a query runs. What appears after the query began is outside of it: series by their ids, texts by
+their symbols, so that one text has one symbol from the first selector to the answer.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from nissa.files.names import RAW_KIND, tier_kind
+from nissa.model.allowance import Check, no_check
+from nissa.model.columns import SeriesColumn
+from nissa.model.ladder import Aggregate, Policy, WindowBatch, interval_name
+from nissa.model.matcher import Selector
+from nissa.promql.labels import Labels, LabelTexts, SymbolColumn
+from nissa.promql.limits import ExecutionFailed
+from nissa.promql.source import ALWAYS_MS, Columns, Kept, RowColumn, Rung, Selected, TierColumns
+from nissa.rollup.read import WindowRequest, read_windows, window_runs
+from nissa.series.select import SeriesView, select
+from nissa.store.expected import expected_rows
+from nissa.store.read import OnDamage, Snapshot, read_samples
+from nissa.store.tier_blocks import KEYS, NEEDED
+
+OWN_SYMBOLS = 2**31
+LABEL_CELLS_MAX = 200_000_000  # series × label names of one selector
+GAP_MAX = 256  # ids that lie closer are read from the index at once
+SLOTS_PER_ROW = 4  # where windows are denser than this among all there may be, they are put in place, else sorted
+
+
+class Index(SeriesView, Protocol):
+    """The series index as a source sees it."""
+
+    def pairs_of(self, first: int, count: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
+        """Labels of series [first, first + count): starts (count + 1,), and name and value symbols (n, 2)."""
+
+
+class StoredSource:
+    """Samples of a store, for one query."""
+
+    def __init__(
+        self,
+        index: Index,
+        snapshot: Snapshot,
+        *,
+        check: Check = no_check,
+        on_damage: OnDamage | None = None,
+    ) -> None:
+        """on_damage: as for ``read_samples``."""
+        self._index = index
+        self._series_total = index.series_count
+        self._texts = _StoredTexts(index)
+        self._snapshot = snapshot
+        self._check = check
+        self._on_damage = on_damage
+
+    @property
+    def texts(self) -> LabelTexts:
+        """Symbols of this query."""
+        return self._texts
+
+    def select(self, matchers: Selector) -> Selected:
+        """Series that meet all matchers."""
+        ids = select(self._index, matchers, self._check)
+        ids = ids[ids < self._series_total]
+        return _StoredSelection(self, ids, _labels(self._index, self._texts, ids))
+
+    @property
+    def tiers(self) -> tuple[str, ...]:
+        """Names of the tiers, the finest first."""
+        return tuple(row.tier.name for row in self._snapshot.tiers)
+
+    @property
+    def samples_from_ms(self) -> int:
+        """Time from which on no sample has expired."""
+        return _kept_from_ms(self._snapshot, RAW_KIND)
+
+    def read(self, ids: SeriesColumn, start_ms: int, end_ms: int) -> Columns:
+        """Read samples.
+
+        ids: series, ascending. start_ms, end_ms: half-open interval, Unix milliseconds. Raises: Damaged.
+        """
+        return _read(self._snapshot, ids, start_ms, end_ms, self._on_damage)
+
+    def read_tier(self, ids: SeriesColumn, tier: str, start_ms: int, end_ms: int, names: Sequence[str]) -> TierColumns:
+        """Windows of some series, whose ids ascend, that start in [start_ms, end_ms). Raises: Damaged."""
+        asked = WindowRequest(ids, start_ms, end_ms, False, self._on_damage, frozenset(names))
+        return _in_order(self._snapshot, self.tiers.index(tier), asked, names)
+
+    def read_sketches(self, ids: SeriesColumn, tier: str, start_ms: int, end_ms: int) -> Iterator[WindowBatch]:
+        """Read windows with sketches, in batches of whole series.
+
+        ids: series, ascending. tier: name of the tier. start_ms, end_ms: half-open interval, Unix milliseconds. Raises:
+        Damaged.
+        """
+        asked = WindowRequest(ids, start_ms, end_ms, True, self._on_damage, frozenset(NEEDED[Aggregate.QUANTILES]))
+        for batch in read_windows(self._snapshot, self.tiers.index(tier), asked):
+            rows = np.searchsorted(ids, batch.series).astype(np.uint32)
+            yield msgspec.structs.replace(batch, series=rows)
+
+    def kept(self, ids: SeriesColumn) -> list[Kept]:
+        """Series by what is retained of them."""
+        snapshot = self._snapshot
+        if snapshot.keeping is None:
+            return [Kept(np.arange(len(ids)), _rungs(snapshot, None))]
+        groups = snapshot.keeping.groups(ids)
+        return [Kept(np.searchsorted(ids, own), _rungs(snapshot, policy)) for policy, own in groups]
+
+    def expected(self, ids: SeriesColumn, start_ms: int, end_ms: int) -> npt.NDArray[np.float64]:
+        """Estimate the number of samples in blocks, cumulative: entry i is that of the series before ``ids[i]``.
+
+        ids: series, ascending. start_ms, end_ms: half-open interval, Unix milliseconds.
+        """
+        counts = expected_rows(self._snapshot, ids, start_ms, end_ms)
+        return np.concatenate([np.zeros(1), np.cumsum(counts)])
+
+
+class _StoredSelection:
+    def __init__(self, source: StoredSource, ids: SeriesColumn, labels: Labels) -> None:
+        self.labels = labels
+        self._source = source
+        self._ids = ids
+
+    def expected(self, start_ms: int, end_ms: int) -> npt.NDArray[np.float64]:
+        """Rows by the footers of blocks; rows in memory are few, and not counted."""
+        return self._source.expected(self._ids, start_ms, end_ms)
+
+    def read(self, first: int, last: int, start_ms: int, end_ms: int) -> Columns:
+        """Samples of some series."""
+        return self._source.read(self._ids[first:last], start_ms, end_ms)
+
+    def kept(self, first: int, last: int) -> list[Kept]:
+        """Some series by what is retained of them."""
+        return self._source.kept(self._ids[first:last])
+
+    def read_tier(self, rows: RowColumn, tier: str, start_ms: int, end_ms: int, names: Sequence[str]) -> TierColumns:
+        """Windows of some series."""
+        return self._source.read_tier(self._ids[rows], tier, start_ms, end_ms, names)
+
+    def read_sketches(self, rows: RowColumn, tier: str, start_ms: int, end_ms: int) -> Iterator[WindowBatch]:
+        """Windows of some series, with sketches."""
+        return self._source.read_sketches(self._ids[rows], tier, start_ms, end_ms)
+
+
+class _StoredTexts:
+    """Symbols of the index as they were when the query began, and those the query makes."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self.symbol_total = index.symbol_count
+        self._own: list[str] = []
+        self._symbols: dict[str, int] = {"": 0}
+
+    def text(self, symbol: int) -> str:
+        if symbol >= OWN_SYMBOLS:
+            return self._own[symbol - OWN_SYMBOLS]
+        return self._index.symbol_text(symbol - 1) if symbol else ""
+
+    def symbol(self, text: str) -> int:
+        found = self._symbols.get(text)
+        if found is None:
+            found = self._find(text)
+            self._symbols[text] = found
+        return found
+
+    def _find(self, text: str) -> int:
+        known = self._index.symbol(text) if text.isprintable() or _is_utf8(text) else -1
+        if 0 <= known < self.symbol_total:
+            return known + 1
+        self._own.append(text)
+        return OWN_SYMBOLS + len(self._own) - 1
+
+
+def _is_utf8(text: str) -> bool:
+    return not any(0xD800 <= ord(character) <= 0xDFFF for character in text)
+
+
+def _read(snapshot: Snapshot, ids: SeriesColumn, start_ms: int, end_ms: int, on_damage: OnDamage | None) -> Columns:
+    batch = read_samples(snapshot, ids, start_ms, end_ms, on_damage)
+    offsets = np.empty(len(ids) + 1, np.int64)
+    offsets[:-1] = np.searchsorted(batch.series, ids, "left")
+    offsets[-1] = len(batch)
+    return Columns(offsets, np.ascontiguousarray(batch.ts_ms), np.ascontiguousarray(batch.value))
+
+
+def _kept_from_ms(snapshot: Snapshot, kind: str) -> int:
+    """Time from which on no row of a kind of block has expired."""
+    until_ms = snapshot.expired.get(kind)
+    return ALWAYS_MS if until_ms is None else until_ms + 1
+
+
+def _rungs(snapshot: Snapshot, policy: Policy | None) -> tuple[Rung, ...]:
+    """Samples and the tiers that series of a policy reach."""
+    found = [Rung(from_ms=_kept_from_ms(snapshot, RAW_KIND))]
+    for row in snapshot.tiers:
+        name, kept_ms = row.tier.name, 0 if policy is None else policy.retention_ms.get(row.tier.name, 0)
+        if policy is not None and not kept_ms:
+            break
+        from_ms = _kept_from_ms(snapshot, tier_kind(name, interval_name(kept_ms) if kept_ms else ""))
+        found.append(Rung(name, row.tier.interval_ms, from_ms, row.tier.aggregates))
+    return tuple(found)
+
+
+def _in_order(snapshot: Snapshot, place: int, asked: WindowRequest, names: Sequence[str]) -> TierColumns:
+    """Windows sorted by series and start, each once; of their numbers those that are named."""
+    ids, interval_ms = asked.series, snapshot.tiers[place].tier.interval_ms
+    if ids is None:
+        raise TypeError("series are named")
+    width = max((asked.end_ms - asked.start_ms) // interval_ms, 1)
+    row_bytes = 24 + 8 * len(names)
+    places, batches = [], []
+    for run in window_runs(snapshot, place, asked) if len(ids) and asked.start_ms < asked.end_ms else ():
+        for batch in run:
+            snapshot.check(row_bytes * len(batch))
+            batches.append(batch)
+            places.append(_rows_of(ids, batch.series) * width + (batch.start_ms - asked.start_ms) // interval_ms)
+    all_names = ("count", "nans", *names)
+    if len(ids) * width <= SLOTS_PER_ROW * sum(map(len, batches)):
+        at, columns = _spread(places, batches, all_names, len(ids) * width)
+    else:
+        at, columns = _sorted(places, batches, all_names)
+    offsets = np.searchsorted(at, np.arange(len(ids) + 1) * width)
+    snapshot.check(-row_bytes * sum(map(len, batches)))
+    numbers = dict(zip(names, columns[2:], strict=True))
+    return TierColumns(offsets, at % width * interval_ms + asked.start_ms, columns[0], columns[1], numbers)
+
+
+def _rows_of(ids: SeriesColumn, series: SeriesColumn) -> RowColumn:
+    """The places of series among ids, which ascend and hold them all."""
+    if int(ids[-1]) - int(ids[0]) == len(ids) - 1:
+        return series.astype(np.int64) - int(ids[0])
+    return np.searchsorted(ids, series).astype(np.int64)
+
+
+def _spread(
+    places: Sequence[RowColumn], batches: Sequence[WindowBatch], names: Sequence[str], slots: int
+) -> tuple[RowColumn, list[Any]]:
+    """Windows put in their places among all that there may be: of equal ones the last stays."""
+    filled = np.zeros(slots, np.bool_)
+    for at in places:
+        filled[at] = True
+    kept = np.flatnonzero(filled)
+    columns = []
+    for name in names:
+        spread = np.zeros(slots, np.uint32 if name in KEYS else np.float64)
+        for at, batch in zip(places, batches, strict=True):
+            spread[at] = getattr(batch, name)
+        columns.append(spread if len(kept) == slots else spread[kept])
+    return kept, columns
+
+
+def _sorted(
+    places: Sequence[RowColumn], batches: Sequence[WindowBatch], names: Sequence[str]
+) -> tuple[RowColumn, list[Any]]:
+    """Windows sorted by their places: of equal ones the last stays."""
+    at = np.concatenate([np.empty(0, np.int64), *places])
+    order = np.argsort(at, kind="stable")
+    ordered = at[order]
+    order = order[np.append(ordered[1:] != ordered[:-1], np.ones(min(len(at), 1), np.bool_))]
+    columns = []
+    for name in names:
+        empty = np.empty(0, np.uint32 if name in KEYS else np.float64)
+        columns.append(np.concatenate([empty, *(getattr(batch, name) for batch in batches)])[order])
+    return at[order], columns
+
+
+def _labels(index: Index, texts: _StoredTexts, ids: SeriesColumn) -> Labels:
+    """Labels of series as columns, one per name that some of them has."""
+    rows, pairs = _pairs(index, ids)
+    is_name = np.zeros(texts.symbol_total, np.bool_)
+    is_name[pairs[:, 0]] = True
+    symbols = np.flatnonzero(is_name)
+    if len(symbols) * len(ids) > LABEL_CELLS_MAX:
+        raise ExecutionFailed(f"{len(ids)} series with {len(symbols)} label names are too many for one selector")
+    names = [index.symbol_text(symbol) for symbol in symbols.tolist()]
+    by_text = sorted(range(len(names)), key=names.__getitem__)
+    place = np.zeros(texts.symbol_total, np.int64)
+    place[symbols[by_text]] = np.arange(len(symbols))
+    columns: SymbolColumn = np.zeros((len(symbols), len(ids)), np.uint32)
+    columns[place[pairs[:, 0]], rows] = pairs[:, 1] + np.uint32(1)
+    return Labels(texts, tuple(names[at] for at in by_text), columns, np.zeros(len(ids), np.bool_))
+
+
+def _pairs(index: Index, ids: SeriesColumn) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+    """The label pairs of series, and for each the row of its series; neighbours are read together."""
+    found_rows = [np.empty(0, np.int64)]
+    found_pairs = [np.empty((0, 2), np.uint32)]
+    breaks = np.flatnonzero(np.diff(ids.astype(np.int64)) > GAP_MAX) + 1
+    for first, last in zip([0, *breaks.tolist()], [*breaks.tolist(), len(ids)], strict=True):
+        if first == last:
+            continue
+        base = int(ids[first])
+        starts, pairs = index.pairs_of(base, int(ids[last - 1]) - base + 1)
+        row_of = np.full(len(starts) - 1, -1, np.int64)
+        row_of[ids[first:last].astype(np.int64) - base] = np.arange(first, last)
+        rows = np.repeat(row_of, np.diff(starts).astype(np.int64))
+        found_rows.append(rows[rows >= 0])
+        found_pairs.append(pairs[rows >= 0])
+    return np.concatenate(found_rows), np.concatenate(found_pairs)
