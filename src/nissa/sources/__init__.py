@@ -1,1 +1,1 @@
-"""Where frames come from, one file per outside system."""
+"""Sources of frames: one file or package per outside system."""

@@ -1,4 +1,4 @@
-"""Outcomes on their way from the commit thread to the loop, one wake-up per batch.
+"""Passes outcomes from the commit thread to the loop, with one wake-up per batch.
 
     commit thread   post(a) post(b) post(c)          a deque, and one call_soon_threadsafe while none is under way
     loop            ........ deliver(a) deliver(b) deliver(c)

@@ -1,14 +1,14 @@
-"""The body of one request while it arrives: pieces kept as they come, joined once.
+"""The body of one request while it arrives: its pieces are stored as they are received and joined once.
 
-A body that came in one piece is that piece. Many small pieces are gathered in a bytearray now and then, so that what a
-piece costs beside its bytes (an object, a list entry) stays bounded. Chunks so small that their framing outweighs them
-are refused: 32 MiB sent byte by byte in chunks would cost many seconds of processor time.
+A body in one piece is not copied. Many small pieces are merged in a bytearray from time to time, which bounds the
+overhead per piece. Chunks smaller than their framing are refused: 32 MiB in chunks of one byte would cost many
+seconds of CPU time.
 """
 
 from http import HTTPStatus
 from typing import Final
 
-from nissa.sources.fault import RequestError
+from nissa.sources.http.fault import RequestError
 
 _PIECES_MAX: Final = 256
 _SMALL_CHUNKS_MAX: Final = 4 * _PIECES_MAX
@@ -16,11 +16,15 @@ _CHUNK_BYTES_MEAN_MIN: Final = 64
 
 
 class Body:
-    """Gathers the pieces of one body. ``kept`` False: count them, drop them."""
+    """Collects the pieces of one body. ``kept`` False: count them, drop them."""
 
     __slots__ = ("_bytes_max", "_chunked", "_gathered", "_gathered_pieces", "_kept", "_pieces", "size")
 
     def __init__(self, bytes_max: int, *, chunked: bool, kept: bool) -> None:
+        """Collects the pieces of one body.
+
+        bytes_max: maximum length. chunked: its transfer encoding. kept: whether bytes are stored, or only counted.
+        """
         self.size = 0
         self._bytes_max = bytes_max
         self._chunked = chunked
@@ -61,4 +65,4 @@ class Body:
 
 def too_large_text(got: int, limit: int) -> str:
     """The words for a body over its limit."""
-    return f"body: {got} is over the limit of {limit} (ingest.body_bytes_max)"
+    return f"body: {got} is over the limit of {limit} (ingest.body_size_max)"

@@ -1,16 +1,16 @@
-"""The head of a request: what its request line and headers decide.
+"""The head of a request: checks the request line and headers, and derives how to read the body.
 
     POST /api/v1/write HTTP/1.1          add_target
     Content-Type: …                      add_field, once per header; most decide nothing and are only counted
     (empty line)                         check_version, body_bytes, expects_continue
 
-Knows the limits and the rules a grammar cannot know. No sockets.
+It checks limits, and rules that a grammar cannot express. No sockets.
 """
 
 from http import HTTPStatus
 from typing import Final
 
-from nissa.sources.fault import RequestError
+from nissa.sources.http.fault import RequestError
 
 HEADERS_MAX: Final = 100
 
@@ -21,8 +21,11 @@ CONTENT_LENGTH: Final = 2
 TRANSFER_ENCODING: Final = 3
 HOST: Final = 4
 EXPECT: Final = 5
-ACCEPT: Final = 6
-ACCEPT_ENCODING: Final = 7
+PRIORITY: Final = 6
+TENANT: Final = 7
+AUTHORIZATION: Final = 8
+ACCEPT: Final = 9
+ACCEPT_ENCODING: Final = 10
 
 CHUNKED: Final = -1  # a length that the chunks will tell
 
@@ -33,6 +36,9 @@ _NAMES: Final = (
     b"transfer-encoding",
     b"host",
     b"expect",
+    b"x-nissa-priority",
+    b"x-scope-orgid",
+    b"authorization",
     b"accept",
     b"accept-encoding",
 )
@@ -48,7 +54,7 @@ _INDEX: Final = {
 }
 
 
-class Head:
+class RequestHead:
     """Gathers one request's head, then the next one's. Trailers are counted like headers and decide nothing."""
 
     __slots__ = ("_bytes", "_bytes_max", "_count", "_whole", "fields", "target")
@@ -66,7 +72,7 @@ class Head:
         self._whole = False
 
     def complete(self) -> None:
-        """The empty line has come: what follows are trailers."""
+        """The empty line has come: further fields are trailers."""
         self._bytes = self._count = 0
         self._whole = True
 
@@ -91,19 +97,19 @@ class Head:
         held = self.fields[index]
         if held is not None:
             if index < ACCEPT:
-                raise RequestError(HTTPStatus.BAD_REQUEST, f"header {name.decode('latin-1')} stands twice")
+                raise RequestError(HTTPStatus.BAD_REQUEST, f"duplicate header {name.decode('latin-1')}")
             value = held + b", " + value
         self.fields[index] = value
 
     def body_bytes(self, version: str) -> int:
-        """How many bytes of body follow; CHUNKED where chunks will tell. Raises RequestError where that is unsure."""
+        """Number of bytes of body that follow, or CHUNKED. Raises RequestError where that is ambiguous."""
         coding = self.fields[TRANSFER_ENCODING]
         if coding is None:
             return int(self.fields[CONTENT_LENGTH] or 0)
         if version != "1.1":
-            raise RequestError(HTTPStatus.BAD_REQUEST, "Transfer-Encoding belongs to HTTP/1.1")
+            raise RequestError(HTTPStatus.BAD_REQUEST, "Transfer-Encoding needs HTTP/1.1")
         if coding.strip().lower() != b"chunked":
-            raise RequestError(HTTPStatus.NOT_IMPLEMENTED, "Transfer-Encoding: only chunked is read here")
+            raise RequestError(HTTPStatus.NOT_IMPLEMENTED, "Transfer-Encoding: only chunked is supported")
         return CHUNKED
 
     def check_version(self, version: str) -> None:
@@ -115,16 +121,26 @@ class Head:
             text = f"HTTP/{version} is not spoken here; expected HTTP/1.1"
             raise RequestError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, text)
 
+    def plain(self, method: bytes, version: str, *, keep_alive: bool) -> bytes:
+        """Return this head as bytes, with the relevant headers only and without an upgrade.
+
+        method: in capitals. version: of HTTP. keep_alive: whether the connection stays open.
+        """
+        lines = [b"%b %b HTTP/%b" % (method, self.target, version.encode())]
+        lines += [name + b": " + value for name, value in zip(_NAMES, self.fields, strict=True) if value is not None]
+        lines.append(b"connection: keep-alive" if keep_alive else b"connection: close")
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
     def expects_continue(self) -> bool:
         """The sender waits for ``100 Continue``. Raises RequestError where it expects anything else."""
         expected = self.fields[EXPECT]
         if expected is None:
             return False
         if expected.strip().lower() != b"100-continue":
-            raise RequestError(HTTPStatus.EXPECTATION_FAILED, "Expect: only 100-continue is known here")
+            raise RequestError(HTTPStatus.EXPECTATION_FAILED, "Expect: only 100-continue is supported")
         return True
 
     def too_large(self) -> RequestError:
         """The refusal of a head over its limits."""
-        text = f"headers: over the limit of {self._bytes_max} bytes (ingest.header_bytes_max) or {HEADERS_MAX} lines"
+        text = f"headers: over the limit of {self._bytes_max} bytes (ingest.header_size_max) or {HEADERS_MAX} lines"
         return RequestError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, text)

@@ -1,17 +1,17 @@
 """One sender's connection: bytes in, requests to the intake, answers out in order.
 
     phase     what the next byte belongs to           deadline
-    IDLE      the next request                        ingest.idle_timeout_ms (the first: ingest.header_timeout_ms)
-    HEADER    request line and headers                ingest.header_timeout_ms from the first byte
-    BODY      body, chunk framing, trailers           ingest.body_timeout_ms from the end of the headers
-    DEAF      nobody: the last answer is decided      LINGER_S, so that the sender can read it
+    IDLE      the next request                        ingest.idle_timeout (the first: ingest.header_timeout)
+    HEADER    request line and headers                ingest.header_timeout from the first byte
+    BODY      body, chunk framing, trailers           ingest.body_timeout from the end of the headers
+    DEAF      nothing: the last answer is decided     LINGER_S, so that the sender can read it
 
 llhttp (httptools) reads HTTP, in its strict mode: it refuses Transfer-Encoding beside Content-Length, two
-Content-Lengths, lone CR or LF, NUL, folded headers and bad chunk sizes. ``head.py`` and ``body.py`` add what a grammar
-cannot know. After the first byte that is not HTTP a connection reads no other request: what follows could be smuggled.
+Content-Lengths, lone CR or LF, NUL, folded headers and bad chunk sizes. ``head.py`` and ``body.py`` check what a
+grammar cannot. After a byte that is not HTTP a connection reads no further request, to prevent request smuggling.
 
-Reading is held while the intake is under pressure, while the sender does not read its answers, and while too many of
-its requests wait. What the kernel then queues is TCP's to push back.
+Reading is paused while the intake is under pressure, while the sender does not read its answers, and while too many
+of its requests wait. TCP then pushes back on the sender.
 
 Bytes are received into one buffer shared by all connections (each read is parsed before the next one begins); the
 parser copies pieces of bodies out of it, so nothing points into it afterwards.
@@ -22,17 +22,17 @@ from collections import deque
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, cast
 
-from httptools import HttpParserCallbackError, HttpParserError, HttpRequestParser
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from nissa.sources.answers import CONTINUE
-from nissa.sources.body import Body
-from nissa.sources.exchange import Exchange
-from nissa.sources.fault import RequestError
-from nissa.sources.head import CHUNKED, Head
-from nissa.sources.routes import OTHER, find_route
+from nissa.sources.http.answers import CONTINUE
+from nissa.sources.http.body import Body
+from nissa.sources.http.exchange import Exchange
+from nissa.sources.http.fault import RequestError
+from nissa.sources.http.head import CHUNKED, RequestHead
+from nissa.sources.http.routes import OTHER, find_route
 
 if TYPE_CHECKING:
-    from nissa.sources.endpoint import Endpoint
+    from nissa.sources.http.endpoint import Endpoint
 
 # Phases. Plain numbers: members of an enumeration cost a look-up each on this path.
 IDLE: Final = 0
@@ -55,20 +55,24 @@ _NO_BODY: Final = Body(0, chunked=False, kept=False)
 class Connection(asyncio.BufferedProtocol):
     """The protocol of one connection. Everything runs on the loop."""
 
-    def __init__(self, endpoint: "Endpoint") -> None:
+    def __init__(self, endpoint: "Endpoint", *, otlp_only: bool = False) -> None:
+        """endpoint: shared with all connections. otlp_only: there are no other paths than those of OTLP."""
         self.endpoint = endpoint
+        self.otlp_only = otlp_only
         self.deadline_s = 0.0
+        self.shows_certificate = False  # of an authority in ingest.tls.client_ca_file
         self._transport: asyncio.Transport | None = None
         self._phase = IDLE
         self._holds = 0
         self._pending: deque[Exchange] = deque()  # requests in order of arrival, until their answer is written
         self._exchange: Exchange | None = None  # the one whose body is arriving
         self._body = _NO_BODY
-        self._head = Head(endpoint.header_bytes_max)
+        self._head = RequestHead(endpoint.header_bytes_max)
         self.on_header = self._head.add_field  # the parser calls it once per header: no method in between
         self._parser: HttpRequestParser | None = HttpRequestParser(self)
+        self._plain_head = b""  # of a request that offers an upgrade, until it is parsed without the offer
         self._phase_bytes = 0  # received since the phase began, framing included
-        self._buffered_bytes = 0  # of an unfinished body, as told to the endpoint
+        self._buffered_bytes = 0  # of an unfinished body, as counted at the endpoint
         self._half_closed = False  # the sender said that it will send no more
 
     # Called by the loop.
@@ -76,15 +80,17 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A sender connected: take it, or tell it that there are too many."""
         self._transport = cast(asyncio.Transport, transport)
+        self.shows_certificate = bool(transport.get_extra_info("peercert"))
         if self.endpoint.join(self):
             self.deadline_s = self.endpoint.after(self.endpoint.header_timeout_s)
             return
         self._phase = DEAF
-        self._transport.write(self.endpoint.crowded.close)
+        crowded = self.endpoint.crowded
+        self._transport.write(b"".join((crowded.line, self.endpoint.date(), crowded.close)))
         self._transport.close()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the loop gives it
-        """Where the next bytes are received."""
+        """The buffer for the next bytes received."""
         return self.endpoint.receive_buffer
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -97,7 +103,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._phase == IDLE:
             self._enter(HEADER, self.endpoint.header_timeout_s)
         try:
-            cast(HttpRequestParser, self._parser).feed_data(self.endpoint.receive_buffer[:nbytes])
+            self._feed(self.endpoint.receive_buffer[:nbytes])
             if self._phase == HEADER or self._phase == BODY:
                 self._check_unfinished(nbytes)
         except HttpParserError as error:
@@ -107,8 +113,32 @@ class Connection(asyncio.BufferedProtocol):
         if self._pending:
             self.flush()
 
+    def _feed(self, data: memoryview) -> None:
+        """Parse ``data``.
+
+        The parser takes what follows an offer of an upgrade for another protocol. No offer is taken up here, so a new
+        parser gets the head again without it, and goes on with the body.
+        """
+        while len(data):
+            body_at = self._stopped_at(data)
+            if body_at is None:
+                return
+            data = data[body_at:]
+            head, self._plain_head = self._plain_head, b""
+            self._head.reset()
+            self._parser = HttpRequestParser(self)
+            self._parser.feed_data(head)
+
+    def _stopped_at(self, data: memoryview) -> int | None:
+        """Parse ``data``. Returns: how much of it was parsed where the parser stopped at an offer; None otherwise."""
+        try:
+            cast(HttpRequestParser, self._parser).feed_data(data)
+        except HttpParserUpgrade as offer:
+            return int(offer.args[0])
+        return None
+
     def eof_received(self) -> bool:
-        """The sender sends no more: answer what came whole. True keeps our half open until that is done."""
+        """The sender has closed its half: answer complete requests. True keeps our half open until then."""
         self._half_closed = True
         self._phase = DEAF
         self._forget_unfinished()
@@ -118,7 +148,7 @@ class Connection(asyncio.BufferedProtocol):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the loop gives it
-        """The connection is gone; frames it submitted live on."""
+        """The connection is closed; frames it submitted are still processed."""
         self._phase = DEAF
         self._forget_unfinished()
         self._pending.clear()
@@ -147,17 +177,22 @@ class Connection(asyncio.BufferedProtocol):
     def on_headers_complete(self) -> None:
         """The head is whole: answer at once what needs no body; else get ready for the body."""
         endpoint, head, parser = self.endpoint, self._head, cast(HttpRequestParser, self._parser)
+        method, version = parser.get_method(), parser.get_http_version()
+        if parser.should_upgrade() and method != b"CONNECT":
+            self._plain_head = head.plain(method, version, keep_alive=parser.should_keep_alive())
+            return
         route = find_route(head.target)
+        if self.otlp_only and not route.otlp:
+            route = OTHER
         exchange = self._exchange = Exchange(self, route, endpoint.draining or not parser.should_keep_alive())
         self._pending.append(exchange)
-        if parser.should_upgrade():
-            raise RequestError(HTTPStatus.BAD_REQUEST, "no upgrade and no tunnel is offered here")
-        version = parser.get_http_version()
+        if method == b"CONNECT":
+            raise RequestError(HTTPStatus.NOT_IMPLEMENTED, "CONNECT is not supported")
         head.check_version(version)
         if version == "1.0":
             exchange.close = True
         length = head.body_bytes(version)
-        endpoint.open(exchange, parser.get_method(), head.fields, length)
+        endpoint.open(exchange, method, head, length)
         kept = exchange.answer is None
         if length:
             waits = head.expects_continue()
@@ -174,6 +209,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole: hand it on."""
+        if self._plain_head:  # its head comes again
+            return
         exchange, body = cast(Exchange, self._exchange), self._body
         self._exchange = None
         self._head.reset()
@@ -206,7 +243,8 @@ class Connection(asyncio.BufferedProtocol):
                 break
             pending.popleft()
             last = exchange.close
-            ready.append(exchange.answer.close if last else exchange.answer.keep)
+            answer = exchange.answer
+            ready += (answer.line, self.endpoint.date(), answer.close if last else answer.keep)
         if ready:
             transport.write(ready[0] if len(ready) == 1 else b"".join(ready))
         if last:
@@ -242,7 +280,8 @@ class Connection(asyncio.BufferedProtocol):
             cast(asyncio.Transport, self._transport).close()
             return "idle"
         phase = "header" if self._phase == HEADER else "body"
-        self._fail(HTTPStatus.REQUEST_TIMEOUT, f"the {phase} took too long (ingest.{phase}_timeout_ms)")
+        # Not 408: senders of remote write take every 4xx but 429 for final, and drop the batch.
+        self._fail(HTTPStatus.SERVICE_UNAVAILABLE, f"the {phase} took too long (ingest.{phase}_timeout_ms)")
         self.flush()
         return phase
 
@@ -262,7 +301,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.resume_reading()
 
     def drain(self) -> None:
-        """Take no new request: finish the one that is arriving, answer what waits, close."""
+        """Take no new request: finish the one that is arriving, answer those waiting, close."""
         if self._exchange is not None:
             self._exchange.close = True
         elif self._phase == IDLE:
@@ -314,11 +353,11 @@ class Connection(asyncio.BufferedProtocol):
                 raise self._head.too_large()
             return
         if self._phase_bytes > 2 * endpoint.body_bytes_max + len(endpoint.receive_buffer):
-            raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the framing of the chunks outweighs the body")
+            raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "chunk framing is larger than the body")
         added = self._body.size - self._buffered_bytes
         self._buffered_bytes += added
         if not endpoint.buffer(added):
-            raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "too many unfinished bodies (ingest.queue_bytes_max)")
+            raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "too many unfinished bodies (ingest.queue_size_max)")
 
     def _forget_unfinished(self) -> None:
         exchange, self._exchange = self._exchange, None

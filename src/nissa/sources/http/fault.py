@@ -1,4 +1,4 @@
-"""A request that is refused while it arrives."""
+"""The error for a request that is refused while it is read."""
 
 from http import HTTPStatus
 

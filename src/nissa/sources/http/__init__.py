@@ -1,0 +1,1 @@
+"""HTTP ingestion: connections, request heads and bodies, routes, answers."""

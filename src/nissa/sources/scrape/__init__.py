@@ -1,0 +1,1 @@
+"""Scraping: Nissa asks targets for their metrics, as Prometheus' ``scrape_configs`` say."""
