@@ -1,0 +1,1 @@
+"""Passes the frames of the journal on to outside systems, each with a cursor of its own."""
