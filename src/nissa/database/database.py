@@ -1,0 +1,111 @@
+"""Opens the database and brings its tables up to date.
+
+Calls block: on the loop's side they run in a worker thread (``asyncio.to_thread``). A transaction is durable when
+``begin`` ends: SQLite with ``synchronous=FULL``, PostgreSQL by its default.
+
+    with database.begin() as connection:             commits at the end, rolls back on an error
+        connection.execute(insert(alert_states), [...])
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from nissa.config.database import DatabaseSettings
+from nissa.database.migrate import upgrade
+from nissa.files.names import DATABASE
+from nissa.files.secret_file import SecretFile
+from nissa.model.errors import ConfigInvalid, Unavailable
+
+BUSY_TIMEOUT_MS: Final = 10_000
+CONNECT_TIMEOUT_S: Final = 10
+CONNECTIONS_MAX: Final = 5
+MODE: Final = 0o640
+PATH: Final = "database.url"
+
+
+class Database:
+    """Tables of the process. Safe from any thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        """engine: of a database that is up to date; ``open_database`` makes it."""
+        self._engine = engine
+
+    @property
+    def kind(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self._engine.dialect.name
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction. Raises: Unavailable where the database does not answer; then nothing of it was kept."""
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise Unavailable(f"database: {_first_line(error)}") from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+def open_database(settings: DatabaseSettings, directory: Path) -> Database:
+    """The database that settings name, or SQLite in the data directory, with its newest tables.
+
+    Raises: ConfigInvalid for an address that is none, Unavailable where it does not answer.
+    """
+    engine = _postgresql(settings) if settings.url else _sqlite(directory / DATABASE)
+    try:
+        upgrade(engine)
+    except SQLAlchemyError as error:
+        engine.dispose()
+        raise Unavailable(f"database: {_first_line(error)}") from error
+    return Database(engine)
+
+
+def _sqlite(path: Path) -> Engine:
+    if not path.exists():  # SQLite would create it readable by everybody
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE))
+    url = URL.create("sqlite", database=str(path))
+    engine = create_engine(url, pool_size=CONNECTIONS_MAX, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    event.listen(engine, "connect", _make_durable)
+    return engine
+
+
+def _make_durable(connection: Any, _record: object) -> None:
+    for pragma in ("journal_mode = WAL", "synchronous = FULL"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _postgresql(settings: DatabaseSettings) -> Engine:
+    try:
+        parsed = make_url(settings.url)
+    except ArgumentError:
+        raise ConfigInvalid(PATH, "expected postgresql://user@host/name") from None
+    if parsed.get_backend_name() != "postgresql":
+        raise ConfigInvalid(PATH, f"expected postgresql://, got {parsed.drivername[:40]}://")
+    if settings.password_file:
+        parsed = parsed.set(password=SecretFile(settings.password_file, "database.password_file").text)
+    try:
+        from nissa.database.bounded_connection import BoundedConnection  # loads psycopg, an extra
+
+        engine = create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_size=CONNECTIONS_MAX,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
+        )
+    except ModuleNotFoundError:
+        raise ConfigInvalid(PATH, "needs psycopg: pip install 'nissa[postgresql]'") from None
+    event.listen(engine, "do_connect", lambda _dialect, _record, args, named: BoundedConnection.connect(*args, **named))
+    return engine
+
+
+def _first_line(error: SQLAlchemyError) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0][:200]

@@ -1,0 +1,1 @@
+"""Delivers notifications: one file for each kind of channel, the queue of a channel, and the dispatcher of all."""

@@ -1,0 +1,134 @@
+"""E-mail over SMTP: text and HTML in one message, mails of a group in one thread.
+
+The Message-ID is made of the id of the delivery, so a mail that is sent twice after a crash is one to most readers;
+``References`` names the thread of the group. STARTTLS is required unless ``require_tls`` is false; port 465 is TLS from
+the start.
+"""
+
+import hashlib
+import html
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+from typing import Final
+
+import aiosmtplib
+
+from nissa.config.receivers import EmailConfig
+from nissa.config.scrape_configs import TlsConfig
+from nissa.model.errors import ConfigInvalid
+from nissa.model.units import SECOND_MS
+from nissa.notifiers.http_client import client_tls, secret
+from nissa.notifiers.notifier import Message, NotDelivered
+from nissa.notifiers.texts import MessageText, lines_of, title_of
+
+SMTPS_PORT: Final = 465
+DOMAIN: Final = "nissa.invalid"  # of Message-ID: a name that nobody has
+ALERTS_SHOWN_MAX: Final = 200
+HEADER_CHARACTERS_MAX: Final = 900
+OWN_HEADERS: Final = frozenset(("to", "from", "date", "message-id", "references", "in-reply-to", "content-type", "bcc"))
+
+
+class EmailNotifier:
+    """One list of addresses."""
+
+    def __init__(self, config: EmailConfig, setting: str) -> None:
+        """Raises: ConfigInvalid."""
+        self._config, self._setting = config, setting
+        headers = {name.title(): value for name, value in config.headers.items()}
+        for name in headers:
+            if name.lower() in OWN_HEADERS or not name.replace("-", "").isalnum():
+                raise ConfigInvalid(f"{setting}.headers.{name[:80]}", "is set by Nissa, or is no header")
+        self._subject = MessageText(headers.pop("Subject", ""), f"{setting}.headers.Subject", title_of)
+        self._headers = {
+            name: MessageText(value, f"{setting}.headers.{name}", lambda _: "") for name, value in headers.items()
+        }
+        self._to = MessageText(config.to, f"{setting}.to", lambda _: "")
+        self._text = MessageText(config.text, f"{setting}.text", _text_of)
+        self._html = MessageText(config.html, f"{setting}.html", _html_of, html=True)
+        self._tls = client_tls(config.tls_config, f"{setting}.tls_config") if config.tls_config != TlsConfig() else None
+        host, _, port = config.smarthost.rpartition(":")
+        self._host, self._port = host.strip("[]"), int(port)
+
+    def counts(self, _message: Message) -> bool:
+        """Every message does."""
+        return True
+
+    async def send(self, message: Message) -> None:
+        """Send the mail. Raises: NotDelivered."""
+        config = self._config
+        try:
+            password = secret(config.auth_password, config.auth_password_file, f"{self._setting}.auth_password_file")
+            mail = self._mail(message)
+        except (ConfigInvalid, ValueError) as error:
+            raise NotDelivered(str(error)) from None
+        try:
+            await aiosmtplib.send(
+                mail,
+                hostname=self._host,
+                port=self._port,
+                local_hostname=config.hello or None,
+                username=config.auth_username or None,
+                password=password if config.auth_username else None,
+                use_tls=self._port == SMTPS_PORT,
+                start_tls=bool(config.require_tls) and self._port != SMTPS_PORT,
+                tls_context=self._tls,
+                timeout=config.timeout / SECOND_MS,
+            )
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            code = max((one.code for one in error.recipients), default=550)
+            raise NotDelivered(f"recipients are refused: {_words(error)}", retry=code < 500) from None
+        except aiosmtplib.SMTPResponseException as error:
+            raise NotDelivered(f"SMTP status {error.code}: {_words(error)}", retry=error.code < 500) from None
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise NotDelivered(f"SMTP: {_words(error)}") from None
+
+    async def close(self) -> None:
+        """Nothing stays open."""
+
+    def _mail(self, message: Message) -> EmailMessage:
+        mail, one = EmailMessage(), message.notification
+        thread = hashlib.sha256(f"{one.receiver}\0{one.group_key}".encode()).hexdigest()[:32]
+        mail["From"] = _line(self._config.from_)
+        mail["To"] = _line(self._to.render(message))
+        mail["Subject"] = _line(self._subject.render(message))
+        mail["Date"] = format_datetime(datetime.fromtimestamp(one.at_ms / SECOND_MS, UTC))
+        mail["Message-ID"] = f"<{message.id}.{one.at_ms}@{DOMAIN}>"
+        mail["References"] = mail["In-Reply-To"] = f"<{thread}@{DOMAIN}>"
+        for name, text in self._headers.items():
+            mail[name] = _line(text.render(message))
+        mail.set_content(self._text.render(message))
+        mail.add_alternative(self._html.render(message), subtype="html")
+        return mail
+
+
+def _line(text: str) -> str:
+    """A text as the value of a header: one line, without characters that would begin another."""
+    return " ".join(part for part in "".join(c if c.isprintable() else " " for c in text).split(" ") if part)[
+        :HEADER_CHARACTERS_MAX
+    ]
+
+
+def _words(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _text_of(message: Message) -> str:
+    alerts = message.notification.alerts
+    parts = [title_of(message), *("\n".join(lines_of(alert)) for alert in alerts[:ALERTS_SHOWN_MAX])]
+    if len(alerts) > ALERTS_SHOWN_MAX:
+        parts.append(f"{len(alerts) - ALERTS_SHOWN_MAX} more alerts")
+    return "\n\n".join([*parts, message.external_url]) + "\n"
+
+
+def _html_of(message: Message) -> str:
+    alerts = message.notification.alerts
+    items = []
+    for alert in alerts[:ALERTS_SHOWN_MAX]:
+        first, *rest = map(html.escape, lines_of(alert))
+        items.append(f"<li><b>{first}</b>" + "".join(f"<br>{line}" for line in rest) + "</li>")
+    if len(alerts) > ALERTS_SHOWN_MAX:
+        items.append(f"<li>{len(alerts) - ALERTS_SHOWN_MAX} more alerts</li>")
+    url = html.escape(message.external_url, quote=True)
+    heading = html.escape(title_of(message))
+    return f'<html><body><h2>{heading}</h2><ul>{"".join(items)}</ul><p><a href="{url}">{url}</a></p></body></html>'

@@ -1,0 +1,109 @@
+"""Slack: one message for a notification, coloured by its state; messages of a group form a thread where a token is set.
+
+An incoming webhook (``api_url``) says no more of a message than that it was taken. With the token of a bot
+(``chat.postMessage``) the answer has the time that names the thread; it is remembered while the process runs.
+"""
+
+from collections import OrderedDict
+from typing import Any, Final
+
+import orjson
+
+from nissa.config.receivers import HttpConfig, SlackConfig
+from nissa.model.errors import ConfigInvalid
+from nissa.notifiers.http_client import HttpPoster, secret
+from nissa.notifiers.notifier import Message, NotDelivered
+from nissa.notifiers.texts import MessageText, lines_of, title_of
+
+POST_URL: Final = "https://slack.com/api/chat.postMessage"
+COLOURS: Final = {"firing": "danger", "resolved": "good"}
+SECTION_CHARACTERS_MAX: Final = 3_000
+TITLE_CHARACTERS_MAX: Final = 150
+ALERTS_SHOWN_MAX: Final = 20
+THREADS_MAX: Final = 10_000
+_RETRIED: Final = frozenset(("ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable"))
+
+
+class SlackNotifier:
+    """One channel of Slack."""
+
+    def __init__(self, config: SlackConfig, setting: str) -> None:
+        """Raises: ConfigInvalid."""
+        self._config, self._setting = config, setting
+        self._poster = HttpPoster(config.http_config or HttpConfig(), setting)
+        self._title = MessageText(config.title, f"{setting}.title", title_of)
+        self._link = MessageText(config.title_link, f"{setting}.title_link", lambda message: message.external_url)
+        self._text = MessageText(config.text, f"{setting}.text", _text_of)
+        self._colour = MessageText(config.color, f"{setting}.color", lambda one: COLOURS[one.notification.status])
+        self._threads: OrderedDict[str, str] = OrderedDict()
+
+    def counts(self, _message: Message) -> bool:
+        """Every message does."""
+        return True
+
+    async def send(self, message: Message) -> None:
+        """Post the message. Raises: NotDelivered."""
+        config = self._config
+        try:
+            token = secret(config.token, config.token_file, f"{self._setting}.token_file")
+            url = secret(config.api_url, config.api_url_file, f"{self._setting}.api_url_file")
+        except ConfigInvalid as error:
+            raise NotDelivered(str(error)) from None
+        key = message.notification.group_key
+        body = self._body(message)
+        if not token:
+            await self._poster.post(url, orjson.dumps(body), {})
+            return
+        if key in self._threads:
+            body["thread_ts"] = self._threads[key]
+        answer = await self._poster.post(url or POST_URL, orjson.dumps(body), {"Authorization": f"Bearer {token}"})
+        self._note_thread(key, answer.body, resolved=message.notification.status == "resolved")
+
+    async def close(self) -> None:
+        """Close connections."""
+        await self._poster.close()
+
+    def _body(self, message: Message) -> dict[str, Any]:
+        title = self._title.render(message)[:TITLE_CHARACTERS_MAX]
+        text = self._text.render(message)[:SECTION_CHARACTERS_MAX]
+        link = self._link.render(message)
+        heading = f"*<{link}|{_escaped(title)}>*" if link else f"*{_escaped(title)}*"
+        blocks = [_section(heading), *([_section(text)] if text.strip() else [])]
+        colour = self._colour.render(message)
+        body: dict[str, Any] = {"text": title, "attachments": [{"color": colour, "blocks": blocks, "fallback": title}]}
+        for name in ("channel", "username", "icon_emoji", "icon_url"):
+            if getattr(self._config, name):
+                body[name] = getattr(self._config, name)
+        return body
+
+    def _note_thread(self, key: str, answer: bytes, *, resolved: bool) -> None:
+        """Remember the thread of a group until it has resolved. Raises: NotDelivered where Slack took nothing."""
+        try:
+            found = orjson.loads(answer)
+            taken, reason, thread = bool(found.get("ok")), str(found.get("error", "")), str(found.get("ts", ""))
+        except (orjson.JSONDecodeError, AttributeError):
+            raise NotDelivered("Slack's answer is not JSON") from None
+        if not taken:
+            raise NotDelivered(f"Slack answers {reason[:100]}", retry=reason in _RETRIED)
+        if resolved:
+            self._threads.pop(key, None)
+        elif thread:
+            self._threads.setdefault(key, thread)
+            if len(self._threads) > THREADS_MAX:
+                self._threads.popitem(last=False)
+
+
+def _section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text[:SECTION_CHARACTERS_MAX]}}
+
+
+def _text_of(message: Message) -> str:
+    alerts = message.notification.alerts
+    parts = ["\n".join(map(_escaped, lines_of(alert))) for alert in alerts[:ALERTS_SHOWN_MAX]]
+    if len(alerts) > ALERTS_SHOWN_MAX:
+        parts.append(f"{len(alerts) - ALERTS_SHOWN_MAX} more alerts")
+    return "\n\n".join(parts)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

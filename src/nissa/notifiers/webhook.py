@@ -1,0 +1,86 @@
+"""Webhooks: Alertmanager's body of version 4, signed where the receiver has a secret.
+
+X-Nissa-Delivery    id of the notification, the same for every attempt
+X-Nissa-Timestamp   Unix seconds of the notification
+X-Nissa-Signature   sha256=HMAC-SHA256(secret, timestamp + "." + body), in hexadecimal digits
+"""
+
+import hashlib
+import hmac
+from typing import Any, Final
+
+import orjson
+
+from nissa.alerting.notification import rfc3339_text
+from nissa.config.receivers import HttpConfig, WebhookConfig
+from nissa.model.alert import Alert, AlertState
+from nissa.model.errors import ConfigInvalid
+from nissa.model.units import SECOND_MS
+from nissa.notifiers.http_client import HttpPoster, secret
+from nissa.notifiers.notifier import Message, NotDelivered
+
+NO_TIME: Final = "0001-01-01T00:00:00Z"  # Go's zero, which receivers expect of an alert that fires
+
+
+class WebhookNotifier:
+    """One webhook."""
+
+    def __init__(self, config: WebhookConfig, setting: str) -> None:
+        """Raises: ConfigInvalid."""
+        self._config, self._setting = config, setting
+        self._poster = HttpPoster(config.http_config or HttpConfig(), setting)
+
+    def counts(self, _message: Message) -> bool:
+        """Every message does."""
+        return True
+
+    async def send(self, message: Message) -> None:
+        """Post the body. Raises: NotDelivered."""
+        body = orjson.dumps(webhook_body(message, self._config.max_alerts))
+        at_s = str(message.notification.at_ms // SECOND_MS)
+        headers = {"X-Nissa-Delivery": message.id, "X-Nissa-Timestamp": at_s}
+        try:
+            key = secret(self._config.secret, self._config.secret_file, f"{self._setting}.secret_file")
+            url = secret(self._config.url, self._config.url_file, f"{self._setting}.url_file")
+        except ConfigInvalid as error:
+            raise NotDelivered(str(error)) from None
+        if key:
+            signature = hmac.new(key.encode(), at_s.encode() + b"." + body, hashlib.sha256).hexdigest()
+            headers["X-Nissa-Signature"] = f"sha256={signature}"
+        await self._poster.post(url, body, headers)
+
+    async def close(self) -> None:
+        """Close connections."""
+        await self._poster.close()
+
+
+def webhook_body(message: Message, alerts_max: int = 0) -> dict[str, Any]:
+    """A notification in Alertmanager's form, version 4. alerts_max: in it, 0 for all; the rest is counted."""
+    one = message.notification
+    shown = one.alerts[:alerts_max] if alerts_max else one.alerts
+    body: dict[str, Any] = {
+        "version": "4",
+        "groupKey": one.group_key,
+        "truncatedAlerts": len(one.alerts) - len(shown),
+        "status": one.status,
+        "receiver": one.receiver,
+        "groupLabels": one.group_labels,
+        "commonLabels": one.common_labels,
+        "commonAnnotations": one.common_annotations,
+        "externalURL": message.external_url,
+        "alerts": [_alert_body(alert) for alert in shown],
+    }
+    return body | ({"digestOf": one.digest_of} if one.digest_of else {})
+
+
+def _alert_body(alert: Alert) -> dict[str, Any]:
+    firing = alert.state is AlertState.FIRING
+    return {
+        "status": "firing" if firing else "resolved",
+        "labels": alert.labels,
+        "annotations": alert.annotations,
+        "startsAt": rfc3339_text(alert.starts_at_ms),
+        "endsAt": NO_TIME if firing else rfc3339_text(alert.ends_at_ms),
+        "generatorURL": alert.generator_url,
+        "fingerprint": alert.fingerprint,
+    }

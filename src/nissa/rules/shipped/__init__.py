@@ -1,0 +1,1 @@
+"""Rule files that come with Nissa, each with its unit tests."""
