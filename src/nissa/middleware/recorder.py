@@ -1,0 +1,139 @@
+"""Counts requests in an application, and sends the counts to Nissa from a thread of its own.
+
+    request ──► count, sum, buckets by (method, route, status)  ──every 10 s──►  POST /api/telemetry
+            └─► log line where it failed or was slow            ──┘               kept, and sent again, where it fails
+
+Counts are cumulative, so one delivery that fails loses nothing: the next has it. Lines wait, at most ``LINES_MAX`` of
+them; new ones are dropped, and counted, while there are more. Routes are bounded too: further ones count as ``other``.
+The standard library alone is needed.
+"""
+
+import json
+import logging
+import threading
+import urllib.error
+import urllib.request
+from collections import deque
+from typing import Any, Final
+
+from nissa.service.clock import wall_ms
+
+BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+KEYS_MAX: Final = 1_000
+LINES_MAX: Final = 10_000
+LINES_AT_ONCE: Final = 500
+TIMEOUT_S: Final = 10.0
+FAILED: Final = 500
+OTHER: Final = "other"
+
+Key = tuple[str, str, str]  # method, route, status
+log = logging.getLogger(__name__)
+
+
+class RequestRecorder:
+    """Requests of one application. Safe from any thread."""
+
+    def __init__(
+        self,
+        service: str,
+        url: str = "http://127.0.0.1:9471",
+        *,
+        token: str = "",
+        slow_s: float = 1.0,
+        every_s: float = 10.0,
+    ) -> None:
+        """service: its name. url: of Nissa's API. token: of the API, where it needs one. slow_s: duration from which on
+        a request is logged. every_s: between deliveries. Raises: ValueError for an address that is not of HTTP.
+        """
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"expected http:// or https://, got {url[:40]!r}")
+        self._service, self._url, self._token = service, url.rstrip("/"), token
+        self._slow_s, self._every_s = slow_s, every_s
+        self._lock = threading.Lock()
+        self._counts: dict[Key, list[float]] = {}  # count, sum, buckets
+        self._lines: deque[dict[str, Any]] = deque()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.dropped = self.failures = 0
+
+    def record(self, method: str, route: str, status: int, duration_s: float, trace: str = "") -> None:
+        """Count a request. route: its template, such as ``/orders/{id}``. trace: its header ``traceparent``."""
+        key = (method, route, str(status))
+        with self._lock:
+            if key not in self._counts and len(self._counts) >= KEYS_MAX:
+                key = (OTHER, OTHER, str(status))
+            numbers = self._counts.setdefault(key, [0.0, 0.0, *(0.0 for _ in BUCKETS_S)])
+            numbers[0] += 1
+            numbers[1] += duration_s
+            for place, bound in enumerate(BUCKETS_S, 2):
+                numbers[place] += duration_s <= bound
+            if status >= FAILED or duration_s > self._slow_s:
+                self._add_line(key, status, duration_s, trace)
+            if self._thread is None and not self._stopped.is_set():  # not before the first request: servers fork
+                self._thread = threading.Thread(target=self._run, name="nissa-recorder", daemon=True)
+                self._thread.start()
+
+    def flush(self) -> bool:
+        """Send what is there now; False where Nissa did not take it, and it is kept."""
+        with self._lock:
+            metrics = [metric for key, numbers in self._counts.items() for metric in self._metrics(key, numbers)]
+            lines = [self._lines[place] for place in range(min(len(self._lines), LINES_AT_ONCE))]
+        if not metrics and not lines:
+            return True
+        if not self._post({"service_id": self._service, "metrics": metrics, "logs": lines}):
+            return False
+        with self._lock:
+            for _ in lines:
+                self._lines.popleft()
+        return True
+
+    def close(self) -> None:
+        """Send once more, and end."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+        self.flush()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._every_s):
+            self.flush()
+
+    def _add_line(self, key: Key, status: int, duration_s: float, trace: str) -> None:
+        if len(self._lines) >= LINES_MAX:
+            self.dropped += 1
+            return
+        method, route, _ = key
+        self._lines.append(
+            {
+                "message": f"{method} {route} {status}",
+                "level": "ERROR" if status >= FAILED else "WARN",
+                "context": {"method": method, "route": route, "status": status},
+                "duration_ms": duration_s * 1000,
+                "trace_id": trace,
+                "timestamp_ms": wall_ms(),
+            }
+        )
+
+    def _metrics(self, key: Key, numbers: list[float]) -> list[dict[str, Any]]:
+        tags = dict(zip(("method", "route", "status"), key, strict=True))
+        name = "http_request_duration_seconds"
+        bounds = (*map(str, BUCKETS_S), "+Inf")
+        found = [{"name": f"{name}_count", "tags": tags, "value": numbers[0]}]
+        found.append({"name": f"{name}_sum", "tags": tags, "value": numbers[1]})
+        for bound, value in zip(bounds, (*numbers[2:], numbers[0]), strict=True):
+            found.append({"name": f"{name}_bucket", "tags": {**tags, "le": bound}, "value": value})
+        return found
+
+    def _post(self, body: dict[str, Any]) -> bool:
+        headers = {"Content-Type": "application/json"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        data = json.dumps(body).encode()
+        request = urllib.request.Request(f"{self._url}/api/telemetry", data, headers)  # noqa: S310 - checked
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_S):  # noqa: S310 - checked
+                return True
+        except (OSError, ValueError) as error:  # HTTPError is an OSError
+            self.failures += 1
+            log.warning("telemetry is not taken; it is sent again: %s", error)
+            return False

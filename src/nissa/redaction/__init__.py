@@ -1,0 +1,1 @@
+"""Redaction: drops events by level and replaces secrets in the rest."""
