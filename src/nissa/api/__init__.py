@@ -1,0 +1,1 @@
+"""The control API: queries, exports, status and administration over HTTP."""
