@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nissa.query.reader import Reader as Reader
     from nissa.service.embedded import Engine as Engine
-    from nissa.service.embedded import open_directory as open
+    from nissa.service.embedded import open_reader as open
 
 __version__ = "0.1.0"
 __all__ = ["Engine", "Reader", "__version__", "open"]
@@ -15,7 +15,7 @@ __all__ = ["Engine", "Reader", "__version__", "open"]
 _LAZY = {
     "Engine": ("nissa.service.embedded", "Engine"),
     "Reader": ("nissa.query.reader", "Reader"),
-    "open": ("nissa.service.embedded", "open_directory"),
+    "open": ("nissa.service.embedded", "open_reader"),
 }
 
 

@@ -19,8 +19,9 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 import nissa
+from nissa.cli.api_token import token_headers
 from nissa.model.errors import BadQuery, Damaged, Unavailable
-from nissa.query.events import LIMIT_MAX, EventQuestion, read_cursor, read_levels, shown_event
+from nissa.query.events import LIMIT_MAX, EventRequest, read_cursor, read_levels, shown_event
 from nissa.query.times import TIME_MS_MAX, TIME_MS_MIN
 
 LATE_MS = 10_000  # an event that comes later than this behind its own time is not seen by who follows
@@ -29,7 +30,7 @@ TIMEOUT_S = 60
 ANSWER_BYTES_MAX = 256 * 1024 * 1024
 
 Row = dict[str, Any]
-Wanted = dict[str, list[str]]
+WindowSelection = dict[str, list[str]]
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -42,7 +43,7 @@ class Asked(msgspec.Struct, frozen=True):
     newest_first: bool = False
 
 
-class Answer(msgspec.Struct):
+class AnswerPage(msgspec.Struct):
     """One page, as the API gives it."""
 
     events: list[Row]
@@ -52,25 +53,25 @@ class Answer(msgspec.Struct):
 
 
 class Pages(Protocol):
-    """Where pages come from. damaged: names of files that were left out so far."""
+    """Source of pages. damaged: names of files left out so far."""
 
     damaged: set[str]
 
-    def ask(self, asked: Asked) -> Answer:
+    def ask(self, asked: Asked) -> AnswerPage:
         """One page. Raises: BadQuery, Unavailable."""
 
 
 class Directory:
     """A data directory, read anew for each first page."""
 
-    def __init__(self, directory: Path, wanted: Wanted) -> None:
+    def __init__(self, directory: Path, wanted: WindowSelection) -> None:
         self.damaged: set[str] = set()
         self._reader = nissa.open(directory)
-        self._wanted = EventQuestion(
+        self._wanted = EventRequest(
             sources=frozenset(wanted["source"]), levels=read_levels(wanted["level"]), text="".join(wanted["q"])
         )
 
-    def ask(self, asked: Asked) -> Answer:
+    def ask(self, asked: Asked) -> AnswerPage:
         """One page."""
         if not asked.cursor:
             self._reader.refresh()
@@ -84,7 +85,7 @@ class Directory:
         )
         page = self._reader.events_page(question, on_damage=self._note)
         cursor = None if page.cursor is None else str(page.cursor)
-        return Answer([shown_event(row) for row in page.events], cursor, page.complete)
+        return AnswerPage([shown_event(row) for row in page.events], cursor, page.complete)
 
     def _note(self, damage: Damaged) -> None:
         self.damaged.add(Path(damage.path).name)
@@ -93,7 +94,7 @@ class Directory:
 class Daemon:
     """A daemon's API."""
 
-    def __init__(self, url: str, wanted: Wanted) -> None:
+    def __init__(self, url: str, wanted: WindowSelection) -> None:
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname:
             raise BadQuery(f"expected http://HOST:PORT of a daemon's API, got {url!r}")
@@ -102,7 +103,7 @@ class Daemon:
         self._address = (parts.hostname, parts.port or 80)
         self._wanted = [(name, text) for name, texts in wanted.items() for text in texts]
 
-    def ask(self, asked: Asked) -> Answer:
+    def ask(self, asked: Asked) -> AnswerPage:
         """One page."""
         words = {"limit": asked.limit, "cursor": asked.cursor, "order": "newest-first" if asked.newest_first else ""}
         if asked.start_ms != TIME_MS_MIN:
@@ -111,7 +112,7 @@ class Daemon:
             words["end"] = _seconds(asked.end_ms - 1)
         status, content = self._get(urlencode([*self._wanted, *((name, text) for name, text in words.items() if text)]))
         if status == 200:
-            answer = msgspec.convert(content["data"], Answer)
+            answer = msgspec.convert(content["data"], AnswerPage)
             self.damaged.update(answer.damaged)
             return answer
         reason = f"{self._url} answers {status}: {content.get('error', '')}"
@@ -120,7 +121,7 @@ class Daemon:
     def _get(self, question: str) -> tuple[int, dict[str, Any]]:
         connection = http.client.HTTPConnection(*self._address, timeout=TIMEOUT_S)
         try:
-            connection.request("GET", f"/api/v1/events?{question}")
+            connection.request("GET", f"/api/v1/events?{question}", headers=token_headers())
             response = connection.getresponse()
             return response.status, json.loads(response.read(ANSWER_BYTES_MAX))
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -141,7 +142,10 @@ def all_events(pages: Pages, interval_ms: tuple[int, int]) -> Iterator[Row]:
 
 
 def newest(pages: Pages, interval_ms: tuple[int, int], count: int) -> list[Row]:
-    """The newest ``count`` events of the interval, oldest first."""
+    """Return the newest events, oldest first.
+
+    pages: where to read. interval_ms: [start, end), Unix milliseconds. count: maximum number.
+    """
     rows: list[Row] = []
     asked = Asked(*interval_ms, limit=count, newest_first=True)
     while True:

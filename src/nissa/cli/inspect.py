@@ -1,4 +1,4 @@
-"""nissa inspect: what is in a directory or file, as it stands on disk: segments, frames, blocks, series."""
+"""nissa inspect: lists the contents of a directory or file: segments, frames, blocks, series."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -14,7 +14,7 @@ SEGMENT_COLUMNS = ("segment", "first_lsn", "last_lsn", "frames", "bytes", "torn_
 FRAME_COLUMNS = ("lsn", "received", "source", "codec", "encoding", "bytes", "new_series", "offset")
 BLOCK_COLUMNS = ("block", "holds", "level", "rows", "bytes", "from", "to")
 PIN_COLUMNS = ("pin", "name", "from", "to")
-TABLE_COLUMNS = ("segment", "first_series", "rows", "bytes")
+TABLE_COLUMNS = ("segment", "first_series", "last_series", "rows", "bytes")
 NEW_SERIES_ALL = 2**32 - 1  # the frame met no limit
 CHECKPOINT_COLUMNS = ("lsn", "series")
 TIER_COLUMNS = ("tier", "kept", "aggregates", "written_until", "lsn")
@@ -26,17 +26,19 @@ def inspect(
         Path, typer.Argument(help="A data directory, a journal segment, or a capture.", metavar="PATH")
     ] = Path("nissa-data"),
     frames: Annotated[bool, typer.Option("--frames", help="List the frames of the journal.")] = False,
-    after: Annotated[int, typer.Option(help="With --frames: only those behind this LSN.", min=0, metavar="LSN")] = 0,
-    limit: Annotated[int, typer.Option(help="With --frames: at most so many; 0: all.", min=0, metavar="N")] = 1000,
+    after: Annotated[int, typer.Option(help="With --frames: only frames after this LSN.", min=0, metavar="LSN")] = 0,
+    limit: Annotated[int, typer.Option(help="With --frames: maximum number; 0: all.", min=0, metavar="N")] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
-    """Show what stands on disk: journal segments, the checkpoint, blocks, tiers, series. Changes nothing.
+    """List what is on disk: journal segments, the checkpoint, blocks, tiers, series. Changes nothing.
+
+    Times are printed in UTC.
 
     \b
     Examples:
-      nissa inspect                                  what ./nissa-data holds
-      nissa inspect --frames --after 1200            frames of the journal behind LSN 1200
-      nissa inspect monday.capture --frames          what a capture holds
+      nissa inspect                                  contents of ./nissa-data
+      nissa inspect --frames --after 1200            frames of the journal after LSN 1200
+      nissa inspect monday.capture --frames          frames of a capture
       nissa inspect --json | jq 'select(.kind == "blocks")'
     """
     run_command("nissa inspect", lambda: _inspect(path, frames, (after, limit), as_json))
@@ -56,7 +58,7 @@ def _inspect(path: Path, frames: bool, span: tuple[int, int], as_json: bool) -> 
 def _segment_rows(path: Path) -> Iterator[tuple[object, ...]]:
     """One row per segment, read to its end and checked on the way."""
     # Loaded here: the checksum library is not for --help.
-    from nissa.store.recovery import RecoveryReport, read_segment, segment_paths
+    from nissa.journal.recovery import RecoveryReport, read_segment, segment_paths
 
     directory = _journal_of(path)
     for segment in segment_paths(directory) if path.is_dir() else [path]:
@@ -69,12 +71,12 @@ def _segment_rows(path: Path) -> Iterator[tuple[object, ...]]:
 
 
 def _journal_of(path: Path) -> Path:
-    """Where segments stand: those of a data directory, which may have lost its journal, or files alone."""
+    """Paths of segments: those of a data directory, which may have lost its journal, or files alone."""
     return path / "journal" if (path / "journal").is_dir() or (path / "catalogue.sqlite").exists() else path
 
 
 def _frame_rows(path: Path, after_lsn: int) -> Iterator[tuple[object, ...]]:
-    from nissa.store.recovery import read_journal, read_segment
+    from nissa.journal.recovery import read_journal, read_segment
 
     directory = _journal_of(path)
     for entry in read_journal(directory, after_lsn) if path.is_dir() else read_segment(path):
@@ -87,10 +89,10 @@ def _frame_rows(path: Path, after_lsn: int) -> Iterator[tuple[object, ...]]:
 
 def _print_catalogue(directory: Path, as_json: bool) -> None:
     """The checkpoint, blocks, tiers, what is in quarantine, pins and series segments, as the catalogue has them."""
+    from nissa.catalogue.catalogue import NEVER_MS, Catalogue
     from nissa.model.ladder import interval_name
-    from nissa.store.catalogue import NEVER_MS, Catalogue
     from nissa.store.pins import read_pins
-    from nissa.store.quarantine import SUFFIX, read_quarantine
+    from nissa.store.quarantine import read_quarantine
 
     catalogue = Catalogue.open(directory, readonly=True)
     try:
@@ -114,13 +116,15 @@ def _print_catalogue(directory: Path, as_json: bool) -> None:
         ]
         print_table("tiers", TIER_COLUMNS, tiers, as_json=as_json)
         damaged = [
-            (one.path + SUFFIX, one.kind, one.rows, utc(one.min_ms), utc(one.max_ms), one.damage)
+            (one.file, one.kind, one.rows, utc(one.min_ms), utc(one.max_ms), one.damage)
             for one in read_quarantine(catalogue)
         ]
         print_table("quarantine", QUARANTINE_COLUMNS, damaged, as_json=as_json)
         pins = [(one.id, one.name, utc(one.start_ms), utc(one.end_ms)) for one in read_pins(catalogue)]
         print_table("pins", PIN_COLUMNS, pins, as_json=as_json)
-        segments = [(one.path, one.first_series, one.rows, one.bytes) for one in catalogue.series_segments()]
+        segments = [
+            (one.path, one.first_series, one.last_series, one.rows, one.bytes) for one in catalogue.series_segments()
+        ]
         print_table("series segments", TABLE_COLUMNS, segments, as_json=as_json)
     finally:
         catalogue.close()

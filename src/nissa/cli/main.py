@@ -1,14 +1,50 @@
-"""nissa: the commands that read, play and examine data. The daemon has a command of its own, nissa-ingest."""
+"""nissa: the commands on a data directory. The command of the daemon is nissa-ingest."""
 
 from typing import Annotated
 
 import typer
 
-from nissa.cli import config, events, export, inspect, pin, replay, series, verify
+from nissa.cli import (
+    audit,
+    backup,
+    config,
+    dead_letters,
+    delete,
+    doctor,
+    events,
+    export,
+    files,
+    imports,
+    incidents,
+    inspect,
+    mode,
+    pin,
+    query,
+    rebuild,
+    repair,
+    replay,
+    restore,
+    routes,
+    rules,
+    series,
+    sinks,
+    size,
+    sla,
+    slo,
+    status,
+    tokens,
+    top,
+    users,
+    verify,
+)
+from nissa.cli.api_login import PasswordFile, UserName
+from nissa.cli.api_token import TokenFile
+from nissa.cli.standard_streams import end_with, open_missing_streams
 
-ABOUT = """Read, play and examine what nissa-ingest keeps.
+ABOUT = """Query, export, check and maintain a data directory of nissa-ingest.
 
-Every command works on a data directory, also while the daemon runs on it. The daemon itself is nissa-ingest."""
+Most commands also work while the daemon runs on the directory. The daemon itself is nissa-ingest."""
+
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,14 +53,37 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.command("status")(status.status)
+app.command("top")(top.top)
+app.command("query")(query.query)
 app.command("export")(export.export)
 app.command("series")(series.series)
-app.command("events")(events.events)
+app.command("events", cls=events.EventsCommand)(events.events)
+app.command("files")(files.files)
+app.command("delete")(delete.delete)
+app.command("mode")(mode.mode)
+app.command("import")(imports.imports)
 app.command("replay")(replay.replay)
 app.command("inspect")(inspect.inspect)
 app.command("verify")(verify.verify)
+app.command("repair")(repair.repair)
+app.command("rebuild")(rebuild.rebuild)
+app.command("backup")(backup.backup)
+app.command("restore")(restore.restore)
+app.command("doctor")(doctor.doctor)
+app.command("size")(size.size)
 app.add_typer(pin.app, name="pin")
+app.add_typer(sinks.app, name="sinks")
+app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(incidents.app, name="incidents")
+app.add_typer(routes.app, name="routes")
+app.add_typer(sla.app, name="sla")
+app.add_typer(slo.app, name="slo")
+app.add_typer(rules.app, name="rules")
 app.add_typer(config.app, name="config")
+app.add_typer(users.app, name="users")
+app.add_typer(tokens.app, name="tokens")
+app.add_typer(audit.app, name="audit")
 
 
 def _print_version(wanted: bool) -> None:
@@ -40,13 +99,17 @@ def options(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
+    token_file: TokenFile = None,
+    user: UserName = "",
+    password_file: PasswordFile = None,
 ) -> None:
     """Options of ``nissa`` itself."""
 
 
 def main() -> None:
     """Entry point of ``nissa``."""
-    app()
+    open_missing_streams()
+    end_with(app)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""nissa pin: time ranges that are kept whatever their age, for whoever looks into what happened then."""
+"""nissa pin: time ranges that retention leaves alone, for example for the analysis of an outage."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,9 +7,10 @@ import typer
 
 from nissa.cli.fault import existing, run_command
 from nissa.cli.text_table import print_table, utc
+from nissa.cli.time_options import TIME_FORMS
 
 if TYPE_CHECKING:
-    from nissa.store.catalogue import Catalogue
+    from nissa.catalogue.catalogue import Catalogue
 
 COLUMNS = ("pin", "from", "to", "set", "name")
 
@@ -23,16 +24,17 @@ Directory = Annotated[Path, typer.Argument(help="The data directory.", metavar="
 
 @app.command("add")
 def add(
-    start: Annotated[str, typer.Argument(help="First moment: RFC 3339 or Unix seconds.", metavar="START")],
-    end: Annotated[str, typer.Argument(help="Last moment.", metavar="END")],
+    start: Annotated[str, typer.Argument(help=f"Start of the range: {TIME_FORMS}.", metavar="START")],
+    end: Annotated[str, typer.Argument(help="End of the range, in the same forms.", metavar="END")],
     directory: Directory = Path("nissa-data"),
-    name: Annotated[str, typer.Option("--name", help="What it is for.", metavar="TEXT")] = "",
+    name: Annotated[str, typer.Option("--name", help="Name of the pin.", metavar="TEXT")] = "",
 ) -> None:
-    """Pin a time range. What is gone already does not come back.
+    """Pin a time range. Data that was already dropped is not restored.
 
     \b
     Examples:
       nissa pin add 2026-01-01T08:00:00Z 2026-01-01T10:00:00Z --name "the outage"
+      nissa pin add now-2h now --name "the outage of today"
       nissa pin add 1767254400 1767261600 /var/lib/nissa
     """
     run_command("nissa pin add", lambda: _add(directory, start, end, name))
@@ -43,7 +45,7 @@ def list_pins(
     directory: Directory = Path("nissa-data"),
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
-    """Show all pins."""
+    """Show all pins, with times in UTC."""
     run_command("nissa pin list", lambda: _list(directory, as_json))
 
 
@@ -52,7 +54,7 @@ def remove(
     number: Annotated[int, typer.Argument(help="The pin's number, as `nissa pin list` shows it.", metavar="PIN")],
     directory: Directory = Path("nissa-data"),
 ) -> None:
-    """Remove a pin: what is over in its range is dropped at the daemon's next look."""
+    """Remove a pin. The daemon soon drops expired blocks of its range."""
     run_command("nissa pin remove", lambda: _remove(directory, number))
 
 
@@ -62,16 +64,17 @@ def _add(directory: Path, start: str, end: str, name: str) -> None:
     from nissa.service.clock import wall_ms
     from nissa.store.pins import add_pin
 
-    span = read_range(start, end)
+    now_ms = wall_ms()
+    span = read_range(start, end, now_ms)
     catalogue = _opened(directory)
     try:
-        print(f"pin {add_pin(catalogue, name, *span, wall_ms()).id}")
+        print(f"pin {add_pin(catalogue, name, *span, now_ms).id}")
     finally:
         catalogue.close()
 
 
 def _list(directory: Path, as_json: bool) -> None:
-    from nissa.store.catalogue import Catalogue
+    from nissa.catalogue.catalogue import Catalogue
     from nissa.store.pins import read_pins
 
     catalogue = Catalogue.open(existing(directory), readonly=True)
@@ -101,15 +104,15 @@ def _opened(directory: Path) -> "Catalogue":
 
     Raises: ConfigInvalid where there is none, Unavailable for a directory of an older version.
     """
+    from nissa.catalogue.catalogue import Catalogue
+    from nissa.catalogue.schema import FORMAT
     from nissa.model.errors import Unavailable
-    from nissa.store.catalogue import Catalogue
-    from nissa.store.schema import FORMAT
 
     reading = Catalogue.open(existing(directory), readonly=True)
     found = reading.format
     reading.close()
     if found != FORMAT:
         raise Unavailable(
-            f"{directory}: format {found} has no pins; nissa-ingest brings it up to {FORMAT} when it starts"
+            f"{directory}: no pins in catalogue format {found}; start nissa-ingest once to upgrade it to {FORMAT}"
         )
     return Catalogue.open(directory)

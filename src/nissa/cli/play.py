@@ -4,7 +4,7 @@
 
 Into a directory, each frame is taken at the moment it was received: the capture's own times are the clock, so the same
 capture gives the same content whenever it is played. Into a daemon, the daemon's clock decides, and samples older than
-its ``acceptance.past_ms`` are refused. Playing a capture twice stores nothing twice: equal samples are duplicates.
+its ``acceptance.past`` are refused. Playing a capture twice stores nothing twice: equal samples are duplicates.
 """
 
 import http.client
@@ -22,7 +22,7 @@ from nissa.config.tree import Config
 from nissa.model.errors import BadQuery, NissaError, Unavailable
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.model.receipt import Receipt
-from nissa.sources.negotiate import ENCODINGS, MEDIA_TYPE, TELEMETRY_PROTOS, WRITE_PROTOS
+from nissa.sources.http.negotiate import ENCODINGS, MEDIA_TYPE, TELEMETRY_PROTOS, WRITE_PROTOS
 
 if TYPE_CHECKING:
     from nissa.ingest.engine import Engine
@@ -31,13 +31,26 @@ TRIES_MAX = 30
 IN_FLIGHT_MAX = 64
 TIMEOUT_S = 60
 PRESSURE_WAIT_S = 0.01
+_PATHS = {
+    **dict.fromkeys((Codec.REMOTE_WRITE_1, Codec.REMOTE_WRITE_2), "/api/v1/write"),
+    Codec.INFLUX: "/api/v2/write",
+    Codec.OTLP_METRICS: "/v1/metrics",
+    Codec.OTLP_METRICS_JSON: "/v1/metrics",
+    Codec.OTLP_LOGS: "/v1/logs",
+    Codec.OTLP_LOGS_JSON: "/v1/logs",
+}
 _HEADERS = {codec: f"{MEDIA_TYPE};proto={proto}" for proto, codec in {**WRITE_PROTOS, **TELEMETRY_PROTOS}.items()}
+_HEADERS |= dict.fromkeys((Codec.OTLP_METRICS, Codec.OTLP_LOGS), MEDIA_TYPE)
+_HEADERS |= dict.fromkeys((Codec.OTLP_METRICS_JSON, Codec.OTLP_LOGS_JSON), "application/json")
 _ENCODING_NAMES = {encoding: name for name, encoding in ENCODINGS.items() if not name.startswith("x-")}
 _WRITTEN = "X-Prometheus-Remote-Write-{}-Written"
 
 
 class Played(msgspec.Struct):
-    """What playing did. outcomes: refusal reasons, HTTP statuses or errors -> how often."""
+    """Result of a replay. outcomes: refusal reasons, HTTP statuses or errors -> count.
+
+    samples: as the receiver reported; over HTTP only answers to remote write 2.0 report them.
+    """
 
     frames: int = 0
     bytes: int = 0
@@ -46,7 +59,7 @@ class Played(msgspec.Struct):
 
 
 class Target(Protocol):
-    """Where frames are played to."""
+    """Destination of replayed frames."""
 
     def play(self, frame: Frame) -> None:
         """Hand over one frame; it may still be on its way when this returns."""
@@ -70,6 +83,9 @@ class DaemonTarget:
         """Post the frame and wait for the answer. Raises: Unavailable."""
         if frame.codec == Codec.TALLY:
             return  # a note of the recording daemon about itself, nothing that was sent
+        if frame.context:
+            self._played.outcomes["not sent: HTTP carries no context"] += 1
+            return
         for _ in range(TRIES_MAX):
             try:
                 status, wait_s = self._post(frame)
@@ -79,15 +95,18 @@ class DaemonTarget:
             if wait_s is None:
                 return
             time.sleep(wait_s)
-        raise Unavailable(f"the daemon did not take a frame in {TRIES_MAX} tries", 60)
+        raise Unavailable(f"the daemon refused a frame {TRIES_MAX} times", 60)
 
     def _post(self, frame: Frame) -> tuple[int, int | None]:
         """Status of one try, and how long to wait before the next, or None where it is settled."""
         is_write = frame.codec in {Codec.REMOTE_WRITE_1, Codec.REMOTE_WRITE_2}
-        headers = {"Content-Type": _HEADERS[frame.codec] + ("; encoding=delimited" if frame.delimited else "")}
+        headers = {
+            "Content-Type": _HEADERS.get(frame.codec, "text/plain")
+            + ("; encoding=delimited" if frame.delimited else "")
+        }
         if is_write or frame.encoding != Encoding.IDENTITY:
             headers["Content-Encoding"] = _ENCODING_NAMES[frame.encoding]
-        path = "/api/v1/write" if is_write else "/api/v1/telemetry"
+        path = _PATHS.get(frame.codec, "/api/v1/telemetry")
         self._connection.request("POST", path, frame.body, headers)
         response = self._connection.getresponse()
         response.read()
@@ -105,6 +124,10 @@ class DirectoryTarget:
     """An engine on a directory, whose clock is the capture's."""
 
     def __init__(self, directory: Path, config: Config, played: Played) -> None:
+        """An engine on a directory, whose clock is that of the capture.
+
+        directory: created if it does not exist. config: settings of the engine. played: counts of the replay.
+        """
         self._now_ms = 0
         self._played = played
         self._room = threading.Semaphore(IN_FLIGHT_MAX)
@@ -128,9 +151,9 @@ class DirectoryTarget:
         self._room.acquire()
         if self._failure is not None:
             raise self._failure
-        self._engine.submit(msgspec.structs.replace(frame, source=Source.REPLAY), self._settle)
+        self._engine.submit(msgspec.structs.replace(frame, source=Source.REPLAY), self._complete)
 
-    def _settle(self, outcome: Receipt | NissaError) -> None:
+    def _complete(self, outcome: Receipt | NissaError) -> None:
         """Called by the engine's commit thread."""
         if isinstance(outcome, Receipt):
             self._played.samples += outcome.samples
@@ -142,7 +165,7 @@ class DirectoryTarget:
         self._room.release()
 
     def close(self) -> None:
-        """Commit and seal everything, then give the directory back. Raises: Unavailable where a frame was not kept."""
+        """Commit and seal everything, then release the directory. Raises: Unavailable if a frame was not stored."""
         if self._engine is not None:
             self._engine.close(seal=True)
         if self._failure is not None:  # of the last frames, behind which none was played
@@ -150,7 +173,7 @@ class DirectoryTarget:
 
 
 class Pace:
-    """When a frame is due. speed: 1 as recorded, 10 ten times as fast, 0 at once. now_ms: a clock that only rises."""
+    """Schedules frames. speed: 1 as recorded, 10 ten times as fast, 0 at once. now_ms: a monotonic clock."""
 
     def __init__(self, speed: float, now_ms: Callable[[], int]) -> None:
         self._speed = speed
@@ -159,7 +182,7 @@ class Pace:
         self._first_ms: int | None = None
 
     def wait_s(self, received_ms: int) -> float:
-        """How long to wait before a frame received at ``received_ms``."""
+        """Milliseconds to wait before a frame received at ``received_ms``."""
         if self._speed <= 0:
             return 0.0
         if self._first_ms is None:
@@ -171,7 +194,10 @@ class Pace:
 def play_frames(
     frames: Iterable[Frame], target: Target, pace: Pace, played: Played, progress: Callable[[], None]
 ) -> None:
-    """Play every frame, waiting as the pace says; ``progress`` is called after each."""
+    """Replay frames at the speed that ``pace`` gives.
+
+    frames: in order. target: where to send them. played: counts, updated. progress: called after each frame.
+    """
     for frame in frames:
         wait_s = pace.wait_s(frame.received_ms)
         if wait_s > 0:

@@ -1,4 +1,4 @@
-"""nissa replay: a capture played into a daemon or a directory."""
+"""nissa replay: replays a capture into a daemon or a directory."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nissa.cli.fault import existing, run_command
+from nissa.cli.fault import existing, run_command, warning
 from nissa.config.load import load_config
 
 if TYPE_CHECKING:
@@ -21,18 +21,21 @@ def replay(
         Path, typer.Argument(help="A capture file, a journal segment, or a data directory.", metavar="CAPTURE")
     ],
     to: Annotated[
-        str, typer.Option(help="A daemon's ingest endpoint (http://HOST:PORT) or a data directory.", metavar="URL|DIR")
+        str, typer.Option(help="A daemon's ingest port (http://HOST:PORT) or a data directory.", metavar="URL|DIR")
     ],
-    full_speed: Annotated[bool, typer.Option("--full-speed", help="As fast as the target takes it.")] = False,
-    speed: Annotated[float, typer.Option(help="Times the recorded speed.", min=0.001, max=1e6, metavar="N")] = 1.0,
-    limit: Annotated[int, typer.Option(help="Stop after so many frames; 0: all.", min=0, metavar="N")] = 0,
-    config: Annotated[Path | None, typer.Option(help="Settings for playing into a directory.", metavar="FILE")] = None,
+    full_speed: Annotated[bool, typer.Option("--full-speed", help="As fast as the target accepts it.")] = False,
+    speed: Annotated[
+        float, typer.Option(help="Multiple of the recorded speed.", min=0.001, max=1e6, metavar="N")
+    ] = 1.0,
+    limit: Annotated[int, typer.Option(help="Maximum number of frames; 0: all.", min=0, metavar="N")] = 0,
+    config: Annotated[Path | None, typer.Option(help="Settings for a replay into a directory.", metavar="FILE")] = None,
 ) -> None:
-    """Play a capture again: what was received, as it was received.
+    """Replay a capture: send its frames again, exactly as they were received.
 
-    A capture is what `nissa-ingest --capture FILE` writes; a journal segment is one too. Playing twice stores nothing
-    twice. Into a directory the capture's own times are the clock, so old captures are taken whole, and the same capture
-    always gives the same content. A daemon refuses what is older than its acceptance.past_ms.
+    A capture is a file of `nissa-ingest --capture FILE`, or a journal segment. A second replay of it stores nothing
+    twice. A replay into a directory uses the times of the capture as its clock, so nothing is too old, and the same
+    capture always gives the same content. A daemon refuses samples older than its acceptance.past.
+
 
     \b
     Examples:
@@ -49,9 +52,9 @@ def _replay(capture: Path, to: str, speed: float, limit: int, config_path: Path 
     from itertools import islice
 
     from nissa.cli.play import DaemonTarget, DirectoryTarget, Pace, Played, play_frames
+    from nissa.journal.capture import capture_bytes, read_capture
+    from nissa.journal.recovery import RecoveryReport
     from nissa.service.clock import monotonic_ms
-    from nissa.store.capture import capture_bytes, read_capture
-    from nissa.store.recovery import RecoveryReport
 
     existing(capture)
     played, report = Played(), RecoveryReport()
@@ -60,7 +63,7 @@ def _replay(capture: Path, to: str, speed: float, limit: int, config_path: Path 
     if "://" in to:
         target = DaemonTarget(to, played)
     else:
-        config = load_config(config_path, os.environ, {"storage.data_dir": to})
+        config = load_config(config_path, os.environ, {"storage.data_dir": to}, warning("nissa replay"))
         target = DirectoryTarget(Path(to), config, played)
     pace = Pace(speed, monotonic_ms)
     started_ms = monotonic_ms()

@@ -1,4 +1,4 @@
-"""nissa series: which series a directory holds, and what uses the cardinality."""
+"""nissa series: the series of a directory, or the metric names and labels that have the most."""
 
 import sys
 from pathlib import Path
@@ -15,9 +15,11 @@ def series(
     match: Annotated[
         list[str] | None, typer.Option(help="Selector, as in PromQL; may be repeated. Default: everything.")
     ] = None,
-    count: Annotated[bool, typer.Option("--count", help="Only how many there are.")] = False,
-    top: Annotated[int, typer.Option(help="Instead: the N biggest users of cardinality.", min=0, metavar="N")] = 0,
-    limit: Annotated[int, typer.Option(help="Stop after so many series; 0: all.", min=0, metavar="N")] = 0,
+    count: Annotated[bool, typer.Option("--count", help="Print only their number.")] = False,
+    top: Annotated[
+        int, typer.Option(help="Instead: the N metric names and labels with the most series.", min=0, metavar="N")
+    ] = 0,
+    limit: Annotated[int, typer.Option(help="Maximum number of series; 0: all.", min=0, metavar="N")] = 0,
 ) -> None:
     """List the series of a data directory, one JSON object of labels per line. The daemon may be running.
 
@@ -36,7 +38,7 @@ def _series(directory: Path, match: list[str], count: bool, top: int, limit: int
 
     import nissa
     from nissa.model.selector import read_selectors
-    from nissa.query.series_answers import SeriesQuestion, series_meant
+    from nissa.query.series_answers import SeriesRequest, matched_series
     from nissa.query.tsdb_status import tsdb_status
 
     selectors = read_selectors(match)
@@ -44,7 +46,7 @@ def _series(directory: Path, match: list[str], count: bool, top: int, limit: int
         if top:
             _print_top(tsdb_status(reader.index, top, reader.status()))
             return
-        found = series_meant(reader, SeriesQuestion(selectors=selectors))
+        found = matched_series(reader, SeriesRequest(selectors=selectors))
         if count:
             print(len(found))
             return

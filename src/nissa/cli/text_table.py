@@ -27,19 +27,27 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[objec
         print(f"  {GAP.join(padded).rstrip()}")
 
 
-def utc(ms: int) -> str:
-    """Unix milliseconds as people write a moment, UTC."""
+def utc(ms: int, *, to_the_second: bool = False) -> str:
+    """Unix milliseconds as people write a moment; ``Z`` is UTC."""
     from datetime import UTC, datetime, timedelta
 
     try:
         moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
     except OverflowError:  # a timestamp beyond the year 9999 is legal in a sample
-        return str(ms)
-    return moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{ms % 1000:03d}"
+        return f"{ms}ms"
+    fraction = "" if to_the_second else f".{ms % 1000:03d}"
+    return f"{moment:%Y-%m-%d %H:%M:%S}{fraction}Z"
+
+
+def printable(text: str) -> str:
+    """Text that changes nothing of a terminal, on one line: what a sender wrote is not to be trusted."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _cell(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else printable(str(value))
 
 
 def _is_number(text: str) -> bool:

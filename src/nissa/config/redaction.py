@@ -1,11 +1,11 @@
-"""What is taken out of events before they are kept: rules for names of attributes and for text.
+"""Redaction rules: they replace parts of events before these are stored, by attribute name and by text.
 
     key rule      the whole name of an attribute fits      its whole value is replaced
     pattern rule  a part of a description or value fits    that part is replaced
 
 A replacement masks, ``[redacted:NAME]``, or hashes under the data directory's secret, ``[hash:89abcdef01234567]``:
-equal values stay equal within one directory, and nobody can look them up elsewhere. Patterns are RE2: linear time
-whatever the pattern.
+equal values get equal hashes within one directory, which cannot be looked up elsewhere. Patterns are RE2 and run in
+linear time.
 """
 
 import re
@@ -24,7 +24,7 @@ _NAME = re.compile(r"[a-z0-9_.-]{1,64}", re.ASCII)
 
 
 class Action(Enum):
-    """What stands in place of what fits."""
+    """The replacement for matched text."""
 
     MASK = "mask"
     HASH = "hash"
@@ -120,5 +120,6 @@ def _check_rules(rules: Sequence[RedactionRule], path: str) -> None:
             raise ConfigInvalid(f"{here}.name", f"{allowed}, got {rule.name[:80]!r}")
         if compiled_pattern(rule.pattern, f"{here}.pattern").search(b"") is not None:
             raise ConfigInvalid(
-                f"{here}.pattern", f"pattern {rule.pattern[:200]!r} fits the empty text: it would fit everywhere"
+                f"{here}.pattern",
+                f"pattern {rule.pattern[:200]!r} matches the empty text, so it would match everywhere",
             )

@@ -1,1 +1,1 @@
-"""The catalogue of every metric Nissa exposes about itself."""
+"""Metrics of Nissa itself: their catalogue, collection and exposition."""

@@ -1,42 +1,41 @@
-"""The catalogue: every metric Nissa exposes about itself. What is not here is not exposed (``docs/metrics.md``).
+"""The catalogue of all metrics of Nissa itself (``docs/metrics.md``).
 
-Names are Prometheus': ``nissa_<room>_<noun>_<unit>``, base units, ``_total`` for counters. Labels take few values, all
-of Nissa's own choosing: nothing a sender wrote becomes a label.
+Names follow Prometheus: ``nissa_<room>_<noun>_<unit>``, base units, ``_total`` for counters. Labels have few values,
+never text of a sender.
 
 Where a value comes from:
 
     status    a dotted path into the engine's status, times ``scale``
     tier      a fact of each tier of the ladder in the status, times ``scale``: label ``tier``
-    tally     an attribute of each source's tally: label ``source``
-    cells     the hot endpoint's own counts, read in ``collector.py``
+    source    a fact of each running source in the status, times ``scale``: label ``source``
+    breaker   a fact of each circuit breaker in the status: label ``breaker``
+    sink      a fact of each sink in the status, times ``scale``: label ``sink``
+    shed      frames refused at the doors in the status: labels ``source``, ``priority``, ``reason``
+    counters  an attribute of each source's counters: label ``source``
+    cells     the counts of the ingest port, read in ``collector.py``
     process   /proc, read by prometheus-client
 """
 
-from typing import Final, Literal
-
-import msgspec
+from typing import Final
 
 from nissa.model.units import SECOND_MS
-
-Kind = Literal["counter", "gauge", "histogram"]
-
-
-class Metric(msgspec.Struct, frozen=True, kw_only=True):
-    """One metric. name: as in the text format, ``_total`` included. aliases: what the specification calls it."""
-
-    name: str
-    kind: Kind
-    help: str
-    origin: Literal["status", "tier", "tally", "cells", "process"]
-    path: str = ""
-    scale: float = 1.0
-    unit: str = ""
-    labels: tuple[str, ...] = ()
-    aliases: tuple[str, ...] = ()
+from nissa.selfmetrics.alerting_metrics import ALERTING
+from nissa.selfmetrics.bus_metrics import BUSES
+from nissa.selfmetrics.incident_metrics import INCIDENTS
+from nissa.selfmetrics.ingest_metrics import ACCOUNTING, HTTP
+from nissa.selfmetrics.metric import Kind, Metric
+from nissa.selfmetrics.rule_metrics import RULES
+from nissa.selfmetrics.safeguard_metrics import SAFEGUARDS
+from nissa.selfmetrics.silver_metrics import SILVER
+from nissa.selfmetrics.sink_metrics import SINKS
+from nissa.selfmetrics.sla_metrics import AGREEMENTS
+from nissa.selfmetrics.source_metrics import SOURCES
 
 
-def _status(name: str, kind: Kind, help: str, path: str, unit: str = "", scale: float = 1.0) -> Metric:
-    return Metric(name=name, kind=kind, help=help, origin="status", path=path, unit=unit, scale=scale)
+def _status(
+    name: str, kind: Kind, help: str, path: str, unit: str = "", scale: float = 1.0, former: str = ""
+) -> Metric:
+    return Metric(name=name, kind=kind, help=help, origin="status", path=path, unit=unit, scale=scale, former=former)
 
 
 def _tier(name: str, kind: Kind, help: str, path: str, unit: str = "", scale: float = 1.0) -> Metric:
@@ -44,110 +43,124 @@ def _tier(name: str, kind: Kind, help: str, path: str, unit: str = "", scale: fl
     return Metric(name=name, kind=kind, help=help, origin="tier", path=path, unit=unit, scale=scale, labels=labels)
 
 
-def _tally(name: str, kind: Kind, help: str, path: str) -> Metric:
-    return Metric(name=name, kind=kind, help=help, origin="tally", path=path, labels=("source",))
-
-
-def _cells(name: str, kind: Kind, help: str, path: str, unit: str = "", labels: tuple[str, ...] = ()) -> Metric:
-    return Metric(name=name, kind=kind, help=help, origin="cells", path=path, unit=unit, labels=labels)
-
-
 def _process(name: str, kind: Kind, help: str, unit: str = "") -> Metric:
     return Metric(name=name, kind=kind, help=help, origin="process", unit=unit)
 
 
-HTTP: Final = (
-    Metric(
-        name="nissa_ingest_latency_seconds",
-        kind="histogram",
-        help="From the last byte of a frame to its answer being ready, durability included.",
-        origin="cells",
-        path="latency",
-        unit="seconds",
-        aliases=("nissa.ingest.latency_ms",),
-    ),
-    _cells("nissa_http_requests_total", "counter", "Answers given.", "requests", labels=("path", "code")),
-    _cells("nissa_http_body_bytes_total", "counter", "Bytes of frames taken, as received.", "body_bytes", "bytes"),
-    _cells("nissa_http_connections", "gauge", "Connections open.", "connections"),
-    _cells(
-        "nissa_http_connections_refused_total",
-        "counter",
-        "Connections refused: over ingest.connections_max, or draining.",
-        "connections_refused",
-    ),
-    _cells("nissa_http_buffered_bytes", "gauge", "Bytes of bodies not whole yet.", "buffered_bytes", "bytes"),
-    _cells(
-        "nissa_http_timeouts_total",
-        "counter",
-        "Connections ended for being slow: in a header, a body, idle, or reading answers.",
-        "timeouts",
-        labels=("phase",),
-    ),
-    _cells("nissa_http_malformed_total", "counter", "Connections ended for bytes that are not HTTP/1.1.", "malformed"),
-    _cells("nissa_http_pauses_total", "counter", "Times a connection was not read because of pressure.", "pauses"),
-    _cells("nissa_http_errors_total", "counter", "Requests that broke the reader: please report.", "internal_errors"),
-)
-
-ACCOUNTING: Final = (
-    _tally("nissa_ingest_frames_total", "counter", "Frames received.", "frames"),
-    _tally("nissa_ingest_malformed_total", "counter", "Frames that could not be decoded at all.", "malformed"),
-    _tally("nissa_ingest_received_total", "counter", "Samples, histograms and events received.", "received"),
-    Metric(
-        name="nissa_ingest_samples_total",
-        kind="counter",
-        help="Samples, histograms and events by what became of them: stored, duplicate or quarantined.",
-        origin="tally",
-        labels=("source", "outcome"),
-    ),
-    Metric(
-        name="nissa_ingest_refused_total",
-        kind="counter",
-        help="Samples, histograms and events refused, by reason.",
-        origin="tally",
-        labels=("source", "reason"),
-        aliases=("nissa.telemetry.dropped_total",),
-    ),
-    _tally("nissa_ingest_conflicts_total", "counter", "Duplicates whose value was another one.", "conflicts"),
-    _tally("nissa_ingest_in_flight", "gauge", "Received and not yet decided.", "in_flight"),
-    _tally("nissa_ingest_residue", "gauge", "What the balance misses: 0 unless Nissa lost count.", "residue"),
-)
-
 ENGINE: Final = (
-    Metric(
-        name="nissa_breaker_state",
-        kind="gauge",
-        help="0 closed, 1 open, 2 half-open. Open refuses frames with 503 and Retry-After.",
-        origin="status",
-        path="mode",
-        labels=("breaker",),
-        aliases=("nissa.breaker.state",),
+    _status(
+        "nissa_uptime_seconds",
+        "gauge",
+        "Time since the storage engine was opened.",
+        "uptime_ms",
+        "seconds",
+        1 / SECOND_MS,
     ),
-    Metric(
-        name="nissa_alerts_active",
-        kind="gauge",
-        help="Alerts firing.",
-        origin="status",
-        path="alerts.active",
-        aliases=("nissa.alerts.active",),
+    _status(
+        "nissa_config_last_reload_successful",
+        "gauge",
+        "1 if the last time settings were read they were valid; 0 if a reload failed and changed nothing.",
+        "reload.successful",
     ),
-    _status("nissa_uptime_seconds", "gauge", "Since the engine opened.", "uptime_ms", "seconds", 1 / SECOND_MS),
-    _status("nissa_queue_frames", "gauge", "Frames that wait for the engine.", "queue.frames"),
-    _status("nissa_queue_bytes", "gauge", "Bytes of frames that are not settled.", "queue.bytes", "bytes"),
-    _status("nissa_head_samples", "gauge", "Samples in the head.", "head.samples"),
-    _status("nissa_head_sealing_samples", "gauge", "Samples on their way into a block.", "head.sealing"),
-    _status("nissa_journal_appended_lsn", "gauge", "Sequence number of the last frame.", "journal.appended_lsn"),
-    _status("nissa_journal_durable_lsn", "gauge", "Sequence number of the last durable frame.", "journal.durable_lsn"),
-    _status("nissa_journal_checkpoint_lsn", "gauge", "Frames up to here are in blocks.", "journal.checkpoint_lsn"),
+    _status(
+        "nissa_config_last_reload_success_timestamp_seconds",
+        "gauge",
+        "Unix time at which settings were last read successfully.",
+        "reload.last_success_ms",
+        "seconds",
+        1 / SECOND_MS,
+    ),
+    _status(
+        "nissa_workers_stalled",
+        "gauge",
+        "Worker threads that the watchdog currently sees making no progress.",
+        "watchdog.count",
+    ),
+    _status(
+        "nissa_worker_stalls_total",
+        "counter",
+        "Times the watchdog found a worker thread making no progress.",
+        "watchdog.stalls",
+    ),
+    _status(
+        "nissa_queue_frames",
+        "gauge",
+        "Frames (request bodies or messages) waiting for the engine thread.",
+        "queue.frames",
+    ),
+    _status(
+        "nissa_queue_bytes",
+        "gauge",
+        "Bytes of frames (request bodies or messages) that are neither acknowledged nor refused yet.",
+        "queue.bytes",
+        "bytes",
+    ),
+    _status("nissa_head_samples", "gauge", "Samples in memory that are not in a block on disk yet.", "head.samples"),
+    _status(
+        "nissa_head_sealing_samples",
+        "gauge",
+        "Samples in memory that are being written to a block on disk.",
+        "head.sealing",
+    ),
+    _status(
+        "nissa_journal_appended_lsn",
+        "gauge",
+        "Sequence number of the last frame appended to the journal, durable or not.",
+        "journal.appended_lsn",
+    ),
+    _status(
+        "nissa_journal_durable_lsn",
+        "gauge",
+        "Sequence number of the last frame that is durable in the journal.",
+        "journal.durable_lsn",
+    ),
+    _status(
+        "nissa_journal_checkpoint_lsn",
+        "gauge",
+        "Sequence number up to which all frames of the journal are in blocks on disk.",
+        "journal.checkpoint_lsn",
+    ),
     _status("nissa_journal_segments", "gauge", "Journal segments on disk.", "journal.segments"),
     _status("nissa_journal_bytes", "gauge", "Bytes of the journal on disk.", "journal.bytes", "bytes"),
-    _status("nissa_journal_commits_total", "counter", "Group commits.", "journal.commits"),
-    _status("nissa_journal_commit_failures_total", "counter", "Group commits that failed.", "journal.failures"),
-    _status("nissa_seals_total", "counter", "Heads written as blocks.", "seal.count"),
-    _status("nissa_seal_failures_total", "counter", "Heads that could not be written yet.", "seal.failures"),
+    _status("nissa_journal_commits_total", "counter", "Group commits of the journal.", "journal.commits"),
+    _status(
+        "nissa_journal_commit_failures_total",
+        "counter",
+        "Group commits of the journal that failed.",
+        "journal.failures",
+    ),
+    _status(
+        "nissa_journal_follower_kept_bytes",
+        "gauge",
+        "Bytes of journal segments retained only because a follower has not read them yet.",
+        "followers.kept_bytes",
+        "bytes",
+    ),
+    _status(
+        "nissa_journal_follower_backlog_frames",
+        "gauge",
+        "Durable frames of the journal that the slowest follower has not read yet.",
+        "followers.backlog_frames",
+    ),
+    _status(
+        "nissa_journal_follower_lost_frames_total",
+        "counter",
+        "Acknowledged journal frames that a follower missed, because they were damaged or deleted before it read them.",
+        "followers.lost_frames",
+    ),
+    _status(
+        "nissa_seals_total", "counter", "Times samples in memory were written to blocks on disk (seals).", "seal.count"
+    ),
+    _status(
+        "nissa_seal_failures_total",
+        "counter",
+        "Failed attempts to write samples in memory to blocks on disk (seals); each is retried.",
+        "seal.failures",
+    ),
     Metric(
         name="nissa_events_redacted_total",
         kind="counter",
-        help="Texts of events that a rule of redaction changed, since the engine opened.",
+        help="Event texts that a redaction rule changed since the engine opened, by rule.",
         origin="status",
         path="events.redacted",
         labels=("rule",),
@@ -155,7 +168,7 @@ ENGINE: Final = (
     Metric(
         name="nissa_ttl_entries",
         kind="gauge",
-        help="Packets and requests remembered, by what was in them.",
+        help="Keys in the deduplication maps for packets and requests, by kind.",
         origin="status",
         path="ttl.entries",
         labels=("kind",),
@@ -163,72 +176,251 @@ ENGINE: Final = (
     Metric(
         name="nissa_ttl_cleaned_total",
         kind="counter",
-        help="Of these, dropped because their time was over, since the engine opened.",
+        help="Deduplication keys that expired since the engine opened, by kind.",
         origin="status",
         path="ttl.cleaned",
         labels=("kind",),
     ),
-    _status("nissa_ttl_evicted_total", "counter", "Dropped before their time: ttl.entries_max.", "ttl.evicted_total"),
-    _status("nissa_ttl_cleanups_total", "counter", "Cleanups finished.", "ttl.cleanup_operations"),
-    _status("nissa_ttl_bytes", "gauge", "Memory of packets and requests.", "ttl.memory_bytes", "bytes"),
+    _status(
+        "nissa_ttl_evicted_total",
+        "counter",
+        "Deduplication keys evicted before they expired because ttl.entries_max was reached.",
+        "ttl.evicted_total",
+    ),
+    _status(
+        "nissa_ttl_cleanups_total",
+        "counter",
+        "Completed sweeps of the deduplication maps for expired keys.",
+        "ttl.cleanup_operations",
+    ),
+    _status(
+        "nissa_ttl_bytes",
+        "gauge",
+        "Memory of the deduplication maps for packets and requests.",
+        "ttl.memory_bytes",
+        "bytes",
+    ),
     Metric(
         name="nissa_blocks",
         kind="gauge",
-        help="Blocks by what they hold: raw, events, or windows of a tier.",
+        help="Blocks on disk, by content: raw samples, events, or windows of a tier.",
         origin="status",
         path="blocks.kinds",
         labels=("kind",),
     ),
-    _status("nissa_blocks_samples", "gauge", "Samples in raw blocks.", "blocks.samples"),
-    _status("nissa_blocks_bytes", "gauge", "Bytes of all blocks.", "blocks.bytes", "bytes"),
-    _status("nissa_retention_blocks_total", "counter", "Blocks dropped for their age.", "upkeep.dropped.blocks"),
-    _status("nissa_retention_rows_total", "counter", "Samples, windows and events in them.", "upkeep.dropped.rows"),
-    _status("nissa_retention_bytes_total", "counter", "Bytes of their files.", "upkeep.dropped.bytes", "bytes"),
-    _status("nissa_pins", "gauge", "Time ranges that retention leaves alone.", "upkeep.pins"),
+    _status("nissa_blocks_samples", "gauge", "Samples in raw blocks on disk.", "blocks.samples"),
+    _status("nissa_blocks_bytes", "gauge", "Bytes of all blocks on disk.", "blocks.bytes", "bytes"),
     _status(
-        "nissa_clock_in_doubt",
+        "nissa_row_group_cache_hits_total",
+        "counter",
+        "Row groups of blocks that queries found decoded in the row-group cache.",
+        "row_groups.hits",
+    ),
+    _status(
+        "nissa_row_group_cache_misses_total",
+        "counter",
+        "Row groups of blocks that queries had to read and decode.",
+        "row_groups.misses",
+    ),
+    _status(
+        "nissa_row_group_cache_bytes",
         "gauge",
-        "1 while the wall clock is not believed and nothing is dropped for its age.",
-        "upkeep.clock_in_doubt",
+        "Memory of the row-group cache for queries.",
+        "row_groups.bytes",
+        "bytes",
+    ),
+    _status(
+        "nissa_retention_blocks_total",
+        "counter",
+        "Expired blocks deleted by retention since the engine opened.",
+        "maintenance.dropped.blocks",
+    ),
+    _status(
+        "nissa_retention_rows_total",
+        "counter",
+        "Samples, windows and events in blocks deleted by retention since the engine opened.",
+        "maintenance.dropped.rows",
+    ),
+    _status(
+        "nissa_retention_bytes_total",
+        "counter",
+        "Bytes of blocks deleted by retention since the engine opened.",
+        "maintenance.dropped.bytes",
+        "bytes",
+    ),
+    _status(
+        "nissa_tombstones",
+        "gauge",
+        "Deletions (tombstones) whose rows are not yet removed from all blocks.",
+        "deletions.tombstones",
+    ),
+    _status(
+        "nissa_deleted_rows_total",
+        "counter",
+        "Samples and windows of deleted series that merges removed from disk since the engine opened.",
+        "deletions.dropped_rows",
+    ),
+    _status(
+        "nissa_import_samples_waiting",
+        "gauge",
+        "Imported samples older than acceptance.past that are not folded into the ladder yet.",
+        "imports.waiting",
+    ),
+    _status(
+        "nissa_import_samples_folded_total",
+        "counter",
+        "Imported samples older than acceptance.past folded into the ladder, or left out, since the engine opened.",
+        "imports.folded",
+    ),
+    _status(
+        "nissa_import_windows_written_total",
+        "counter",
+        "Windows that imports added or changed since the engine opened; tiers computed from those do not count.",
+        "imports.written",
+    ),
+    _status(
+        "nissa_import_windows_kept_total",
+        "counter",
+        "Windows that imports left unchanged because the samples they were computed from have expired.",
+        "imports.kept",
+    ),
+    _status(
+        "nissa_import_samples_left_out_total",
+        "counter",
+        "Imported samples left out because their window's samples have expired, or no tier retains their age.",
+        "imports.kept_samples",
+    ),
+    _status("nissa_pins", "gauge", "Pinned time ranges, which retention does not delete.", "maintenance.pins"),
+    _status(
+        "nissa_clock_jump",
+        "gauge",
+        "1 while retention deletes nothing because the wall clock has jumped, else 0.",
+        "maintenance.clock_in_doubt",
+        former="nissa_clock_in_doubt",
     ),
     _status(
         "nissa_clock_off_seconds",
         "gauge",
-        "How far the wall clock is ahead of where it was expected.",
-        "upkeep.clock_off_ms",
+        "Difference between the wall clock and the time expected from the monotonic boot clock.",
+        "maintenance.clock_off_ms",
         "seconds",
         1 / SECOND_MS,
     ),
-    _status("nissa_space_low", "gauge", "1 below twice the floor of free space.", "upkeep.space_low"),
-    _status("nissa_scrub_files_total", "counter", "Files read back from the disk.", "upkeep.scrub.files"),
-    _status("nissa_scrub_bytes_total", "counter", "Bytes of them.", "upkeep.scrub.bytes", "bytes"),
+    _status(
+        "nissa_space_low",
+        "gauge",
+        "1 while free disk space is below twice storage.free_space_min, else 0.",
+        "maintenance.space_low",
+    ),
+    _status(
+        "nissa_snapshots_open",
+        "gauge",
+        "Snapshots of the store held by running queries.",
+        "snapshots.snapshots",
+    ),
+    _status(
+        "nissa_snapshots_oldest_seconds",
+        "gauge",
+        "Age of the oldest snapshot of the store held by a running query.",
+        "snapshots.oldest_ms",
+        "seconds",
+        1 / SECOND_MS,
+    ),
+    _status(
+        "nissa_snapshots_held_files",
+        "gauge",
+        "Merged or expired block files not deleted yet because a running query reads them.",
+        "snapshots.files",
+    ),
+    _status(
+        "nissa_snapshots_held_bytes",
+        "gauge",
+        "Bytes of merged or expired block files not deleted yet because a running query reads them.",
+        "snapshots.bytes",
+        "bytes",
+    ),
+    _status(
+        "nissa_scrub_files_total",
+        "counter",
+        "Files read back and verified by the scrub since the engine opened.",
+        "maintenance.scrub.files",
+    ),
+    _status(
+        "nissa_scrub_bytes_total",
+        "counter",
+        "Bytes read back and verified by the scrub since the engine opened.",
+        "maintenance.scrub.bytes",
+        "bytes",
+    ),
     _status(
         "nissa_scrub_oldest_seconds",
         "gauge",
-        "Since the file was read back whose turn it is.",
-        "upkeep.scrub.oldest_reading_ms",
+        "Time since the file with the oldest verification was verified by the scrub.",
+        "maintenance.scrub.oldest_reading_ms",
         "seconds",
         1 / SECOND_MS,
     ),
-    _status("nissa_quarantine_blocks", "gauge", "Blocks found damaged and put aside.", "upkeep.quarantine.blocks"),
-    _status("nissa_quarantine_rows", "gauge", "Samples, windows and events in them.", "upkeep.quarantine.rows"),
     _status(
-        "nissa_unclaimed_files", "gauge", "Files put aside by a start that found commits lost.", "upkeep.unclaimed"
+        "nissa_quarantine_blocks",
+        "gauge",
+        "Damaged blocks in quarantine, which queries leave out.",
+        "maintenance.quarantine.blocks",
     ),
-    _status("nissa_upkeep_failures_total", "counter", "Turns of upkeep that failed.", "upkeep.failures"),
-    _status("nissa_series", "gauge", "Series that have an id.", "series.total"),
-    _status("nissa_series_active", "gauge", "Series that count against the limit.", "series.active"),
-    _status("nissa_series_limit", "gauge", "series.active_max.", "series.limit"),
-    _status("nissa_series_refused_total", "counter", "New series refused over the limit.", "series.refused"),
-    _status("nissa_series_symbols", "gauge", "Distinct label names and values.", "series.symbols"),
-    _status("nissa_series_index_bytes", "gauge", "Memory of the series index.", "series.index_bytes", "bytes"),
+    _status(
+        "nissa_quarantine_rows",
+        "gauge",
+        "Samples, windows and events in damaged blocks, which queries leave out.",
+        "maintenance.quarantine.rows",
+    ),
+    _status(
+        "nissa_orphaned_files",
+        "gauge",
+        "Files set aside as .unclaimed at start because the catalogue had lost commits and did not name them.",
+        "maintenance.unclaimed",
+        former="nissa_unclaimed_files",
+    ),
+    _status(
+        "nissa_maintenance_failures_total",
+        "counter",
+        "Failed maintenance jobs (ladder, merges, retention, scrub and others); each is retried.",
+        "maintenance.failures",
+        former="nissa_upkeep_failures_total",
+    ),
+    _status("nissa_series", "gauge", "Series known, active or idle.", "series.total"),
+    _status("nissa_series_active", "gauge", "Active series, which count against series.active_max.", "series.active"),
+    _status("nissa_series_limit", "gauge", "Maximum of active series (series.active_max).", "series.limit"),
+    _status(
+        "nissa_series_refused_total",
+        "counter",
+        "Times a new series was refused because series.active_max was reached.",
+        "series.refused",
+    ),
+    _status(
+        "nissa_series_dropped_total",
+        "counter",
+        "Idle series forgotten because no stored data refers to them any more.",
+        "series.dropped",
+    ),
+    _status(
+        "nissa_series_symbols",
+        "gauge",
+        "Distinct label names and values in memory, shared by all series.",
+        "series.symbols",
+    ),
+    _status(
+        "nissa_series_index_bytes",
+        "gauge",
+        "Memory of the series index; labels of idle series moved to disk do not count.",
+        "series.index_bytes",
+        "bytes",
+    ),
 )
 
 LADDER: Final = (
     _tier(
         "nissa_ladder_written_until_seconds",
         "gauge",
-        "Unix time up to which the windows of the tier are written; 0 where none is.",
+        "Unix time up to which windows of a ladder tier are written; 0 before the first.",
         "written_until_ms",
         "seconds",
         1 / SECOND_MS,
@@ -236,24 +428,56 @@ LADDER: Final = (
     _tier(
         "nissa_ladder_lag_seconds",
         "gauge",
-        "How far that is behind what is sealed. Less than the span of a block is as it should be.",
+        "Time by which a ladder tier is behind the samples in blocks; up to one block span of the tier is normal.",
         "lag_ms",
         "seconds",
         1 / SECOND_MS,
     ),
-    _tier("nissa_ladder_windows_total", "counter", "Windows written, since the engine opened.", "windows"),
-    _tier("nissa_ladder_late_windows_total", "counter", "Of these, again for samples that came late.", "late_windows"),
-    _status("nissa_ladder_failures_total", "counter", "Times the ladder could not be written.", "ladder.failures"),
-    _status("nissa_ladder_damages_total", "counter", "Damaged parts the ladder left out.", "ladder.damages"),
+    _tier(
+        "nissa_ladder_windows_total", "counter", "Windows written to a ladder tier since the engine opened.", "windows"
+    ),
+    _tier(
+        "nissa_ladder_late_windows_total",
+        "counter",
+        "Windows of a ladder tier rewritten because of late samples, since the engine opened.",
+        "late_windows",
+    ),
+    _status(
+        "nissa_ladder_failures_total",
+        "counter",
+        "Failed attempts to write windows of the ladder; each is retried.",
+        "ladder.failures",
+    ),
+    _status(
+        "nissa_ladder_damages_total",
+        "counter",
+        "Damaged blocks left out when windows of the ladder were computed.",
+        "ladder.damages",
+    ),
 )
 
 PROCESS: Final = (
-    _process("process_cpu_seconds_total", "counter", "User and system processor time.", "seconds"),
-    _process("process_resident_memory_bytes", "gauge", "Resident memory.", "bytes"),
-    _process("process_virtual_memory_bytes", "gauge", "Virtual memory.", "bytes"),
-    _process("process_start_time_seconds", "gauge", "When the process started, Unix time.", "seconds"),
-    _process("process_open_fds", "gauge", "Open file descriptors."),
-    _process("process_max_fds", "gauge", "Most file descriptors that may be open."),
+    _process("process_cpu_seconds_total", "counter", "User and system CPU time of the process.", "seconds"),
+    _process("process_resident_memory_bytes", "gauge", "Resident memory of the process.", "bytes"),
+    _process("process_virtual_memory_bytes", "gauge", "Virtual memory of the process.", "bytes"),
+    _process("process_start_time_seconds", "gauge", "Start time of the process since the Unix epoch.", "seconds"),
+    _process("process_open_fds", "gauge", "Open file descriptors of the process."),
+    _process("process_max_fds", "gauge", "Limit of open file descriptors of the process."),
 )
 
-CATALOGUE: Final = HTTP + ACCOUNTING + ENGINE + LADDER + PROCESS
+CATALOGUE: Final = (
+    HTTP
+    + SOURCES
+    + SINKS
+    + RULES
+    + ALERTING
+    + INCIDENTS
+    + AGREEMENTS
+    + SILVER
+    + BUSES
+    + ACCOUNTING
+    + SAFEGUARDS
+    + ENGINE
+    + LADDER
+    + PROCESS
+)

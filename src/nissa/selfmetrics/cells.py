@@ -1,7 +1,7 @@
-"""The numbers that hot paths add to: plain attributes, no locks, no look-ups.
+"""Counters of hot paths: plain attributes, without locks or look-ups.
 
-Each object is written by one thread (the loop for HttpCells) and read by whoever scrapes. Python's integers are
-replaced whole, so a reader sees a number that was true a moment ago, never half of one.
+One thread writes each object (the loop, for HttpCells); any thread reads it. Python replaces integers atomically, so a
+reader sees a recent value, never a torn one.
 """
 
 from bisect import bisect_left
@@ -29,7 +29,7 @@ class Histogram:
 
 
 class HttpCells:
-    """What the hot endpoint counts.
+    """Counters of the hot endpoint.
 
     requests: (path label, status) -> answers given. timeouts: phase -> connections closed for being slow.
     latency: seconds from the last byte of a frame to the answer being ready.

@@ -1,10 +1,10 @@
-"""GET /metrics: which of two text formats, and whether compressed, from what the scraper says it accepts.
+"""GET /metrics: chooses one of two text formats, and compression, by the headers of the scraper.
 
     text/plain; version=0.0.4                                       the default
     application/openmetrics-text; version=1.0.0; charset=utf-8      where its q-value is higher
 
-The highest q-value wins; between equals the more specific range, then the default. Where nothing that we speak is
-accepted the default is given all the same: a scrape that answers something beats one that answers 406.
+The highest q-value wins; between equals the more specific range, then the default. If none of them is accepted, the
+default is sent anyway, which is more useful than an answer 406.
 """
 
 import gzip
@@ -26,7 +26,10 @@ _GZIP_LEVEL: Final = 1
 
 
 def expose(registry: Collector, accept: str, accept_encoding: str) -> tuple[dict[str, str], bytes]:
-    """Headers and body of the answer to a scrape."""
+    """Return headers and body of the answer to a scrape.
+
+    registry: the metrics. accept, accept_encoding: headers of the request.
+    """
     if choose_format(accept) == OPENMETRICS:
         content_type, body = OPENMETRICS, openmetrics_format.generate_latest(registry)  # type: ignore[no-untyped-call]
     else:

@@ -1,4 +1,4 @@
-"""The one registry of the process: what Nissa and its process are worth, for scrapers and for Nissa itself."""
+"""The registry of metrics of Nissa and its process, for scrapers and for Nissa itself."""
 
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import CollectorRegistry
@@ -11,14 +11,18 @@ from nissa.selfmetrics.self_frame import SelfFrames
 
 
 class Registry:
-    """Every metric of the catalogue. Nothing is kept here: values are read when asked for."""
+    """A registry of all metrics of the catalogue. Values are read at each scrape."""
 
     def __init__(self, status: Status, cells: HttpCells, accounting: Accounting) -> None:
         """status, accounting: the engine's, safe to call from the loop. cells: the hot endpoint's."""
         self._registry = CollectorRegistry()
-        self._registry.register(NissaCollector(status, accounting, cells))
-        ProcessCollector(registry=self._registry)
-        self._self_frames = SelfFrames(self._registry)
+        collector = NissaCollector(status, accounting, cells)
+        self._registry.register(collector)
+        process = ProcessCollector(registry=self._registry)
+        as_families = CollectorRegistry()
+        as_families.register(process)
+        as_families.register(collector.histograms)
+        self._self_frames = SelfFrames(as_families, collector.readings, self._registry)
 
     def expose(self, accept: str, accept_encoding: str) -> tuple[dict[str, str], bytes]:
         """Headers and body of the answer to GET /metrics."""

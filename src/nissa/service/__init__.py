@@ -1,1 +1,1 @@
-"""Wiring, daemon, clock: the only place where rooms are put together."""
+"""The daemon, the embedded engine and the clock: the only room that creates and connects the others."""

@@ -1,7 +1,7 @@
 """``--capture FILE``: every frame that comes in is also written to a capture, as received, before the engine judges it.
 
-A capture is a recording, not a promise: where its disk fails, recording ends and receiving goes on, and a killed daemon
-leaves it without the frames of about its last second.
+A capture is not durable: if its disk fails, recording ends and ingestion continues; after a kill the frames of about
+the last second are missing.
 """
 
 import threading
@@ -10,10 +10,10 @@ from pathlib import Path
 
 import structlog
 
+from nissa.journal.capture import CaptureWriter
 from nissa.model.frame import Frame
 from nissa.model.intake import Intake, Settle
 from nissa.model.units import SECOND_MS
-from nissa.store.capture import CaptureWriter
 
 FLUSH_INTERVAL_MS = SECOND_MS  # by the times of frames: one call per second, not per frame
 
@@ -31,7 +31,7 @@ class CapturingIntake:
         self._flushed_ms = clock()
         self._writer: CaptureWriter | None = CaptureWriter(path, self._flushed_ms)
 
-    def submit(self, frame: Frame, settle: Settle) -> None:
+    def submit(self, frame: Frame, complete: Settle) -> None:
         """Write ``frame`` down, then hand it on."""
         with self._lock:
             if self._writer is not None:
@@ -41,9 +41,13 @@ class CapturingIntake:
                         self._writer.flush()
                         self._flushed_ms = frame.received_ms
                 except OSError as error:
-                    log.error("the capture ends here", path=str(self._path), reason=str(error))
+                    log.error(
+                        "cannot write the capture; frames from now on are not in it",
+                        path=str(self._path),
+                        reason=str(error),
+                    )
                     self._finish()
-        self._inner.submit(frame, settle)
+        self._inner.submit(frame, complete)
 
     def close(self) -> None:
         """Finish the capture file. What comes in afterwards is handed on only."""
@@ -57,7 +61,9 @@ class CapturingIntake:
         try:
             writer.close()
         except OSError as error:
-            log.error("the capture is incomplete", path=str(self._path), reason=str(error))
+            log.error(
+                "cannot finish the capture; its last frames may be missing", path=str(self._path), reason=str(error)
+            )
 
     @property
     def pressure(self) -> bool:

@@ -1,4 +1,4 @@
-"""The clock: the only file that reads it. Everybody else is given milliseconds, or this function."""
+"""The clock. No other file reads it; other code gets milliseconds, or these functions, as arguments."""
 
 import time
 from functools import cache
@@ -19,7 +19,7 @@ def monotonic_ms() -> int:
 
 
 def steady() -> tuple[str, int]:
-    """Which run of the machine this is, empty where it does not say, and milliseconds since it began.
+    """Id of the machine's current boot, empty where unknown, and milliseconds since it began.
 
     Nobody can set this clock.
     """

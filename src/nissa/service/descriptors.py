@@ -1,4 +1,4 @@
-"""File descriptors: as many as the system allows, and some that no sender may have.
+"""Raises the limit of file descriptors, and reserves some that connections may not use.
 
     0 ───────────── connections ─────────────┬──── files, queries, the API ────┐ limit
                                              limit - reserve
@@ -8,6 +8,10 @@ Without a reserve, senders that only connect would keep the journal from its nex
 
 import resource
 import sys
+
+import msgspec
+
+from nissa.config.tree import Ingest
 
 RESERVE = 256
 
@@ -20,3 +24,8 @@ def room_for_connections() -> int:
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard - min(RESERVE, hard // 2)
+
+
+def with_room(ingest: Ingest) -> Ingest:
+    """``ingest`` with no more connections than there is room for."""
+    return msgspec.structs.replace(ingest, connections_max=min(ingest.connections_max, room_for_connections()))

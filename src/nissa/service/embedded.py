@@ -1,30 +1,34 @@
-"""What ``nissa.Engine`` and ``nissa.open`` are: the rooms put together without sockets.
+"""``nissa.Engine`` and ``nissa.open``: the engine and the reader without sockets.
 
-The log belongs to the program around: what it configured of structlog is left alone. Where it configured nothing,
+The log belongs to the embedding program: its configuration of structlog is not changed. If it configured nothing,
 structlog would print to standard output, and with every traceback the local variables of each frame: whole bodies,
 other people's secrets. There Nissa asks for plain tracebacks on standard error.
 """
 
 import sys
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import structlog
 
 from nissa._fast.series import SeriesIndex
 from nissa.config.load import load_config
-from nissa.config.tree import Config
+from nissa.config.tree import Api, Config
 from nissa.ingest.accounting import balance_of
 from nissa.ingest.engine import Engine as _Engine
+from nissa.ingest.head import head_facts
 from nissa.ingest.recover import read_directory
+from nissa.model.allowance import Check, no_check
 from nissa.model.columns import Metadata
-from nissa.model.tally import Tallies
+from nissa.model.counters import Tallies
+from nissa.model.status import SeriesStatus, Status
 from nissa.query.reader import Reader
-from nissa.series.keeping import SeriesKeeping
+from nissa.series.policies import SeriesPolicies
 from nissa.service.clock import steady, wall_ms
 from nissa.service.lossy_log import lossy_loggers
 from nissa.store.event_runs import EventSnapshot
 from nissa.store.read import Snapshot
+from nissa.store.row_groups import RowGroupCache
 
 
 class Engine(_Engine):
@@ -46,13 +50,15 @@ class Engine(_Engine):
         self.close()
 
 
-def open_directory(data_dir: str | Path) -> Reader:
+def open_reader(data_dir: str | Path, check: Check = no_check) -> Reader:
     """Read a data directory, also while a daemon writes it. Changes nothing there.
 
+    check: called by every loop of a question, with the bytes it has taken; what it raises ends the question.
     Raises: ConfigInvalid where it is none, UnknownFormat, Damaged.
     """
     log_without_locals()
-    return Reader(lambda: DirectoryView(Path(data_dir)))
+    row_groups = RowGroupCache(Api().row_group_cache_bytes_max)
+    return Reader(lambda: DirectoryView(Path(data_dir), row_groups), wall_ms, check)
 
 
 def log_without_locals() -> None:
@@ -67,36 +73,57 @@ def log_without_locals() -> None:
 class DirectoryView:
     """A directory at one moment (``query.backend.Backend``): its blocks, and its journal replayed in memory."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, row_groups: RowGroupCache) -> None:
+        """row_groups: the cache of all views of this directory."""
         read = read_directory(directory)
+        row_groups.keep_only([block.id for block in read.blocks])
+        self._row_groups = row_groups
         self.index: SeriesIndex = read.pipeline.index
         self._directory = directory
         self._blocks = read.blocks
         self._tiers = read.tiers
-        self._quarantine = read.quarantine
-        self._keeping = SeriesKeeping(self.index, read.epochs) if read.epochs else None
+        self._missing = read.missing
+        self._keeping = SeriesPolicies(self.index, read.epochs) if read.epochs else None
         self._pipeline = read.pipeline
         self._recovery = read.recovery
+        self._tombstones, self._expired = read.tombstones, read.expired
 
     def snapshot(self) -> Snapshot:
-        """Blocks, and what the journal holds behind them."""
-        heads = self._pipeline.head.snapshot()
-        return Snapshot(self._directory, self._blocks, heads, self._tiers, self._quarantine, self._keeping)
+        """Blocks, and later frames of the journal."""
+        head = self._pipeline.head
+        heads = head.snapshot()
+        return Snapshot(
+            self._directory,
+            self._blocks,
+            heads,
+            self._tiers,
+            self._missing,
+            self._keeping,
+            self._row_groups,
+            idle_ttl_ms=self._pipeline.config.series.idle_ttl_ms,
+            tombstones=self._tombstones,
+            expired=self._expired,
+            **head_facts([head], [heads]),
+        )
 
     def event_snapshot(self) -> EventSnapshot:
         """The same of events."""
         heads = tuple(self._pipeline.head.events_snapshot())
-        return EventSnapshot(self._directory, self._blocks, heads, self._quarantine)
+        return EventSnapshot(self._directory, self._blocks, heads, self._missing)
 
     def accounting(self) -> Tallies:
-        """The balance at that moment. Raises: FileGone where blocks were merged since; ``refresh`` then."""
-        return balance_of(self._directory, self._blocks, self._pipeline)
+        """Counters by source at that moment. Raises: FileGone if a block was deleted since; then ``refresh``."""
+        return balance_of(self._directory, self._blocks, self._pipeline, self._tombstones)
 
-    def status(self) -> dict[str, Any]:
-        """What is known of the directory from outside."""
-        series = {"total": self.index.series_count, "active": self.index.active_count}
-        return {"mode": "offline", "data_dir": str(self._directory), "series": series, "recovery": self._recovery}
+    @property
+    def admin(self) -> None:
+        """None: the directory is only read."""
+
+    def status(self) -> Status:
+        """Status of the directory from outside."""
+        series = SeriesStatus(self.index.known_count, self.index.active_count)
+        return Status(mode="offline", data_dir=str(self._directory), series=series, recovery=self._recovery)
 
     def metadata(self) -> list[Metadata]:
-        """What senders said about metric names."""
+        """Metadata that senders gave for metric names."""
         return list(self._pipeline.metadata.values())

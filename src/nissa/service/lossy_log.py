@@ -1,7 +1,7 @@
-"""The log's last step: a line that cannot be written is dropped, and nobody hears of it.
+"""Log output that never raises: a line that cannot be written is dropped.
 
-A log that goes to a file meets the full disk just when there is most to tell. The thread that tells it must live: it is
-the one that refuses, probes, and resumes once there is space.
+A log file on a full disk cannot be written either. The thread that logs must continue, because it also refuses
+frames, checks for space and resumes ingestion.
 """
 
 from contextlib import suppress
@@ -23,5 +23,5 @@ class LossyLogger(structlog.PrintLogger):
 
 
 def lossy_loggers(file: Any) -> Any:
-    """What ``structlog.configure`` takes as logger_factory."""
+    """The logger_factory for ``structlog.configure``."""
     return lambda *_: LossyLogger(file)

@@ -1,14 +1,14 @@
-"""Memory that a daemon has touched once stays with it.
+"""Configures malloc to keep freed memory in the process.
 
 A head fills, becomes a block, is freed, and the next one fills. By default the C library gives such memory back to the
 kernel every time, and each page of it is faulted in and zeroed anew: on virtual machines that costs more than decoding
-what goes into it. With these settings freed memory goes to the next allocation of its size instead. Resident memory
-stands at the most that was ever in use at once, plus fragments.
+what goes into it. With these settings freed memory is reused by the next allocation of its size. Resident memory is the
+peak use plus fragmentation.
 
-One arena: what the engine thread allocates, the sealer thread frees, and the engine takes again. Threads that work
-without the GIL allocate little, so they do not stand in line for it.
+There is one arena, because the seal thread frees memory that the engine thread allocates again. Threads that work
+without the GIL allocate little, so they rarely contend for it.
 
-Only glibc is spoken to; elsewhere nothing changes.
+This affects glibc only.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ KEPT_BYTES_MAX: Final = 256 * MIB  # free memory at the end of the heap above wh
 LARGE_BYTES: Final = 32 * MIB  # larger allocations come from the kernel and go back to it; glibc allows no more
 
 
-def keep_memory() -> bool:
+def tune_malloc() -> bool:
     """Set the allocator of this process; call it before threads start. False where there is no glibc."""
     try:
         mallopt = ctypes.CDLL(None).mallopt

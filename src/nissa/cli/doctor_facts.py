@@ -1,0 +1,142 @@
+"""Facts about a running installation: what its API answers, and what its directory and its machine say."""
+
+import ctypes
+import os
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from nissa.cli.daemon_request import ask_daemon
+from nissa.files.lock import LOCK_NAME
+from nissa.files.names import CATALOGUE
+from nissa.model.errors import NissaError
+
+TIMEOUT_S: Final = 10.0
+ANSWER_BYTES_MAX: Final = 16 << 20
+NETWORK: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "9p", "fuse.sshfs", "fuse.s3fs"})
+VOLATILE: Final = frozenset({"tmpfs", "ramfs"})
+TIMEX_BYTES: Final = 512  # more than struct timex has
+CLOCK_ERROR: Final = 5  # adjtimex: the clock is not synchronised
+
+
+class DirectoryFacts(msgspec.Struct, frozen=True):
+    """The data directory and its disk. readable: paths that everybody may read."""
+
+    path: str
+    exists: bool = False
+    has_catalogue: bool = False
+    file_system: str = ""
+    readable: tuple[str, ...] = ()
+    owner: int | None = None
+
+
+class ProcessFacts(msgspec.Struct, frozen=True):
+    """The daemon's process, where it runs on this machine. files_max: its limit of open files."""
+
+    pid: int | None = None
+    owner: int | None = None
+    files_max: int | None = None
+
+
+class Installation(msgspec.Struct, frozen=True):
+    """Everything that is judged. error: why the API did not answer; the next three are empty then."""
+
+    api: str
+    error: str = ""
+    status: dict[str, Any] = {}
+    accounting: dict[str, Any] = {}
+    settings: dict[str, str] = {}
+    directory: DirectoryFacts | None = None
+    process: ProcessFacts = ProcessFacts()
+    is_clock_synchronised: bool | None = None
+
+
+def collect(api: str, directory: Path | None) -> Installation:
+    """Ask a daemon, and look at its directory: the one given, or where it says that it is.
+
+    Raises: BadQuery for an address that is none.
+    """
+    error, status, accounting, settings = "", {}, {}, {}
+    try:
+        status = _get(api, "/api/status")
+        accounting = _get(api, "/api/v1/accounting")["data"]
+        settings = _get(api, "/api/v1/status/flags")["data"]
+    except NissaError as failed:
+        error = str(failed)
+    process = ProcessFacts()
+    facts = None
+    if directory is None and (told := Path(status.get("data_dir", ""))).is_absolute():
+        directory = told
+    if directory is not None:
+        facts, process = look_at(directory), _process_of(directory)
+    return Installation(api, error, status, accounting, settings, facts, process, _is_clock_synchronised())
+
+
+def _get(api: str, path: str) -> Any:
+    return msgspec.json.decode(ask_daemon(api, path, None, TIMEOUT_S, ANSWER_BYTES_MAX))
+
+
+def look_at(directory: Path) -> DirectoryFacts:
+    """The directory as it lies on disk."""
+    if not directory.is_dir():
+        return DirectoryFacts(str(directory))
+    paths = [directory, *sorted(path for path in directory.iterdir() if path.is_file())]
+    readable = tuple(str(path) for path in paths if _mode_of(path) & 0o004)
+    if not _mode_of(directory) & 0o001:
+        readable = ()  # nobody else gets to the files
+    there = (directory / CATALOGUE).exists()
+    owner = directory.stat().st_uid
+    return DirectoryFacts(str(directory), True, there, _file_system(directory), readable, owner)
+
+
+def _mode_of(path: Path) -> int:
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:  # replaced meanwhile
+        return 0
+
+
+def _file_system(directory: Path) -> str:
+    """The kind of file system, as in /proc/self/mounts; empty where that cannot be read."""
+    found, longest = "", -1
+    try:
+        lines = Path("/proc/self/mounts").read_text().splitlines()
+    except OSError:
+        return ""
+    place = directory.resolve()
+    for line in lines:
+        _, point, kind, *_ = line.split(" ")
+        root = Path(point.encode().decode("unicode_escape"))
+        if (root == place or root in place.parents) and len(root.parts) >= longest:
+            found, longest = kind, len(root.parts)
+    return found
+
+
+def _process_of(directory: Path) -> ProcessFacts:
+    """The process that LOCK names, if it is one of this machine and alive."""
+    try:
+        found = re.match(r"pid=(\d+) ", (directory / LOCK_NAME).read_text())
+        if found is None:
+            return ProcessFacts()
+        room = Path("/proc") / found[1]
+        owner = room.stat().st_uid
+        limit = re.search(r"^Max open files +(\d+)", (room / "limits").read_text(), re.MULTILINE)
+    except OSError:
+        return ProcessFacts()
+    return ProcessFacts(int(found[1]), owner, int(limit[1]) if limit else None)
+
+
+def _is_clock_synchronised() -> bool | None:
+    """False if the kernel says that nothing keeps its clock right; None where it cannot be asked."""
+    try:
+        state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(TIMEX_BYTES))
+    except (OSError, AttributeError):
+        return None
+    return None if state < 0 else state != CLOCK_ERROR
+
+
+def is_other_user(process: ProcessFacts) -> bool:
+    """True if the command runs as another user than the daemon, and not as root."""
+    return process.owner is not None and os.getuid() not in (0, process.owner)

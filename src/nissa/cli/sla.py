@@ -1,0 +1,79 @@
+"""nissa sla: checks files of definitions, verifies the chain of snapshots, and writes reports."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nissa.cli.fault import run_command
+from nissa.cli.own_database import ConfigFile, DataDirectory, own_database
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Check definitions of service level agreements, verify their snapshots, and write reports.",
+    rich_markup_mode=None,
+)
+
+
+@app.command("check")
+def check_sla(
+    files: Annotated[list[Path], typer.Argument(help="Files of definitions.", metavar="FILE...")],
+) -> None:
+    """Read files of definitions, and name the first fault with its place."""
+    run_command("nissa sla check", lambda: _check(files))
+
+
+@app.command("verify")
+def verify_sla(config: ConfigFile = None, data_dir: DataDirectory = None) -> None:
+    """Check the chain of snapshots. The daemon may be running.
+
+    Prints the number of snapshots and the last hash: keep it elsewhere, as removing the newest ones leaves a chain that
+    holds. Exit code 1 where a snapshot was altered, removed or put in between.
+    """
+    run_command("nissa sla verify", lambda: _verify(config, data_dir))
+
+
+@app.command("report")
+def report_sla(
+    sla: Annotated[str, typer.Argument(help="Id of the agreement.", metavar="ID")],
+    pdf: Annotated[
+        Path, typer.Option("--pdf", help="File that is written; one that exists is replaced.", metavar="FILE")
+    ],
+    period: Annotated[
+        str, typer.Option(help="Month (2024-11) or quarter (2024-Q4); the last full month by default.")
+    ] = "",
+    config: ConfigFile = None,
+    data_dir: DataDirectory = None,
+) -> None:
+    """Write the report of a month or quarter as PDF. The daemon may be running.
+
+    Needs the extra nissa[reports].
+    """
+    run_command("nissa sla report", lambda: _report(sla, pdf, period, config, data_dir))
+
+
+def _check(files: list[Path]) -> None:
+    from nissa.tiers.sla_file import read_sla_file
+
+    for path in files:
+        for one in read_sla_file(path):
+            print(f"{path}: {one.id}: {one.metric_type} {one.target:g} in {one.time_window}")
+
+
+def _verify(config: Path | None, data_dir: Path | None) -> None:
+    from nissa.tiers.sla_store import SlaStore
+
+    with own_database(config, data_dir) as database:
+        count, last = SlaStore(database, 1).verify()
+    print(f"{count} snapshots hold; the last hash is {last or 'none'}")
+
+
+def _report(sla: str, pdf: Path, period: str, config: Path | None, data_dir: Path | None) -> None:
+    from nissa.service.clock import wall_ms
+    from nissa.tiers.sla_pdf import stored_report_pdf
+    from nissa.tiers.sla_store import SlaStore
+
+    with own_database(config, data_dir) as database:
+        body = stored_report_pdf(SlaStore(database, 1), sla, period, wall_ms())
+    pdf.write_bytes(body)
+    print(f"{pdf}: {len(body)} bytes")
