@@ -1,4 +1,4 @@
-"""What the hot endpoint alone costs: requests of one body size, discarded behind it, in CPU µs per request.
+"""Cost of the hot endpoint alone: requests of one body size, discarded behind it, in CPU µs per request.
 
     python bench/http_edge.py [--requests 20000] [--body-bytes 60000] [--connections 2] [--settle thread|loop]
 
@@ -24,7 +24,7 @@ from nissa.model.frame import Frame
 from nissa.model.intake import Settle
 from nissa.model.receipt import Receipt
 from nissa.selfmetrics.cells import HttpCells
-from nissa.sources.http import serve_http
+from nissa.sources.http.server import serve_http
 
 TICKS = os.sysconf("SC_CLK_TCK")
 SAMPLES_PER_REQUEST = 2_000
@@ -45,11 +45,11 @@ class DiscardingIntake:
         if threaded:
             threading.Thread(target=self._run, daemon=True).start()
 
-    def submit(self, frame: Frame, settle: Settle) -> None:
+    def submit(self, frame: Frame, complete: Settle) -> None:
         if not self._threaded:
-            settle(Receipt(samples=SAMPLES_PER_REQUEST))
+            complete(Receipt(samples=SAMPLES_PER_REQUEST))
             return
-        self._settles.append(settle)
+        self._settles.append(complete)
         self._event.set()
 
     def _run(self) -> None:
@@ -122,7 +122,7 @@ def main() -> None:
         count = each * chosen.connections
         cpu_us = (cpu_s(child.pid) - cpu_before) / count * 1e6
         print(
-            f"{count} requests of {chosen.body_bytes} B, {chosen.connections} connections, settled by {chosen.settle}: "
+            f"{count} requests of {chosen.body_bytes} B on {chosen.connections} connections, by {chosen.settle}: "
             f"{count / wall_s:,.0f} requests/s, {cpu_us:.1f} cpu-us per request "
             f"(goal {GOAL_US:.0f}), {cpu_us / SAMPLES_PER_REQUEST:.4f} cpu-s per M samples"
         )

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How fast a journal is read back, and what one frame costs to append and commit.
+"""Speed of reading a journal back, and the cost of appending and committing one frame.
 
     PYTHONPATH=src python bench/journal_replay.py [--directory DIR] [--frames 2000] [--body-bytes 60000]
 
@@ -13,9 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from nissa.journal.journal import Journal, RecoveryReport, read_journal
 from nissa.model.durability import parse_durability
 from nissa.model.frame import Codec, Encoding, Frame, Source
-from nissa.store.journal import Journal, RecoveryReport, read_journal
 
 REPEATS = 3
 

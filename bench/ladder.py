@@ -1,4 +1,4 @@
-"""What the ladder costs: hours of samples sealed as the daemon seals them, its tiers written beside them, step by step.
+"""Cost of the ladder: hours of samples sealed as the daemon seals them, its tiers written beside them, step by step.
 
     python -m bench.ladder [--load mixed|devops] [--series 10000] [--hours 4] [--interval-s 10] [--seal-s 120]
 
@@ -7,10 +7,10 @@
     devops    the values of ``bench.load``: integer walks in 0..100
 
 Clocks are simulated; heads of ``--seal-s`` become blocks, after each the ladder is brought up to them, then blocks are
-merged, as on the sealer thread. The same is done without a ladder: what sealing and merging take more with one is what
-the ladder costs. Printed, in CPU nanoseconds per sample, where a sample counts once however many tiers it goes through:
-what both cost, the ladder's by step, bytes per row. With a ladder raw blocks are merged by the hours it folds, without
-one by their level, twice each sample; "read raw" is for both.
+merged, as on the maintenance thread. The same is done without a ladder: what sealing and merging take more with one is
+what the ladder costs. Printed, in CPU nanoseconds per sample, where a sample counts once however many tiers it goes
+through: what both cost, the ladder's by step, bytes per row. With a ladder raw blocks are merged by the hours it
+folds, without one by their level, twice each sample; "read raw" is for both.
 
 A block of 1h is written when 6 hours are over, one of 1d when 8 days are: ``--series 1500 --hours 12`` and ``--series
 150 --hours 193`` have them. Every tier is checked against the number of samples there are.
@@ -22,26 +22,30 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nissa.catalogue.catalogue import BlockRow, Catalogue, Checkpoint, Seal
 from nissa.config.tree import Ladder as Settings
 from nissa.config.tree import Storage
+from nissa.files.names import BLOCKS, RAW_KIND, SERIES
 from nissa.ingest import ladder as writing
 from nissa.ingest.ladder import Ladder, Moment
 from nissa.model.columns import SampleBatch, empty_batch
+from nissa.model.slices import run_whole
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS
 from nissa.rollup import fold, merging
 from nissa.rollup.merging import MergeWriter
-from nissa.service.memory import keep_memory
+from nissa.service.memory import tune_malloc
+from nissa.store.block_set import BlockSet
 from nissa.store.blocks import OpenBlock
-from nissa.store.catalogue import BlockRow, Catalogue, Checkpoint, Seal, TierRow
 from nissa.store.compaction import FAN_IN_ABOVE, merge_blocks, plan_compaction
-from nissa.store.names import BLOCKS, RAW_KIND, SERIES
-from nissa.store.seal import SealedHorizon, SealInput, write_seal
+from nissa.store.seal import HighWaterMarks, SealInput, write_seal
 from nissa.store.tier_blocks import OpenTierBlock, TierWriter, read_tier_block
+from nissa.store.tombstones import Tombstones
 
 START_MS = 1_763_683_200_000 // DAY_MS * DAY_MS
 LADDER = "the rest"  # of the ladder: what no step is charged with
@@ -50,7 +54,7 @@ ALWAYS = (-(2**63), 2**63 - 1)
 
 @dataclass(frozen=True)
 class Shape:
-    """How much of what."""
+    """Kind and size of the load."""
 
     load: str = "mixed"
     series: int = 10_000
@@ -167,7 +171,6 @@ def watch_all(stages: Stages) -> None:
     for name in ("__init__", "write", "finish"):
         stages.watch(TierWriter, name, _written_tier)
     stages.watch(writing, "late_windows", "look for late samples")
-    stages.watch(writing, "write_merged", "merge blocks of windows")
     stages.watch(Catalogue, "commit_tiers", "catalogue")
     stages.watch(Catalogue, "new_id", "catalogue")
 
@@ -177,24 +180,27 @@ def _written_tier(writer: TierWriter, *rest: Any) -> str:
 
 
 class Sealer:
-    """What the sealer thread does, without the thread: seal, write the ladder, merge."""
+    """The work of the seal and maintenance threads, without the threads: seal, write the ladder, merge."""
 
     def __init__(self, directory: Path, settings: Settings) -> None:
         for name in (BLOCKS, SERIES):
             (directory / name).mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.catalogue = Catalogue.open(directory)
-        self.horizon = SealedHorizon((), 0)
+        self.horizon = HighWaterMarks((), 0)
         self.now_ms = START_MS
-        self.blocks: tuple[BlockRow, ...] = ()
-        self.ladder = Ladder(directory, self.catalogue, settings, lambda: self.now_ms, self._publish)
+        self.block_set = BlockSet(directory, self.catalogue, lambda: self.now_ms)
+        place = (directory, self.catalogue, settings, lambda: self.now_ms)
+        self.ladder = Ladder(*place, self.block_set, Tombstones(self.catalogue))
         self.fan_in, self.span_ms = Storage().compaction_fan_in, settings.raw_retention_ms // 2
         self.lsn = 0
         self.head = empty_batch()
         self.longest_s: dict[str, float] = {}
 
-    def _publish(self, added: Any, gone: Any, _: tuple[TierRow, ...]) -> None:
-        self.blocks = tuple(one for one in (*self.blocks, *added) if one not in gone)
+    @property
+    def blocks(self) -> tuple[BlockRow, ...]:
+        """All blocks."""
+        return self.block_set.blocks
 
     def seal(self) -> None:
         """The head becomes a block."""
@@ -203,18 +209,20 @@ class Sealer:
         sealed = write_seal(self.directory, self.catalogue, self.horizon, head)
         self.catalogue.commit_seal(Seal(Checkpoint(self.lsn), sealed.blocks))
         self.horizon.advance(sealed)
-        self.blocks += sealed.blocks
+        self.block_set.replace((), sealed.blocks)
 
     def advance(self) -> None:
         """The ladder is written as far as it can be."""
-        self.ladder.advance(Moment(self.blocks, self.lsn, self.now_ms), lambda: None)
+        while run_whole(self.ladder.advance(Moment(self.blocks, self.lsn, self.now_ms))):
+            self.block_set.delete_unheld()
 
     def merge(self) -> None:
         """Raw blocks are merged as far as they can be."""
         above = FAN_IN_ABOVE * self.fan_in if self.ladder.rows else self.fan_in
         while chosen := plan_compaction(self.blocks, self.fan_in, self.span_ms, fan_in_above=above):
-            merged = merge_blocks(self.directory, self.catalogue, chosen, self.now_ms)
-            self._publish((merged,), chosen, ())
+            publish = partial(self.block_set.exchange, chosen)
+            run_whole(merge_blocks(self.directory, self.catalogue, chosen, self.now_ms, publish))
+            self.block_set.delete_unheld()
 
 
 def measure(shape: Shape, stages: Stages, directory: Path) -> tuple[list[Sealer], list[dict[str, float]]]:
@@ -260,7 +268,7 @@ def main() -> None:
     parser.add_argument("--interval-s", type=int, default=10)
     parser.add_argument("--seal-s", type=int, default=120)
     shape = Shape(**vars(parser.parse_args()))
-    keep_memory()  # as the daemon does
+    tune_malloc()  # as the daemon does
     stages = Stages()
     watch_all(stages)
     with tempfile.TemporaryDirectory(prefix="bench-ladder-") as directory:
@@ -280,7 +288,7 @@ def main() -> None:
 
 
 def tell_disk(sealer: Sealer, shape: Shape) -> None:
-    """What is on disk."""
+    """Print rows and bytes on disk, by tier."""
     for name, rows, row_bytes in check(sealer, shape):
         print(
             f"{name:<5} {rows:>12,} rows {row_bytes:7.1f} bytes each, {rows * row_bytes / shape.samples:.2f} per sample"

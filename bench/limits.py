@@ -25,17 +25,18 @@ from bench.servers import Server, running, start_nissa
 from bench.usage import bytes_under
 from bench.workloads import Workload, cpu_s, first_seen, registered
 from nissa._fast.series import SeriesIndex
+from nissa.catalogue.catalogue import Catalogue
 from nissa.config.tree import Acceptance, Config, Series
+from nissa.files.names import RAW_KIND
 from nissa.ingest.engine import Engine
-from nissa.ingest.generation import Generation
+from nissa.ingest.frozen_head import FrozenHead
 from nissa.ingest.pipeline import Pipeline
-from nissa.model.columns import ClaimColumns
+from nissa.journal.capture import read_capture
+from nissa.model.columns import DedupKeyColumns
 from nissa.model.frame import Codec, Encoding
+from nissa.model.slices import run_whole
 from nissa.model.units import DAY_MS
-from nissa.store.capture import read_capture
-from nissa.store.catalogue import Catalogue
 from nissa.store.compaction import merge_blocks
-from nissa.store.names import RAW_KIND
 
 MILLION_HOSTS = 100_000
 ALWAYS_MS = 100 * 365 * DAY_MS
@@ -43,7 +44,7 @@ STARTS = 5
 PACKETS = 1_000_000
 OFFERED = 1_000_000.0  # samples per second
 OFFERED_S = 10
-NEVER_SEALED = {"storage.seal_samples": "20000000", "storage.seal_interval_ms": "3600000"}
+NEVER_SEALED = {"storage.seal_samples": "20000000", "storage.seal_interval": "3600000ms"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def index_bytes_each() -> float:
 def rss_of_million_mb() -> float:
     """Resident memory of the daemon with one million active series, sealed once."""
     shape = Shape(hosts=MILLION_HOSTS, rounds=1)
-    with running("nissa", settings={"series.active_max": "1100000", "storage.seal_interval_ms": "2000"}) as server:
+    with running("nissa", settings={"series.active_max": "1100000", "storage.seal_interval": "2000ms"}) as server:
         sent = send_to(server, shape, settle_s=8.0)
         assert answer_of(f"{server.api_url}/api/status")["series"]["active"] >= shape.series
         return sent.after.rss_bytes / 1e6
@@ -102,7 +103,7 @@ def disk_bytes_each() -> float:
                 engine.flush()
         engine.close(seal=True)
         catalogue = Catalogue.open(directory)
-        block = merge_blocks(directory, catalogue, catalogue.blocks(RAW_KIND), 0)
+        block = run_whole(merge_blocks(directory, catalogue, catalogue.blocks(RAW_KIND), 0))
         catalogue.close()
         assert block.rows == samples
         return block.bytes / block.rows
@@ -112,7 +113,7 @@ def ack_p99_ms() -> float:
     """99th percentile of acknowledgement while a million samples a second are offered, fsync, sealing going on."""
     shape = Shape(hosts=1_000, rounds=int(OFFERED * OFFERED_S) // 10_000)
     with running("nissa", settings={"storage.seal_samples": "4000000"}) as server:
-        server.settled()
+        server.completed()
         return send_to(server, shape, rate=OFFERED, connections=5).latency_ms(0.99)
 
 
@@ -120,7 +121,7 @@ def events_per_s() -> float:
     """Millions of events a second, acknowledged after fsync while blocks of them are written: wall time."""
     shape = Shape(kind="events", hosts=3_000, packets_per_request=1_000)
     with running("nissa", settings={"storage.seal_samples": "1000000"}) as server:
-        server.settled()
+        server.completed()
         sent = send_to(server, shape, connections=4)
         assert answer_of(f"{server.api_url}/api/status")["seal"]["count"] > 0
         return sent.samples / sent.wall_s / 1e6
@@ -138,7 +139,7 @@ def recovery_mb_per_s() -> float:
         cpu = time.process_time()
         engine = Engine(data, Config(), lambda: int(time.time() * 1000))
         cpu = time.process_time() - cpu
-        replayed = int(engine.status()["recovery"]["bytes"])
+        replayed = int(engine.status().facts()["recovery"]["bytes"])
         assert engine.tallies()["http/remote_write_1"].stored == samples_of(shape)
         engine.close()
         assert 0 < replayed <= journal_bytes
@@ -151,12 +152,12 @@ def seal_pause_ms() -> float:
     for seed in range(STARTS):
         pipeline = Pipeline(Config(), SeriesIndex(bytes(32)), {}, bytes(32))
         keys = np.random.default_rng(seed).integers(0, 2**64, (PACKETS, 2), np.uint64)
-        claims = ClaimColumns(keys, np.arange(1, PACKETS + 1, dtype=np.uint64), np.zeros(PACKETS, np.int64))
-        pipeline.remembered.restore({"metric": claims}, 0)
+        dedup_keys = DedupKeyColumns(keys, np.arange(1, PACKETS + 1, dtype=np.uint64), np.zeros(PACKETS, np.int64))
+        pipeline.remembered.restore({"metric": dedup_keys}, 0)
         start = time.perf_counter()
-        generation = Generation(pipeline, PACKETS)
+        frozen_head = FrozenHead(pipeline, PACKETS)
         took.append(time.perf_counter() - start)
-        assert np.array_equal(generation.remembered.columns()["metric"].keys, keys)
+        assert np.array_equal(frozen_head.remembered.columns()["metric"].keys, keys)
     return max(took) * 1000
 
 

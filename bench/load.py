@@ -40,7 +40,7 @@ SAMPLE_TIME_AT = 10
 
 @dataclass(frozen=True)
 class Shape:
-    """How large a load is."""
+    """Kind and size of a load."""
 
     kind: str = "remote_write_1"
     hosts: int = 1_000
@@ -142,10 +142,15 @@ def remote_write_templates(shape: Shape) -> Iterator[Template]:
     every = list(series_labels(shape))
     for first in range(0, len(every), shape.series_per_request):
         part = every[first : first + shape.series_per_request]
-        yield _template_2(part, shape.last_ms) if shape.kind == "remote_write_2" else _template_1(part, shape.last_ms)
+        yield (
+            _template_2(part, shape.last_ms)
+            if shape.kind == "remote_write_2"
+            else remote_write_template(part, shape.last_ms)
+        )
 
 
-def _template_1(part: list[tuple[str, list[tuple[str, str]]]], time_ms: int) -> Template:
+def remote_write_template(part: list[tuple[str, list[tuple[str, str]]]], time_ms: int) -> Template:
+    """A body of remote write 1.0 with one sample of each series. part: (metric, labels of the host)."""
     named = {metric: label("__name__", metric) for metric in METRICS}
     sample = field(2, b"\x09" + bytes(8) + b"\x10" + varint(time_ms))
     body, ends = bytearray(), []

@@ -1,4 +1,4 @@
-"""Where the time goes: a load or a capture taken apart, stage by stage, by Python function, or by thread and symbol.
+"""Profiles ingestion of a load or a capture: by stage, by Python function, or by thread and symbol.
 
     python -m bench.profile stages [--capture FILE] [--hosts 1000 --rounds 200 …]   in process, stage after stage
     python -m bench.profile python [--capture FILE] …                               in process, under cProfile
@@ -30,18 +30,18 @@ from bench.usage import cpu_by_thread
 from bench.workloads import CODECS, MINUTE, decode_into, new_index
 from nissa._fast.batch import Batch
 from nissa._fast.columns import SortedRows
+from nissa.catalogue.catalogue import Catalogue
 from nissa.codec.decompress import Decompressor
 from nissa.config.tree import Acceptance, Config, Series
 from nissa.ingest.head import Head
 from nissa.ingest.pipeline import Pipeline
+from nissa.journal.capture import read_capture
+from nissa.journal.journal import Journal
 from nissa.model.durability import parse_durability
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.model.units import MINUTE_MS
 from nissa.store.blocks import GROUP_ROWS
-from nissa.store.capture import read_capture
-from nissa.store.catalogue import Catalogue
-from nissa.store.journal import Journal
-from nissa.store.seal import SealedHorizon, SealInput, write_seal
+from nissa.store.seal import HighWaterMarks, SealInput, write_seal
 
 ALWAYS_MS = 100 * 365 * 24 * 60 * MINUTE_MS
 SERIES_MAX = 10_000_000
@@ -115,7 +115,7 @@ def profile_stages(frames: list[Frame], group: int) -> None:
 
 
 def journal_and_block(directory: Path, frames: list[Frame], head: Head, group: int) -> None:
-    """What making it durable costs, and what a block costs."""
+    """Time the journal, and the writing of a block."""
     journal = Journal(
         directory / "journal", durability=parse_durability("fsync"), segment_bytes=SEGMENT_BYTES, clock=lambda: 0
     )
@@ -140,7 +140,7 @@ def journal_and_block(directory: Path, frames: list[Frame], head: Head, group: i
     timed("sort and resolve", head.total, arrange)
     catalogue = Catalogue.open(directory)
     timed("load the Parquet library (once)", head.total, lambda: __import__("pyarrow.parquet"))
-    horizon = SealedHorizon((), 0)
+    horizon = HighWaterMarks((), 0)
     timed(
         "sort and write the block",
         head.total,
@@ -170,15 +170,15 @@ def profile_python(frames: list[Frame], group: int) -> None:
 def profile_daemon(frames: list[Frame]) -> None:
     """A real server under load."""
     settings = {
-        "acceptance.past_ms": str(ALWAYS_MS),
+        "acceptance.past": f"{ALWAYS_MS}ms",
         "series.active_max": str(SERIES_MAX),
         "storage.seal_samples": "1000000",
-        "storage.seal_interval_ms": "2000",
+        "storage.seal_interval": "2000ms",
     }
     kinds = {codec: kind for kind, codec in CODECS.items()}
     samples = samples_in_frames(frames)
     with running("nissa", settings=settings) as server, tempfile.TemporaryDirectory() as directory:
-        server.settled()
+        server.completed()
         recorder = start_perf(server, Path(directory) / "perf.data")
         before = cpu_by_thread(server.process.pid)
         sent = send(

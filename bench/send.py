@@ -41,7 +41,7 @@ TYPES = {
 
 @dataclass
 class Told:
-    """What one connection saw. latencies_s: from when a body was due (or sent) to its acknowledgement."""
+    """Results of one connection. latencies_s: from when a body was due (or sent) to its acknowledgement."""
 
     latencies_s: list[float] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
@@ -50,7 +50,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Sent:
-    """What a run of sending gave."""
+    """Results of a run of sending."""
 
     samples: int
     wall_s: float

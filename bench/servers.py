@@ -41,7 +41,7 @@ class Server:
     data: Path
     ready_s: float  # from start to accepting
 
-    def settled(self) -> None:
+    def completed(self) -> None:
         """Wait until the server has loaded everything and does nothing more: what follows is the load's alone."""
         quiet_s, before = 0.0, usage_of(self.process.pid).cpu_s
         for _ in range(int(START_TIMEOUT_S / QUIET_POLL_S)):
@@ -72,13 +72,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start_nissa(data: Path, settings: Mapping[str, str] | None = None, durability: str = "fsync") -> Server:
-    """Start the daemon. settings: paths of docs/config.md -> values."""
+def start_nissa(
+    data: Path, settings: Mapping[str, str] | None = None, durability: str = "fsync", config: Path | None = None
+) -> Server:
+    """Start the daemon. settings: paths of docs/config.md -> values. config: a settings file."""
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     for path, value in (settings or {}).items():
         environment["NISSA_" + path.upper().replace(".", "__")] = value
     command = [sys.executable, "-m", "nissa.cli.ingest", "--data-dir", str(data), "--durability", durability]
-    command += ["--ingest", "127.0.0.1:0", "--api", "127.0.0.1:0"]
+    command += ["--ingest", "127.0.0.1:0", "--api", "127.0.0.1:0", *(["--config", str(config)] if config else [])]
     begun = time.perf_counter()
     with (data.parent / f"{data.name}.log").open("a") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)

@@ -1,4 +1,4 @@
-"""What a process and its children have used: CPU seconds, resident memory, bytes on disk; read from /proc."""
+"""Reads from /proc what a process and its children have used: CPU seconds, resident memory, bytes on disk."""
 
 import os
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ def family(pid: int) -> set[int]:
 
 
 def usage_of(pid: int) -> Usage:
-    """What a process and its descendants use together."""
+    """CPU seconds and resident memory of a process and its descendants together."""
     cpu_s, rss_bytes = 0.0, 0
     for each in family(pid):
         try:

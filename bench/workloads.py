@@ -6,12 +6,13 @@
     million   1,000,000   every probe from memory
 
 A Workload's ``run`` is what is timed; it checks what it did and returns how many samples (or series, rows) that was.
-asv, pytest-benchmark and ``bench.limits`` run the same ones. Decoding is measured from the decompressed body to the
+asv, ``bench.guarded`` and ``bench.limits`` run the same ones. Decoding is measured from the decompressed body to the
 rows in the head.
 """
 
 import itertools
 import os
+import random
 import statistics
 import time
 from collections.abc import Callable
@@ -24,17 +25,22 @@ import numpy as np
 from bench.load import Shape, plain_bodies, samples_of
 from nissa._fast.batch import Batch
 from nissa._fast.columns import sort_resolve
+from nissa._fast.row_index import index_rows, take_indexed
 from nissa._fast.selection import select_rows
 from nissa._fast.series import SeriesIndex
-from nissa._fast.series_restore import restore_series
-from nissa.codec import leyline, packets, remote_write
+from nissa._fast.series_restore import fingerprints_of, restore_series
+from nissa._fast.ttl import TtlMap
+from nissa.codec import exposition, graphite, influx, leyline, otlp, packets, remote_write
+from nissa.codec.statsd import StatsdAggregate, StatsdLimits
 from nissa.config.tree import Config, Ttl
+from nissa.ingest.decode import decode
 from nissa.ingest.head import Head
 from nissa.ingest.pipeline import Pipeline
-from nissa.model.decoded import Window
+from nissa.model.context import Context
+from nissa.model.decoded import Decoded, Window
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.model.units import MINUTE_MS
-from nissa.service.memory import keep_memory
+from nissa.service.memory import tune_malloc
 
 SECRET = bytes(range(32))
 PROFILES = {"small": 1_000, "large": 20_000, "million": 100_000}  # hosts, of ten series each
@@ -42,8 +48,11 @@ MINUTE = 29_000_000
 ANY_TIME = (-(2**62), 2**62)
 NEW_MAX = 4_000_000
 PUBLIC_SERIES = 10_000
+SWEEP_SLICE = 10_000
 MODULES: dict[Codec, ModuleType] = {
-    codec: module for module in (leyline, packets, remote_write) for codec in module.CODECS
+    codec: module
+    for module in (exposition, graphite, influx, leyline, otlp, packets, remote_write)
+    for codec in module.CODECS
 }
 CODECS = {
     "remote_write_1": Codec.REMOTE_WRITE_1,
@@ -77,10 +86,10 @@ def cpu_s(run: Callable[[], int], repeats: int = 5) -> float:
     return statistics.median(took)
 
 
-def decode_into(frame: Frame, index: SeriesIndex, batch: Batch, admit_max: int) -> None:
+def decode_into(frame: Frame, index: SeriesIndex, batch: Batch, admit_max: int) -> Decoded:
     """Decode one frame as the engine does, its content encoding undone before."""
     module = MODULES[frame.codec]
-    module.decode(frame, frame.body, index, batch, Window(MINUTE, admit_max, *ANY_TIME))
+    return module.decode(frame, frame.body, index, batch, Window(MINUTE, admit_max, *ANY_TIME))
 
 
 def frames_of(shape: Shape) -> list[Frame]:
@@ -165,8 +174,8 @@ def events_filtered() -> Workload:
 
     As in a daemon that has run for a while: freed memory is kept, and the map of packets is full.
     """
-    keep_memory()
-    shape = Shape(kind="events", hosts=50, packets_per_request=1_000)
+    tune_malloc()
+    shape = Shape(kind="events", hosts=50, packets_per_request=1_000, end_ms=MINUTE * MINUTE_MS)
     frames, count = frames_of(shape), samples_of(shape)
     pipeline = Pipeline(Config(ttl=Ttl(entries_max=count // 2)), new_index(), {}, SECRET)
     lsns = itertools.count(1)
@@ -186,6 +195,104 @@ def packets_known(packets_per_request: int = 32) -> Workload:
     """nissa.v2 packets of 64 points: 512 series."""
     shape = Shape(kind="packets", hosts=50, packets_per_request=packets_per_request)
     return known(shape, f"packets_known_{packets_per_request}_packets")
+
+
+def influx_known(fields: int = 10) -> Workload:
+    """InfluxDB lines of telegraf's shape, that many fields in each: 1,000 hosts."""
+    rng = random.Random(1)
+    index, batch = new_index(), Batch()
+    frames = [_influx_frame(rng, fields, place) for place in range(10)]
+    count = take(frames, index, batch, NEW_MAX)
+
+    def run() -> int:
+        rows = take(frames, index, batch, 0)
+        assert rows == count, (rows, count)
+        return rows
+
+    return Workload(f"influx_known_{fields}_fields", count, run)
+
+
+def _influx_frame(rng: random.Random, fields: int, place: int) -> Frame:
+    """Half of the fields are integers, the others have up to 17 digits."""
+    lines = []
+    for host in range(1_000):
+        kinds = (f"{rng.randrange(10**9)}i", f"{rng.random() * 100:.6f}", repr(rng.random()))
+        pairs = ",".join(f"usage_{at}={rng.choice(kinds)}" for at in range(fields))
+        lines.append(f"cpu,host=web-{host},cpu=cpu-total,region=eu-west {pairs} {MINUTE * MINUTE_MS + place}")
+    precision = Context(parameters={"precision": "ms"}).encode()
+    body = "\n".join(lines).encode()
+    return Frame(Codec.INFLUX, Encoding.IDENTITY, Source.HTTP, MINUTE * MINUTE_MS, body, context=precision)
+
+
+def graphite_known() -> Workload:
+    """Graphite lines of collectd's shape, 10,000 paths."""
+    rng = random.Random(1)
+    index, batch = new_index(), Batch()
+    paths = [f"collectd.web-{at // 10}.cpu-{at % 10}.cpu-user" for at in range(10_000)]
+    lines = "\n".join(f"{path} {rng.random() * 100:.6f} {MINUTE * 60}" for path in paths)
+    frames = [Frame(Codec.GRAPHITE, Encoding.IDENTITY, Source.GRAPHITE, MINUTE * MINUTE_MS, lines.encode())]
+    count = take(frames, index, batch, NEW_MAX)
+
+    def run() -> int:
+        rows = take(frames, index, batch, 0)
+        assert rows == count, (rows, count)
+        return rows
+
+    return Workload("graphite_known", count, run)
+
+
+def exposition_known(targets: int = 10) -> Workload:
+    """Pages of that many node_exporters, in text 0.0.4, whose series are known."""
+    index, batch = new_index(), Batch()
+    page = (Path(__file__).resolve().parents[1] / "tests" / "goldens" / "node-exporter.txt").read_bytes()
+    contexts = [Context(labels={"job": "node", "instance": f"web-{place}:9100"}) for place in range(targets)]
+    frames = [
+        Frame(Codec.EXPOSITION, Encoding.IDENTITY, Source.HTTP, MINUTE * MINUTE_MS, page, context=context.encode())
+        for context in contexts
+    ]
+    count = decoded(frames, index, batch)
+
+    def run() -> int:
+        rows = decoded(frames, index, batch)
+        assert rows == count, (rows, count)
+        return rows
+
+    return Workload(f"exposition_known_{targets}_targets", count, run)
+
+
+def decoded(frames: list[Frame], index: SeriesIndex, batch: Batch) -> int:
+    """Decode frames with their contexts; returns how many rows they had."""
+    window = Window(MINUTE, NEW_MAX, *ANY_TIME)
+    rows = 0
+    for frame in frames:
+        decode(frame, frame.body, index, batch, window)
+        rows += len(batch)
+    return rows
+
+
+def statsd_known(lines: int = 20) -> Workload:
+    """Packets of that many StatsD lines of 5,000 known heads: counters, timers, gauges, each with two tags."""
+    rng = random.Random(1)
+    kinds = ("c", "ms", "c|@0.1", "g", "h")
+    made = []
+    for at in range(100_000):
+        value = rng.choice((str(rng.randrange(1_000)), f"{rng.random() * 100:.3f}"))
+        made.append(f"app.requests.{at % 1_000}:{value}|{kinds[at % 5]}|#route:/api/v1,dc:dc{at // 1_000 % 5}")
+    rng.shuffle(made)
+    aggregate = StatsdAggregate(bytes(range(32)), StatsdLimits(), (0.5, 0.99), 1 << 40, 0)
+    # As the source reads them: packets with a line feed behind each, 64 KiB or so at a time.
+    packets = ["\n".join(made[at : at + lines]) + "\n" for at in range(0, len(made), lines)]
+    reads = ["".join(packets[at : at + 50]).encode() for at in range(0, len(packets), 50)]
+
+    def run() -> int:
+        for data in reads:
+            aggregate.add(data)
+        facts = aggregate.facts()
+        assert facts["lines_refused"] == 0, facts
+        return len(made)
+
+    run()
+    return Workload(f"statsd_known_{lines}_lines", len(made), run)
 
 
 def columns_known(profile: str, rounds: int = 10) -> Workload:
@@ -223,13 +330,14 @@ def restored(profile: str) -> Workload:
     offsets, data = source.symbols_of(0, source.symbol_count)
     texts = np.frombuffer(data, np.uint8)
     columns = [np.ascontiguousarray(pairs[:, side]) for side in (0, 1)]
-    fingerprints = source.fingerprints_of(0, shape.series)
+    ids = np.arange(shape.series, dtype=np.uint32)
+    fingerprints = fingerprints_of(source, 0, shape.series)
 
     def run() -> int:
         index = new_index()
         names, values = columns
         restore_series(
-            index, fingerprints, starts.astype(np.int64), names, offsets, texts, values, offsets, texts, MINUTE
+            index, ids, fingerprints, starts.astype(np.int64), names, offsets, texts, values, offsets, texts, MINUTE
         )
         assert index.series_count == shape.series
         return shape.series
@@ -272,6 +380,23 @@ def swept(profile: str) -> Workload:
         return shape.series
 
     return Workload(f"series_sweep_{profile}", shape.series, run)
+
+
+def ttl_turnover(profile: str) -> Workload:
+    """Packets remembered and, when they have expired, swept: per packet, in a map that is empty before and after."""
+    count = PROFILES[profile]
+    held, keys = TtlMap(count), np.random.default_rng(1).integers(0, 2**64, (count, 2), np.uint64)
+
+    def run() -> int:
+        held.dedup_all(keys, 1, 0, 1)
+        removed, finished = 0, False
+        while not finished:
+            dropped, finished = held.sweep(1, SWEEP_SLICE)
+            removed += dropped
+        assert removed == count
+        return removed
+
+    return Workload(f"ttl_turnover_{profile}", count, run)
 
 
 def head_rows(profile: str, rows: int = 4_000_000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -317,6 +442,20 @@ def selected(profile: str) -> Workload:
         return len(series)
 
     return Workload(f"selection_select_{profile}", len(series), run)
+
+
+def indexed(profile: str) -> Workload:
+    """Rows in order of arrival indexed by series, and those of one series in a hundred taken."""
+    series, ts_ms, value = head_rows(profile)
+    wanted = np.unique(series)[::100].copy()
+    expected = int((series % 100 == 0).sum())
+
+    def run() -> int:
+        got, _, _ = take_indexed(*index_rows(series), ts_ms, value, wanted, -(2**63), 2**63 - 1)
+        assert len(got) == expected
+        return len(series)
+
+    return Workload(f"row_index_{profile}", len(series), run)
 
 
 def appended(profile: str) -> Workload:

@@ -6,7 +6,7 @@ from bench.workloads import Workload, filtered, restored, swept
 
 
 class Restore(timed.Timed):
-    """What a start with that many series costs."""
+    """Restoring the series index at a start."""
 
     def make(self, profile: str) -> Workload:
         """All series of a profile."""

@@ -1,4 +1,4 @@
-"""How a Workload is timed by asv: CPU time of the run, and nanoseconds per sample tracked from the same figure."""
+"""Times a Workload under asv: CPU time of the run, and nanoseconds per sample tracked from the same figure."""
 
 import abc
 import sys

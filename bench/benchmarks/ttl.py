@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from benchmarks import timed
 
-from bench.workloads import PROFILES, Workload
+from bench.workloads import PROFILES, Workload, ttl_turnover
 from nissa._fast.ttl import TtlMap
 
 KEYS = 10_000  # a run's
@@ -23,7 +23,7 @@ def full_map(profile: str) -> tuple[TtlMap, np.ndarray]:
     entries = PROFILES[profile] * 10
     held, keys = TtlMap(entries), hashes(entries)
     for start in range(0, entries, 1_000):
-        held.claim_all(keys[start : start + 1_000], 1, 0, FOR_EVER_MS)
+        held.dedup_all(keys[start : start + 1_000], 1, 0, FOR_EVER_MS)
     RNG.shuffle(keys)
     return held, keys
 
@@ -51,19 +51,7 @@ class Turnover(timed.Timed):
 
     def make(self, profile: str) -> Workload:
         """A map that is empty before and after."""
-        count = PROFILES[profile]
-        held, keys = TtlMap(count), hashes(count)
-
-        def run() -> int:
-            held.claim_all(keys, 1, 0, 1)
-            removed, finished = 0, False
-            while not finished:
-                dropped, finished = held.sweep(1, KEYS)
-                removed += dropped
-            assert removed == count
-            return removed
-
-        return Workload("ttl_turnover", count, run)
+        return ttl_turnover(profile)
 
 
 def told_from(held: TtlMap, keys: np.ndarray, known: bool) -> Callable[[], int]:
@@ -74,7 +62,7 @@ def told_from(held: TtlMap, keys: np.ndarray, known: bool) -> Callable[[], int]:
         nonlocal start
         part = keys[start : start + KEYS]
         start = (start + KEYS) % len(keys)
-        found = held.claim_all(part, 2, 0, FOR_EVER_MS)
+        found = held.dedup_all(part, 2, 0, FOR_EVER_MS)
         assert bool(found.all()) is known
         return len(part)
 
