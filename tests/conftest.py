@@ -1,28 +1,55 @@
-"""What every test file shares: Debian peers that must be there in CI, where the library under test was found, and that
-no generated example has a time limit: on a busy machine any of them may take long once."""
+"""Shared by all tests: Debian peers required in CI, the place of the library under test, the marker of tests that
+reach compiled code, and the log on standard error as in every command. Hypothesis generates 50 examples where a test
+sets no number, without a time limit, as any of them may be slow on a busy machine. Tests with a database run on both
+kinds."""
 
 import os
 import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
+from compiled import reaches_compiled, reaches_directly
 from hypothesis import settings
 
 import nissa
+from nissa.config.database import DatabaseSettings
+from nissa.database.database import Database, open_database
+from oracle.postgres import new_database, postgres
 
-PACKAGES = {"strace": "strace", "prometheus": "prometheus", "victoria-metrics": "victoria-metrics", "curl": "curl"}
+PACKAGES = {
+    "redis-server": "redis-server",
+    "nats-server": "nats-server",
+    "strace": "strace",
+    "prometheus": "prometheus",
+    "victoria-metrics": "victoria-metrics",
+    "postgresql": "pg_ctlcluster",
+    "curl": "curl",
+    "docker-compose": "docker-compose",
+    "prometheus-alertmanager": "amtool",
+}
 
-settings.register_profile("nissa", deadline=None)
+settings.register_profile("nissa", deadline=None, max_examples=50)
 settings.load_profile("nissa")
+# The stream of the moment: a thread of one test must not write into the output that another examines.
+structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 def pytest_report_header() -> str:
-    """Which Nissa is tested: the source tree, a checked or sanitized build, or an installed wheel."""
+    """Version and place of the Nissa under test: source tree, checked or sanitized build, or installed wheel."""
     return f"nissa {nissa.__version__} from {Path(nissa.__file__).parent}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked needs_debian skip loudly without their package; where CI is set they run, and fail."""
+    """Mark tests that reach compiled code; those marked needs_debian skip without their package, but not in CI."""
+    for item in items:
+        if reaches_compiled(item.path):
+            item.add_marker("compiled")
+            if reaches_directly(item.path):
+                item.add_marker("direct")
     if os.environ.get("CI"):
         return
     for item in items:
@@ -39,3 +66,28 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         program = PACKAGES.get(marker.args[0], marker.args[0])
         if os.environ.get("CI") and shutil.which(program) is None:
             pytest.fail(f"Debian package {marker.args[0]} is missing in CI", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def postgres_address() -> Iterator[str]:
+    """A server of PostgreSQL; its socket needs a short path, and a folder that its own user can enter."""
+    with tempfile.TemporaryDirectory(prefix="nissa-pg-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        with postgres(Path(folder) / "pg") as address:
+            yield address
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs_debian("postgresql"))])
+def database_settings(request: pytest.FixtureRequest) -> DatabaseSettings:
+    """Settings of a new database of each kind: a file in the data directory, or one on a server."""
+    if request.param == "sqlite":
+        return DatabaseSettings()
+    return DatabaseSettings(url=new_database(request.getfixturevalue("postgres_address")))
+
+
+@pytest.fixture
+def database(database_settings: DatabaseSettings, tmp_path: Path) -> Iterator[Database]:
+    """A new database of each kind, with its newest tables."""
+    opened = open_database(database_settings, tmp_path)
+    yield opened
+    opened.close()

@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from nissa.cli import event_pages
-from nissa.cli.event_pages import Answer, Asked, Daemon, all_events, following, newest
+from nissa.cli.event_pages import AnswerPage, Asked, Daemon, all_events, following, newest
 from nissa.model.errors import BadQuery, Unavailable
-from nissa.query.events import EventQuestion, read_cursor, read_page
+from nissa.query.events import EventRequest, read_cursor, read_page
 from nissa.store.event_runs import EventSnapshot
 from oracle.events import event_batch, event_row
 
@@ -31,9 +31,9 @@ class Arriving:
     def arrive(self, *times: int) -> None:
         self._times += times
 
-    def ask(self, asked: Asked) -> Answer:
+    def ask(self, asked: Asked) -> AnswerPage:
         batch = event_batch([event_row(at, number) for number, at in enumerate(self._times)])
-        question = EventQuestion(
+        question = EventRequest(
             start_ms=asked.start_ms,
             end_ms=asked.end_ms,
             limit=min(asked.limit, 2),
@@ -41,16 +41,16 @@ class Arriving:
             newest_first=asked.newest_first,
         )
         page = read_page(EventSnapshot(self._directory, (), (batch,)), question)
-        return Answer(page.events, str(page.cursor) if page.cursor else None, page.complete)
+        return AnswerPage(page.events, str(page.cursor) if page.cursor else None, page.complete)
 
 
 def numbers(rows: object) -> list[str]:
-    """Which events these are, by order of arrival."""
+    """Packet ids of rows: numbers of the events in their order of arrival."""
     return [row["packet_id"] for row in rows]
 
 
 def test_all_and_the_newest(tmp_path):
-    """Over as many pages as it takes, oldest first."""
+    """All events come oldest first, over as many pages as needed; the newest are the last ones."""
     pages = Arriving(tmp_path, [5, 1, 3, 4, 2])
     assert numbers(all_events(pages, (2, 5))) == ["p4", "p2", "p3"]
     assert numbers(newest(pages, (0, 9), 3)) == ["p2", "p3", "p0"]
@@ -59,7 +59,7 @@ def test_all_and_the_newest(tmp_path):
 
 
 def test_who_follows_sees_each_event_once(tmp_path, monkeypatch):
-    """Also those that come late, and those of a millisecond that was shown before; not what was long before."""
+    """Also late events, and events of a millisecond that was shown before; but none from long before."""
     monkeypatch.setattr(event_pages, "LATE_MS", 100)
     pages, clock = Arriving(tmp_path, [900, 950, 1000, 1000]), [1000]
     comes = [[], [1010, 1000], [960, 1020, 10], [9_999, 1040], [1020]]
@@ -74,7 +74,7 @@ def test_who_follows_sees_each_event_once(tmp_path, monkeypatch):
 
 
 class Told(BaseHTTPRequestHandler):
-    """A daemon that says what it was told to."""
+    """A daemon with prepared answers."""
 
     answers: list[tuple[int, object]] = []
     questions: list[dict[str, list[str]]] = []
@@ -104,7 +104,7 @@ def url() -> Iterator[str]:
 
 
 def test_a_daemon_is_asked_for_what_is_wanted(url):
-    """Conditions, range, cursor and order become parameters; its answer names what is damaged."""
+    """Conditions, range, cursor and order become parameters; its answer names damaged files."""
     daemon = Daemon(url, WANTED)
     row = {"time_ms": 1, "level": "info"}
     page = {"events": [row], "cursor": "1.1", "complete": False, "damaged": ["events-1.parquet"]}

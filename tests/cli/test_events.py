@@ -47,13 +47,13 @@ def test_a_line_for_each_event(filled: Path) -> None:
     result = RUNNER.invoke(app, ["events", str(filled)])
     assert result.exit_code == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert lines[0] == '2024-11-21 11:53:20.001 INFO tezzeret stage-1 grafted {"seed":"1"}'
-    assert lines[2] == '2024-11-21 11:53:20.003 ERROR tezzeret stage-3 torn\\x1b[2J\\n {"seed":"3"}'
+    assert lines[0] == '2024-11-21 11:53:20.001Z INFO tezzeret stage-1 grafted {"seed":"1"}'
+    assert lines[2] == '2024-11-21 11:53:20.003Z ERROR tezzeret stage-3 torn\\x1b[2J\\n {"seed":"3"}'
     assert len(lines) == 4
 
 
 def test_json_and_conditions(filled: Path) -> None:
-    """One object per line; the newest, by level, by text, by time."""
+    """--json prints an object per line; conditions select the newest, by level, text and time."""
 
     def found(*arguments: str) -> list[str]:
         lines = RUNNER.invoke(app, ["events", str(filled), "--json", *arguments]).stdout.splitlines()
@@ -64,16 +64,18 @@ def test_json_and_conditions(filled: Path) -> None:
     assert found("--level", "info", "--level", "critical") == ["stage-1", "stage-4"]
     assert found("-q", "CULL", "--source", "tezzeret") == ["stage-2"]
     assert found("--start", "1732190000.002", "--end", "1732190000.003") == ["stage-2", "stage-3"]
+    assert found("--since", "1h") == []
+    assert len(found("--since", "100y")) == 4
 
 
 def test_damage_is_told(filled: Path) -> None:
-    """What is left is shown, and the exit code is 1."""
+    """Events of sound files are shown, the damaged file is named, and the exit code is 1."""
     (block,) = (filled / "blocks").glob("events-*")
     block.write_bytes(block.read_bytes()[:-1] + b"x")
     result = RUNNER.invoke(app, ["events", str(filled)])
     assert len(result.stdout.splitlines()) == 2
     assert result.exit_code == 1
-    assert f"damaged and left out: {block.name}" in result.stderr
+    assert f"damaged files left out: {block.name}" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,9 @@ def test_damage_is_told(filled: Path) -> None:
     [
         (["--level", "fatal"], "'fatal' is none of"),
         (["--start", "yesterday"], "RFC 3339"),
-        (["--follow", "--start", "1"], "not for --follow"),
+        (["--follow", "--start", "1"], "cannot be combined with --follow"),
+        (["--since", "1h", "--start", "-2h"], "either start or since"),
+        (["--since", "yesterday"], "'since'"),
         (["--api", "nowhere"], "expected http"),
     ],
 )

@@ -7,8 +7,8 @@ import pytest
 from pyarrow import parquet
 from typer.testing import CliRunner
 
+from nissa.catalogue.catalogue import Catalogue
 from nissa.cli.main import app
-from nissa.store.catalogue import Catalogue
 from nissa.store.quarantine import put_aside, rename_damaged
 
 RUNNER = CliRunner()
@@ -39,6 +39,14 @@ def test_a_file_appears_under_its_name_when_whole(directory: Path, tmp_path: Pat
     assert RUNNER.invoke(app, ["export", str(directory), "--format", "parquet", "--output", str(output)]).exit_code == 0
     assert sorted(parquet.read_table(output)["value"].to_pylist()) == [9.25, 21.5, 22.5]
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["out.parquet"]
+
+
+def test_a_dash_is_standard_output(directory: Path) -> None:
+    """--output - writes what no --output writes."""
+    plain = RUNNER.invoke(app, ["export", str(directory), "--format", "csv"])
+    dash = RUNNER.invoke(app, ["export", str(directory), "--format", "csv", "--output", "-"])
+    assert dash.exit_code == 0
+    assert dash.stdout == plain.stdout != ""
 
 
 def test_windows_have_the_same_forms(directory: Path, tmp_path: Path) -> None:
@@ -72,7 +80,7 @@ def test_bad_questions_are_the_operators(directory: Path, tmp_path: Path, argume
 
 
 def test_a_mistyped_directory_is_not_an_empty_one(tmp_path: Path) -> None:
-    """What is not there is said."""
+    """A missing directory is an error."""
     result = RUNNER.invoke(app, ["export", str(tmp_path / "absent")])
     assert result.exit_code == 2
     assert "no such file or directory" in result.stderr

@@ -1,4 +1,4 @@
-"""How commands fail."""
+"""Exit codes and messages of commands that fail."""
 
 import pytest
 

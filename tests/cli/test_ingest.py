@@ -1,4 +1,4 @@
-"""nissa-ingest: what the command line says before the service begins, and what must not be loaded for it."""
+"""nissa-ingest: errors of the command line before the service begins, and modules that must not be loaded for them."""
 
 import subprocess
 import sys

@@ -13,7 +13,7 @@ RUNNER = CliRunner()
 
 
 def rows(*arguments: str) -> list[dict[str, object]]:
-    """What --json prints."""
+    """Rows that ``nissa inspect --json`` prints."""
     result = RUNNER.invoke(app, ["inspect", *arguments, "--json"])
     assert result.exit_code == 0, result.stderr
     return [json.loads(line) for line in result.stdout.splitlines()]
@@ -30,7 +30,7 @@ def test_a_directory_shows_journal_checkpoint_blocks_and_series(directory: Path)
 
 
 def test_pins_and_quarantine_are_shown(tmp_path: Path) -> None:
-    """What retention leaves alone, and what is not served, and why; a directory without a journal is shown too."""
+    """Pins, and blocks in quarantine with the damage; a directory without a journal is shown too."""
     shutil.copytree(GOLDEN, tmp_path / "data")
     kinds = {str(row["kind"]): row for row in rows(str(tmp_path / "data"))}
     assert kinds["pins"]["name"] == "outage"
@@ -45,7 +45,7 @@ def test_frames_are_listed_behind_an_lsn(directory: Path) -> None:
 
 
 def test_people_get_a_table(directory: Path) -> None:
-    """Without --json there are titles and columns."""
+    """Without --json the output has titles and columns."""
     told = RUNNER.invoke(app, ["inspect", str(directory)]).stdout
     assert "checkpoint (1)" in told
     assert "blocks (1)" in told

@@ -13,7 +13,7 @@ GOLDEN = Path(__file__).parents[1] / "goldens" / "directory-1"
 
 
 def listed(directory: Path) -> list[dict[str, object]]:
-    """What `nissa pin list --json` says."""
+    """Rows that ``nissa pin list --json`` prints."""
     result = RUNNER.invoke(app, ["pin", "list", str(directory), "--json"])
     return [json.loads(line) for line in result.stdout.splitlines()]
 
@@ -24,7 +24,7 @@ def test_pins_come_and_go(directory: Path) -> None:
     added = RUNNER.invoke(app, ["pin", "add", "2026-01-01T08:00:00Z", "1767261600", str(directory), "--name", "outage"])
     assert added.exit_code == 0, added.stdout
     (pin,) = listed(directory)
-    assert (pin["from"], pin["name"]) == ("2026-01-01 08:00:00.000", "outage")
+    assert (pin["from"], pin["name"]) == ("2026-01-01 08:00:00.000Z", "outage")
     assert added.stdout == f"pin {pin['pin']}\n"
     assert RUNNER.invoke(app, ["pin", "remove", str(pin["pin"]), str(directory)]).exit_code == 0
     assert RUNNER.invoke(app, ["pin", "remove", str(pin["pin"]), str(directory)]).exit_code == 2

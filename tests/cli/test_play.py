@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import nissa
 from nissa.cli.play import DaemonTarget, DirectoryTarget, Pace, Played, play_frames
+from nissa.model.context import Context
 from nissa.model.errors import BadQuery, Unavailable
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from oracle.engine import NOW_MS, ONE, BadDisk, body_of, config_of, wait_until
@@ -29,7 +31,7 @@ def test_recorded_speed_keeps_the_gaps() -> None:
 
 
 def test_a_late_frame_is_due_at_once() -> None:
-    """Where playing is slower than the recording was, nothing waits."""
+    """A replay that is slower than the recording does not wait."""
     clock = iter([0, 0, 900])
     pace = Pace(1.0, lambda: next(clock))
     pace.wait_s(0)
@@ -92,8 +94,24 @@ def test_a_daemon_gets_frames_as_they_were_and_again_when_it_says_so(endpoint: t
     assert played.outcomes == Counter({"status 503": 1, "status 204": 2})
 
 
+def test_a_context_is_not_lost_on_the_way(endpoint: tuple[str, type[Endpoint]], tmp_path: Path) -> None:
+    """HTTP carries no context: such a frame is not sent without its labels, and counted. A directory takes it whole."""
+    url, handler = endpoint
+    body = body_of([("a", NOW_MS, ONE)])
+    context = Context(labels={"job": "target"}).encode()
+    given = Frame(Codec.REMOTE_WRITE_1, Encoding.IDENTITY, Source.HTTP, NOW_MS, body, context=context)
+    played = Played()
+    for target in (DaemonTarget(url, played), DirectoryTarget(tmp_path / "data", config_of(), played)):
+        play_frames([given], target, Pace(0, lambda: 0), played, lambda: None)
+        target.close()
+    assert handler.got == []
+    assert played.outcomes == Counter({"not sent: HTTP carries no context": 1})
+    with nissa.open(tmp_path / "data") as data:
+        assert data.series("a") == [{"__name__": "a", "job": "target"}]
+
+
 def test_a_daemon_that_is_not_there_is_named() -> None:
-    """Nobody listening is told with the address that was tried."""
+    """Without a listener the error names the address that was tried."""
     target = DaemonTarget("http://127.0.0.1:1", Played())
     with pytest.raises(Unavailable, match=r"http://127\.0\.0\.1:1: "):
         target.play(frame(1))
@@ -107,7 +125,7 @@ def test_what_is_no_endpoint_is_refused(url: str) -> None:
 
 
 def test_a_last_frame_that_was_not_kept_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the disk fails under the last frames of a capture, closing the directory says so."""
+    """If the disk fails under the last frames of a capture, closing the directory raises."""
     disk = BadDisk(monkeypatch, "fdatasync")
     target = DirectoryTarget(tmp_path / "data", config_of(), Played())
     target.play(Frame(Codec.REMOTE_WRITE_1, Encoding.IDENTITY, Source.HTTP, NOW_MS, body_of([("a", NOW_MS, ONE)])))

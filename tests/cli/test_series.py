@@ -11,7 +11,7 @@ RUNNER = CliRunner()
 
 
 def test_series_are_listed_as_json(directory: Path) -> None:
-    """One object of labels per line; a selector narrows."""
+    """Each series is an object of labels on a line; a selector narrows the list."""
     everything = RUNNER.invoke(app, ["series", str(directory)]).stdout.splitlines()
     assert {json.loads(line)["room"] for line in everything} == {"kitchen", "cellar"}
     one = RUNNER.invoke(app, ["series", str(directory), "--match", '{room=~"cel.*"}']).stdout

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from nissa.cli.text_table import print_table, utc
+from nissa.cli.text_table import print_table, printable, utc
 
 
 def test_columns_line_up_and_numbers_stand_right(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,13 +26,25 @@ def test_an_empty_table_is_its_title(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.parametrize(
     ("ms", "text"),
-    [(0, "1970-01-01 00:00:00.000"), (-1, "1969-12-31 23:59:59.999"), (1_732_190_000_123, "2024-11-21 11:53:20.123")],
+    [
+        (0, "1970-01-01 00:00:00.000Z"),
+        (-1, "1969-12-31 23:59:59.999Z"),
+        (1_732_190_000_123, "2024-11-21 11:53:20.123Z"),
+    ],
 )
 def test_moments_are_utc(ms: int, text: str) -> None:
-    """Milliseconds are kept, before 1970 too."""
+    """Milliseconds are kept, before 1970 too; to the second they are left out."""
     assert utc(ms) == text
+    assert utc(ms, to_the_second=True) == text[:-5] + "Z"
 
 
 def test_moments_no_calendar_has_stay_numbers() -> None:
-    """A timestamp of 2^62 is printed as it is."""
-    assert utc(2**62) == str(2**62)
+    """A timestamp of 2^62 is printed as a number with its unit."""
+    assert utc(2**62) == utc(2**62, to_the_second=True) == f"{2**62}ms"
+
+
+def test_control_characters_are_written_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """Control characters in a name cannot control the terminal, nor begin a line."""
+    print_table("names", ["name"], [["\x1b[2Jé\n"]], as_json=False)
+    assert capsys.readouterr().out.splitlines()[-1].strip() == r"\x1b[2Jé\n"
+    assert printable("plain é") == "plain é"

@@ -5,14 +5,14 @@ from pathlib import Path
 from cli.conftest import body
 from typer.testing import CliRunner
 
+from nissa.catalogue.catalogue import Catalogue
+from nissa.catalogue.policies import note_policies
 from nissa.cli.main import app
 from nissa.config.load import load_config
 from nissa.ingest.engine import Engine
 from nissa.model.frame import Codec
 from nissa.model.ladder import DEFAULT_TIERS, Policy
 from nissa.model.units import DAY_MS, HOUR_MS
-from nissa.store.catalogue import Catalogue
-from nissa.store.policies import note_policies
 from oracle.engine import wait_until
 
 NOW_MS = 1_732_190_000_000
@@ -21,7 +21,7 @@ RUNNER = CliRunner()
 
 
 def test_a_sound_directory_is_ok(directory: Path) -> None:
-    """Exit code 0 and what was checked."""
+    """The exit code is 0, and the output counts what was checked."""
     result = RUNNER.invoke(app, ["verify", str(directory)])
     assert result.exit_code == 0, result.stdout
     assert result.stdout.startswith("ok: ")
@@ -40,7 +40,7 @@ def test_one_flipped_bit_in_a_block_is_found(directory: Path) -> None:
 
 
 def test_a_missing_block_is_found(directory: Path) -> None:
-    """What the catalogue names and the disk lacks is damage."""
+    """A block that the catalogue names and the disk lacks is damage."""
     next((directory / "blocks").glob("raw-*.parquet")).unlink()
     result = RUNNER.invoke(app, ["verify", str(directory)])
     assert result.exit_code == 1
@@ -54,12 +54,12 @@ def test_tiers_are_computed_again(tmp_path: Path) -> None:
     for _ in range(4):
         engine.ingest(body("kitchen", 21.5, now_ms[0]), Codec.NISSA_POINT)
         engine.flush()
-        wait_until(lambda: engine.status()["ladder"]["lsn"] == engine.status()["journal"]["checkpoint_lsn"])
+        wait_until(lambda: engine.status().ladder["lsn"] == engine.status().journal.checkpoint_lsn)
         now_ms[0] += HOUR_MS
     engine.close()
     result = RUNNER.invoke(app, ["verify", "--tiers", str(path)])
     assert result.exit_code == 0, result.stdout
-    assert "5m: 2 windows computed again, 0 differences" in result.stdout
+    assert "5m: 2 windows recomputed, 0 differences" in result.stdout
     catalogue = Catalogue.open(path)
     note_policies(catalogue, (Policy("other"),), DEFAULT_TIERS, ())
     again = RUNNER.invoke(app, ["verify", "--tiers", str(path)])

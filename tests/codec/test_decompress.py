@@ -40,7 +40,7 @@ def _some_bytes(seed: int) -> bytes:
 @pytest.mark.parametrize("encoding", list(Encoding))
 @pytest.mark.parametrize("seed", range(8))
 def test_round_trip(encoding: Encoding, seed: int) -> None:
-    """What a sender compressed comes back byte for byte."""
+    """Compressed bytes are decompressed to the same bytes."""
     raw = _some_bytes(seed)
     assert decompress(COMPRESS[encoding](raw), encoding, MIB) == raw
 
@@ -50,7 +50,7 @@ def test_limit_is_inclusive(encoding: Encoding) -> None:
     """A body of exactly the limit passes; one byte more is TooLarge and names the setting."""
     body = COMPRESS[encoding](b"a" * 1_000)
     assert len(decompress(body, encoding, 1_000)) == 1_000
-    with pytest.raises(TooLarge, match=r"ingest\.decompressed_bytes_max") as caught:
+    with pytest.raises(TooLarge, match=r"ingest\.decompressed_size_max") as caught:
         decompress(body, encoding, 999)
     assert caught.value.limit == 999
 
@@ -162,7 +162,7 @@ def test_the_densest_snappy_body_passes() -> None:
 
 
 def test_the_scratch_is_reused() -> None:
-    """A Decompressor's view is overwritten by its next call: nobody may keep it."""
+    """A Decompressor's view is overwritten by its next call: callers must not keep it."""
     decompressor = Decompressor(MIB)
     first = decompressor.decompress(COMPRESS[Encoding.SNAPPY](b"first"), Encoding.SNAPPY)
     assert bytes(first) == b"first"
@@ -173,7 +173,7 @@ def test_the_scratch_is_reused() -> None:
 def test_what_is_done_with_is_poisoned() -> None:
     """A piece of a body kept past its release reads as 0xDD in the builds that look closer."""
     if not CHECKED:
-        pytest.skip("a release build trusts: only checked and sanitize builds overwrite what is done with")
+        pytest.skip("a release build trusts: only sanitize builds overwrite what is done with")
     decompressor = Decompressor(MIB)
     body = decompressor.decompress(COMPRESS[Encoding.SNAPPY](b"abc" * 100), Encoding.SNAPPY)
     kept = body[10:20]

@@ -12,6 +12,7 @@ from nissa.model.columns import Metadata
 from nissa.model.decoded import Decoded, Window
 from nissa.model.errors import TooLarge, UnsupportedMedia
 from nissa.model.frame import Codec, Encoding, Frame, Source
+from oracle.wire import delimit
 
 GOLDENS = Path(__file__).parent.parent / "goldens"
 WINDOW = Window(minute=1, admit_max=1_000, oldest_ms=-(2**63), newest_ms=2**63 - 1)
@@ -73,7 +74,7 @@ def test_golden_packet(golden: str, codec: Codec) -> None:
 
 
 def test_metadata_comes_once() -> None:
-    """A unit is told when a series is new or its unit changed, not with every packet."""
+    """Metadata is returned when a series is new or its unit changed, not with every packet."""
     reader = Reader()
     packet = leyline.TelemetryPacket(source_subsystem="oona")
     packet.metrics.add(name="oona.queue.depth", value=1, unit="count")
@@ -137,9 +138,9 @@ def test_packet_without_time_is_of_now() -> None:
 
 
 def test_other_bus_messages_are_accepted_and_counted() -> None:
-    """An emergency signal, or any type but TELEMETRY, is no error and no sample, whatever its payload."""
+    """A policy update, and every type that is not read, is no error and no sample, whatever its payload."""
     reader = Reader()
-    envelope = leyline.BusEnvelope(message_type=leyline.BUS_MESSAGE_TYPE_EMERGENCY_SIGNAL, payload=b"\xff\xff")
+    envelope = leyline.BusEnvelope(message_type=leyline.BUS_MESSAGE_TYPE_POLICY_UPDATE, payload=b"\xff\xff")
     decoded = reader.decode(envelope.SerializeToString(), Codec.LEYLINE_BUS)
     assert (decoded.ignored, len(reader.batch), decoded.events) == (1, 0, None)
 
@@ -151,16 +152,21 @@ def test_event_envelope() -> None:
     envelope = leyline.EventEnvelope(payload=packet, payload_type="esper.leyline.v1.TelemetryPacket")
     assert reader.decode(envelope.SerializeToString(), Codec.LEYLINE_EVENT).ignored == 0
     assert reader.samples() == GOLDEN_SAMPLES
-    envelope.payload_type = "SystemStatePacket"
+    envelope.payload_type = "PolicyUpdate"
     assert reader.decode(envelope.SerializeToString(), Codec.LEYLINE_EVENT).ignored == 1
     envelope.payload_type = "TelemetryPacket"
     envelope.content_encoding = "gzip"
     with pytest.raises(UnsupportedMedia, match="gzip"):
         reader.decode(envelope.SerializeToString(), Codec.LEYLINE_EVENT)
+    sound = leyline.EventEnvelope(payload=packet, payload_type="TelemetryPacket")
+    reader.decode(
+        delimit([each.SerializeToString() for each in (envelope, sound)]), Codec.LEYLINE_EVENT, delimited=True
+    )
+    assert (reader.samples(), reader.batch.refused) == (GOLDEN_SAMPLES, {"encoding_unsupported": 1})
 
 
 def test_delimited_packets_keep_their_own_source_and_time() -> None:
-    """In a run of packets each metric belongs to the packet it stands in."""
+    """Each metric of a run of packets belongs to its own packet."""
     reader = Reader()
     body = b""
     for number, source in enumerate(("tolaria", "oona", "", "tolaria")):

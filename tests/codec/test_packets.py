@@ -7,10 +7,10 @@ import pytest
 from nissa._fast.batch import Batch
 from nissa._fast.series import SeriesIndex
 from nissa._proto import columns_pb2, telemetry_pb2
-from nissa.codec.packets import decode
+from nissa.codec.packets import SLOW_MESSAGES_MAX, decode
 from nissa.model.columns import Metadata
 from nissa.model.decoded import Decoded, Window
-from nissa.model.errors import Malformed
+from nissa.model.errors import Malformed, TooLarge
 from nissa.model.frame import Codec, Encoding, Frame, Source
 
 GOLDENS = Path(__file__).parent.parent / "goldens"
@@ -126,6 +126,25 @@ def test_malformed_alert(body: bytes) -> None:
     """Truncated bytes, and text anywhere that is not UTF-8, are malformed."""
     with pytest.raises(Malformed):
         Reader().decode(body, Codec.NISSA_ALERT)
+
+
+def test_a_bad_message_costs_itself() -> None:
+    """In a run of commands one is cut off and one is not UTF-8: both are refused, and the others are kept."""
+    message = golden("command")
+    reader = Reader()
+    body = b"".join(bytes([len(each)]) + each for each in (message, b"\x0a\x02a", message, b"\x0a\x01\xff"))
+    decoded = reader.decode(body, Codec.NISSA_COMMAND, delimited=True)
+    assert decoded.events is not None
+    assert len(decoded.events) == 2
+    assert reader.batch.refused == {"record_malformed": 1, "text_not_utf8": 1}
+    assert reader.batch.rows_received == 2
+    assert reader.batch.examples["record_malformed"].offset == len(message) + 2
+
+
+def test_alerts_of_one_body_have_a_maximum() -> None:
+    """Empty messages that a slow path reads are refused before they take minutes."""
+    with pytest.raises(TooLarge, match="messages in one frame"):
+        Reader().decode(bytes(SLOW_MESSAGES_MAX + 1), Codec.NISSA_ALERT, delimited=True)
 
 
 @pytest.mark.parametrize("body", [b"\x05a", b"\x80", b"\xff\xff\xff\xff\xff\x01"])

@@ -2,6 +2,7 @@
 
 import pytest
 
+from nissa._fast.series_restore import seen_minutes_of
 from nissa.codec.remote_write import CODECS, decode
 from nissa.model.columns import Metadata
 from nissa.model.decoded import NOTHING_ELSE, Window
@@ -20,7 +21,7 @@ def frame_of(codec: Codec, body: bytes) -> Frame:
 
 
 def decoded(rig: Rig, codec: Codec, body: bytes, window: Window = OPEN) -> list[Metadata]:
-    """What ``decode`` tells of a body beside its rows."""
+    """Decode a body into the rig; returns its metadata."""
     return decode(frame_of(codec, body), body, rig.index, rig.batch, window).metadata
 
 
@@ -44,7 +45,7 @@ def test_the_window_gives_the_terms() -> None:
     decoded(rig, Codec.REMOTE_WRITE_1, body, Window(77, 1, 10, 20))
     assert [row[1] for row in rig.rows()] == [10, 20]
     assert rig.batch.refused == {"too_old": 1, "too_new": 1, "series_limit": 1}
-    assert rig.index.seen_minutes_of().tolist() == [77]
+    assert seen_minutes_of(rig.index).tolist() == [77]
 
 
 def test_metadata_is_told() -> None:

@@ -12,7 +12,8 @@ from nissa.model.errors import ConfigInvalid
         ("127.0.0.1:9470", "127.0.0.1", 9470),
         ("localhost:0", "localhost", 0),
         ("[::1]:65535", "::1", 65535),
-        (":1", "0.0.0.0", 1),
+        (":1", "::", 1),
+        ("0.0.0.0:1", "0.0.0.0", 1),
     ],
 )
 def test_addresses_are_read_and_written(text: str, host: str, port: int) -> None:

@@ -19,14 +19,14 @@ from nissa.model.errors import ConfigInvalid
 
 
 def test_redaction_is_on_with_named_rules() -> None:
-    """Nobody has to ask for it, and names are told apart in replacements and counts."""
+    """Redaction is on by default, and names of rules are unique, for replacements and counts."""
     assert Redaction().enabled
     names = [rule.name for rule in (*KEY_RULES, *PATTERN_RULES)]
     assert len(set(names)) == len(names)
 
 
 def test_rules_are_read_from_a_document() -> None:
-    """As an operator writes them; unknown words and actions are refused."""
+    """Rules are read as an operator writes them; unknown words and actions are refused."""
     read = msgspec.convert({"keys": [{"name": "seat", "pattern": "seat", "action": "hash"}]}, Redaction)
     assert read.keys == (RedactionRule("seat", "seat", Action.HASH),)
     assert rules_in_force(read).keys == (*read.keys, *KEY_RULES)
@@ -41,7 +41,7 @@ def test_rules_are_read_from_a_document() -> None:
 
 
 def test_rules_in_force_need_no_defaults() -> None:
-    """What is noted beside a journal means the same in a version with other defaults."""
+    """Rules noted beside a journal mean the same in a version with other defaults."""
     own = Redaction(defaults=False, keys=(RedactionRule("a", "b"),))
     assert rules_in_force(own) == own
     assert rules_in_force(rules_in_force(Redaction())) == rules_in_force(Redaction())
@@ -53,7 +53,7 @@ def test_rules_in_force_need_no_defaults() -> None:
     [
         ("keys: [{name: Seat 1, pattern: seat}]", "redaction.keys[0].name", "'Seat 1'"),
         ("keys: [{name: a, pattern: b}, {name: c, pattern: '('}]", "redaction.keys[1].pattern", "cannot be read"),
-        ("patterns: [{name: a, pattern: 'b*'}]", "redaction.patterns[0].pattern", "fits the empty text"),
+        ("patterns: [{name: a, pattern: 'b*'}]", "redaction.patterns[0].pattern", "matches the empty text"),
         ("patterns: [{name: a, pattern: '(?=b)'}]", "redaction.patterns[0].pattern", "cannot be read"),
         ("patterns: [{name: a, pattern: " + "x" * 5_000 + "}]", "redaction.patterns[0].pattern", "over the limit"),
         ("patterns: [{name: a, pattern: b, action: burn}]", "redaction.patterns[0].action", "burn"),
@@ -73,5 +73,5 @@ def test_bad_rules_refuse_to_start(tmp_path: Path, text: str, path: str, words: 
 
 
 def test_the_defaults_pass_their_own_check() -> None:
-    """As an operator might have written them."""
+    """The defaults pass as if an operator had written them."""
     check_redaction(rules_in_force(Redaction()))

@@ -51,7 +51,7 @@ class Daemon:
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the commands of the README are typed."""
+    """The working directory for the commands of the README."""
     return tmp_path_factory.mktemp("readme")
 
 
@@ -79,7 +79,7 @@ def test_python_blocks_run_in_order(
     pytest.importorskip("pandas")
     monkeypatch.chdir(directory)
     python = [daemon.here(text) for text in blocks("python")]
-    files = next(index for index, text in enumerate(python) if "raw-*.parquet" in text)
+    files = next(index for index, text in enumerate(python) if 'data.files("raw")' in text)
     namespace: dict[str, Any] = {}
     run_blocks(python[:files], namespace)
     assert namespace["answer"].status in {200, 204}

@@ -1,4 +1,4 @@
-"""The memory frames are decoded into: its limits, its counts, and what is left after a frame that is refused."""
+"""The memory that frames are decoded into: its limits, its counts, and its state after a refused frame."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_symbols_of_a_frame_have_a_limit() -> None:
 
 
 def test_columns_are_copies() -> None:
-    """What columns() gave stays as it was when the batch is used again."""
+    """Arrays from columns() stay unchanged when the batch is used again."""
     rig = Rig()
     rig.decode(series(UP, sample(1.5, 7)))
     kept = rig.batch.columns()
@@ -88,7 +88,7 @@ def test_a_refused_frame_leaves_an_empty_batch() -> None:
 
 
 def test_rows_outside_the_window_are_counted_by_side() -> None:
-    """The window's edges belong to it; what is outside is counted and the rest keeps its order."""
+    """The window's edges belong to it; rows outside are counted, and the rest keeps its order."""
     rig = Rig()
     times = [99, 100, 50, 200, 201, 150]
     rig.decode(series(UP, *(sample(float(ts_ms), ts_ms) for ts_ms in times)), oldest_ms=100, newest_ms=200)
@@ -98,7 +98,7 @@ def test_rows_outside_the_window_are_counted_by_side() -> None:
 
 
 def test_one_bad_series_in_ten_thousand() -> None:
-    """The good are kept, the bad one is told, and the counts are exact."""
+    """The good series are kept, the bad one is refused, and the counts are exact."""
     rig = Rig()
     rig.decode(request_2(*([("__name__", "m"), ("n", str(number))] for number in range(1_000))), 2)
     assert (len(rig.batch), rig.batch.refused) == (1_000, {})

@@ -69,15 +69,20 @@ def test_sorts_and_resolves_like_the_twin(samples: list[Sample], cuts: list[int]
 @settings(max_examples=200, deadline=None)
 @given(SAMPLES, st.randoms(use_true_random=False))
 def test_every_order_of_arrival_gives_the_same_state(samples: list[Sample], chance: random.Random) -> None:
-    """Permuting and repeating rows never changes what is kept."""
+    """Permuting and repeating rows never changes the rows kept."""
     again = samples + chance.sample(samples, len(samples) // 2)
     chance.shuffle(again)
     once, twice = sort_resolve([columns(samples)]), sort_resolve([columns(again)])
     assert samples_of(*once[:3]) == samples_of(*twice[:3])
 
 
-@pytest.mark.parametrize("series_count", [1, 9, 3_000, 200_000, 2**32])
-@pytest.mark.parametrize("order", ["rounds", "shuffled", "sorted", "backwards"])
+@pytest.mark.parametrize(
+    ("series_count", "order"),
+    [
+        *((1, "rounds"), (1, "shuffled"), (9, "shuffled"), (3_000, "backwards"), (3_000, "sorted")),
+        *((200_000, "rounds"), (200_000, "shuffled"), (2**32, "sorted"), (2**32, "backwards")),
+    ],
+)
 def test_large_heads_over_many_buckets(series_count: int, order: str) -> None:
     """Dense, sparse, one-series and out-of-order heads of many buckets agree with a stable sort of numpy."""
     chance = np.random.default_rng(7)

@@ -3,7 +3,9 @@
 import random
 
 import numpy as np
+import pytest
 
+from nissa._fast.series_restore import fingerprints_of
 from oracle.bodies import SECRET, Rig, series
 from oracle.keyed_hash import DOMAIN_IDENTITY, canonical, fingerprint, secret_words
 from oracle.series import identity
@@ -14,7 +16,7 @@ def identities(values: list[str], secret: bytes = SECRET) -> np.ndarray:
     rig = Rig(secret)
     rig.decode(b"".join(series([("__name__", "m"), ("v", value)]) for value in values))
     assert rig.index.series_count == len(set(values))
-    return rig.index.fingerprints_of(0, rig.index.series_count)
+    return fingerprints_of(rig.index, 0, rig.index.series_count)
 
 
 def test_identities_are_those_of_the_twin() -> None:
@@ -26,11 +28,11 @@ def test_identities_are_those_of_the_twin() -> None:
     rig.decode(b"".join(map(series, sets)))
     words = secret_words(SECRET)
     expected = [fingerprint(words, canonical(identity(labels)), DOMAIN_IDENTITY) for labels in sets]
-    assert [tuple(row) for row in rig.index.fingerprints_of(0, len(sets)).tolist()] == expected
+    assert [tuple(row) for row in fingerprints_of(rig.index, 0, len(sets)).tolist()] == expected
 
 
 def test_another_secret_gives_other_fingerprints() -> None:
-    """Who does not know the secret cannot prepare label sets that meet: hashes of two directories share nothing."""
+    """Without the secret nobody can prepare label sets that collide: hashes of two directories share nothing."""
     values = [f"v{number}" for number in range(2_000)]
     here, there = identities(values), identities(values, bytes(31) + b"\x01")
     assert not np.any(here == there)
@@ -50,6 +52,7 @@ def test_one_bit_changes_half_of_the_fingerprint() -> None:
         assert flipped.sum(axis=1).min() > 32, size
 
 
+@pytest.mark.slow
 def test_fingerprints_spread_evenly() -> None:
     """The bits that choose a slot are even over counted-up names: chi-square of 1,024 buckets, in both lanes."""
     both = identities([f"host-{number:06}" for number in range(102_400)])

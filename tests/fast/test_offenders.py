@@ -1,4 +1,4 @@
-"""Who uses up the series limit: heavy names are always found, and no counter says more than there was."""
+"""Top offenders of the series limit: heavy names are always found, and no counter exceeds the true count."""
 
 import random
 import threading
@@ -55,7 +55,7 @@ def test_it_counts_as_its_twin(seed: int) -> None:
 
 
 def test_only_the_limit_offends() -> None:
-    """Admitted series, and those refused for another reason, are nobody's offence."""
+    """Admitted series, and series refused for another reason, are not counted."""
     rig = Rig()
     twice = series([("__name__", "m"), ("a", "1"), ("a", "2")])
     rig.decode(series([("__name__", "fine")]) + series([("a", "b")]) + twice)

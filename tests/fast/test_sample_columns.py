@@ -6,6 +6,7 @@ import pytest
 
 from nissa._proto.columns_pb2 import SampleColumns
 from oracle import fuzz_wire, packets
+from oracle.wire import delimit
 
 GOLDENS = Path(__file__).parent.parent / "goldens"
 SYMBOLS = ["", "__name__", "a", "b"]
@@ -44,20 +45,39 @@ def columns(series: int = 2, **fields: object) -> bytes:
         columns(series=0, values=[1.0]),
         columns(values=[1.0, 2.0], timestamp_ms=2**63 - 1, time_deltas_ms=[1]),
         SampleColumns(symbols=["x"]).SerializeToString(),
-        SampleColumns(symbols=[""], series=[{"label_refs": [0, 1]}]).SerializeToString(),
-        SampleColumns(symbols=[""], series=[{"label_refs": [0]}]).SerializeToString(),
-        SampleColumns(symbols=[""], series=[{"unit_ref": 1}]).SerializeToString(),
     ],
 )
 def test_columns_that_do_not_fit(body: bytes) -> None:
-    """Uneven columns, wrong run lengths, references to nothing, times past 64 bits: malformed, nothing is kept."""
+    """Uneven columns, wrong run lengths, times past 64 bits: the message is refused, with its body or alone."""
     harness = fuzz_wire.Harness()
     assert harness.compare(body, packets.COLUMNS, False) == ""
     assert harness.refused == 1
+    good = columns(values=[1.0, 2.0])
+    assert harness.compare(delimit([good, body, good]), packets.COLUMNS, True) == ""
+    assert (len(harness.batch), sum(harness.batch.refused.values())) == (4, 1)
+
+
+@pytest.mark.parametrize(
+    ("definition", "reason"),
+    [
+        ({"label_refs": [0, 9]}, "reference_invalid"),
+        ({"label_refs": [1]}, "reference_invalid"),
+        ({"label_refs": [1, 2], "unit_ref": 9}, "reference_invalid"),
+        ({"label_refs": [2, 2]}, "name_missing"),
+    ],
+)
+def test_a_bad_series_costs_itself(definition: dict[str, object], reason: str) -> None:
+    """A series with references to nothing is refused with its samples; the others of the message are kept."""
+    harness = fuzz_wire.Harness()
+    message = SampleColumns(symbols=SYMBOLS, values=[1.0, 2.0, 3.0, 4.0], time_deltas_ms=[0, 1])
+    message.series.add(label_refs=[1, 2])
+    message.series.add(**definition)
+    assert harness.compare(message.SerializeToString(), packets.COLUMNS, False) == ""
+    assert (len(harness.batch), harness.batch.refused) == (2, {reason: 2})
 
 
 def test_what_is_wrong_with_joined_columns_is_told_inside_the_body() -> None:
-    """A column in two pieces is read from elsewhere in memory; the offset of what is wrong is one of the body still."""
+    """A column in two pieces is joined elsewhere in memory; the offset of a fault still lies in the body."""
     harness = fuzz_wire.Harness()
     pieces = b"".join(SampleColumns(values=[value]).SerializeToString() for value in (1.0, 2.0))
     assert harness.compare(columns(time_deltas_ms=[0, 0, 0]) + pieces, packets.COLUMNS, False) == ""

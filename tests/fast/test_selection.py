@@ -6,7 +6,7 @@ from fast.test_columns import ODD_BITS, SAMPLES, columns, samples_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nissa._fast.selection import against_sorted, first_unsorted, raise_latest, rows_behind, select_rows
+from nissa._fast.selection import against_sorted, first_unsorted, select_rows
 from oracle.columns import Sample, rank, resolve, select
 
 
@@ -36,18 +36,6 @@ def test_stands_against_the_winner_of_all_blocks(samples: list[Sample], blocks: 
         held = best.get((series, ts_ms))
         want = 0 if held is None else 2 if held == bits else 1 if rank(bits) > rank(held) else 3
         assert got == want
-
-
-def test_rows_behind_and_latest() -> None:
-    """A row is behind where its series has a block row as late; unknown series never are; raising is a maximum."""
-    latest = np.array([20, 50, -(2**63)], np.int64)
-    series, ts_ms = np.array([0, 1, 7, 2, 0], np.uint32), np.array([30, 50, 10, -(2**63) + 1, 20], np.int64)
-    assert rows_behind(series, ts_ms, latest).tolist() == [1, 4]
-    raise_latest(np.array([0, 1, 0], np.uint32), np.array([30, 49, 25], np.int64), latest)
-    assert latest.tolist() == [30, 50, -(2**63)]
-    with pytest.raises(ValueError, match="past 3 series"):
-        raise_latest(series, ts_ms, latest)
-    assert rows_behind(series, ts_ms, np.empty(0, np.int64)).tolist() == []
 
 
 def test_first_unsorted_row() -> None:

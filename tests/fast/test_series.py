@@ -1,25 +1,27 @@
-"""The series index: identity is never confused, limits hold, readers need no lock, and what is saved comes back."""
+"""The series index: identity is never confused, limits hold, readers need no lock, saved series are restored."""
 
 import itertools
 import random
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
 
 from nissa._fast.series import SeriesIndex
+from nissa._fast.series_restore import active_series, fingerprints_of, restore_seen, seen_minutes_of
 from nissa.model.errors import Malformed
 from oracle.bodies import Rig, field, label, request_2, sample, series
 from oracle.series import IndexTwin, Limits, Record, identity
 from oracle.wire import varint
 
 UP = [("__name__", "up")]
-ANY = 60  # a field number nobody knows
+ANY = 60  # an unknown field number
 SEPARATORS = "{}\",=\0\n\x1e\x1f;:|/\\'_. ab"
 
 
 def test_joined_alike_is_not_the_same() -> None:
-    """Over a million pairs of label sets that are one text when joined naively: none is merged."""
+    """None of over a million pairs of label sets that are one text when joined naively is merged."""
     rng = random.Random(11)
     sets, pairs_count = {}, 0
     for number in range(80):
@@ -139,11 +141,12 @@ def test_labels_on_the_wire_have_a_maximum(count: int) -> None:
     assert rig.labels() == ([pairs] if count <= 256 else [])
 
 
-def test_labels_beyond_the_maximum_are_checked() -> None:
-    """Text that is not UTF-8 makes the frame malformed also where nobody keeps the label."""
+def test_labels_beyond_the_maximum_are_not_read() -> None:
+    """A series with one label too many is refused for that, and later labels are not read."""
     pairs = [("__name__", "m"), *((f"n{number}", "v") for number in range(300))]
-    with pytest.raises(Malformed, match="UTF-8"):
-        Rig().decode(series([*pairs, ("last", b"\xff")]))
+    rig = Rig()
+    rig.decode(series([*pairs, ("last", b"\xff")]))
+    assert rig.batch.refused == {"labels_too_many": 1}
 
 
 def test_new_series_over_the_limit_are_refused() -> None:
@@ -179,7 +182,7 @@ def test_idle_series_come_back_under_their_id() -> None:
     rig.decode(series(UP) + series([("__name__", "down")]), minute=10)
     rig.decode(series(UP), minute=20)
     assert rig.index.sweep(20) == 1
-    assert rig.index.seen_minutes_of().tolist() == [20, 0]
+    assert seen_minutes_of(rig.index).tolist() == [20, 0]
     assert rig.index.active_count == 1
     rig.decode(series([("__name__", "down")]), minute=21, admit_max=0)
     assert rig.batch.refused == {"series_limit": 1}
@@ -193,23 +196,27 @@ def test_a_refused_frame_keeps_no_series_alive() -> None:
     """Being seen in a malformed frame, or without a sample, does not keep a series from becoming idle."""
     rig = Rig()
     rig.decode(series(UP), minute=10)
-    for body in (series(UP) + b"\x0a\x05", series(UP) + series([("__name__", b"\xff")]), field(1, label(*UP[0]))):
+    for body in (series(UP) + b"\x0a\x05", series(UP, field(2, b"\x08")), field(1, label(*UP[0]))):
         try:
             rig.decode(body, minute=30)
         except Malformed:
             assert len(rig.batch) == 0
-    assert rig.index.seen_minutes_of().tolist() == [10]
+    assert seen_minutes_of(rig.index).tolist() == [10]
 
 
 def test_minutes_seen_are_restored() -> None:
-    """restore_seen makes the first series as they were and the others idle."""
+    """restore_seen makes series as they were and the others idle; what cannot be is refused."""
     rig = Rig()
     rig.decode(series(UP) + series([("__name__", "down")]) + series([("__name__", "late")]), minute=10)
-    rig.index.restore_seen(np.array([7, 0], np.uint32))
-    assert rig.index.seen_minutes_of().tolist() == [7, 0, 0]
-    assert rig.index.active_count == 1
-    with pytest.raises(IndexError):
-        rig.index.restore_seen(np.zeros(4, np.uint32))
+    restore_seen(rig.index, np.array([2, 0], np.uint32), np.array([7, 8], np.uint32))
+    assert seen_minutes_of(rig.index).tolist() == [8, 0, 7]
+    assert [part.tolist() for part in active_series(rig.index)] == [[2, 0], [7, 8]]
+    assert rig.index.active_count == 2
+    assert rig.index.sweep(8) == 1
+    assert [part.tolist() for part in active_series(rig.index)] == [[0], [8]]
+    for wrong, minutes in (([3], [1]), ([1], [0]), ([1, 1], [5, 5]), ([1], [])):
+        with pytest.raises(IndexError):
+            restore_seen(rig.index, np.array(wrong, np.uint32), np.array(minutes, np.uint32))
 
 
 def filled() -> Rig:
@@ -230,7 +237,7 @@ def test_ranges_are_checked() -> None:
     """Series and symbols that do not exist are IndexErrors, also where the sum would wrap."""
     index = filled().index
     count, symbols = index.series_count, index.symbol_count
-    for ask, total in ((index.fingerprints_of, count), (index.pairs_of, count), (index.symbols_of, symbols)):
+    for ask, total in ((partial(fingerprints_of, index), count), (index.pairs_of, count), (index.symbols_of, symbols)):
         ask(total, 0)
         ask(0, total)
         for first, size in ((0, total + 1), (total, 1), (total + 1, 0), (2**64 - 1, 2), (1, 2**64 - 1)):
@@ -321,5 +328,5 @@ def test_admission_agrees_with_the_twin() -> None:
         rig.decode(b"".join(map(series, sets)), minute=minute, admit_max=room)
         assert rig.batch.series_new == new
         assert rig.batch.columns()[0].tolist() == [record.series for record in records if record.series is not None]
-        assert rig.index.seen_minutes_of().tolist() == twin.seen
+        assert seen_minutes_of(rig.index).tolist() == twin.seen
         assert rig.size() == (len(twin.series), twin.symbol_count, twin.active_count)

@@ -16,8 +16,9 @@ UNFINISHED = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "X" + "XX"
 MACHINE = re.compile(r"(^|[\s\"'`(=])/(work|root|home/\w+)/|\.\./shared")
 _DEFINITION = re.compile(r"^(?P<indent>\s*)(?:async\s+)?(?:def|cdef|cpdef)\s[^=]*\(.*")
 TEXT_SUFFIXES = {".py", ".pyx", ".pxd", ".pyi", ".md", ".toml", ".cfg", ".ini", ".proto", ".sh", ".yaml", ".yml", ""}
+TEXT_SUFFIXES |= {".ts", ".tsx", ".css", ".html"}
 GENERATED = {"build", "dist", ".venv", ".git", ".mypy_cache", ".ruff_cache", ".hypothesis", "nissa-data", "__pycache__"}
-GENERATED |= {".benchmarks", ".asv", ".tox", ".pytest_cache"}
+GENERATED |= {"node_modules", ".benchmarks", ".asv", ".tox", ".pytest_cache"}
 
 
 def own_files() -> list:  # type: ignore[type-arg]
@@ -122,7 +123,7 @@ def test_every_test_says_what_it_shows() -> None:
 
 
 def test_nothing_is_left_for_later() -> None:
-    """No file says that something is unfinished; what is open stands in an issue."""
+    """No file says that something is unfinished; open work belongs in an issue."""
     wrong = [
         f"{shown(path)}:{number}"
         for path in own_files()
@@ -133,7 +134,7 @@ def test_nothing_is_left_for_later() -> None:
 
 
 def test_no_file_names_a_machine() -> None:
-    """No path of somebody's machine stands in the repository."""
+    """The repository contains no paths of a developer's machine."""
     wrong = [
         f"{shown(path)}:{number}"
         for path in own_files()

@@ -1,4 +1,4 @@
-"""The balance of every source at any moment: received = stored + duplicate + refused + quarantined + in flight."""
+"""The balance of every source at any moment: received = stored + duplicate + refused + in flight."""
 
 import os
 import random
@@ -8,10 +8,10 @@ import pytest
 
 from nissa.ingest.accounting import balance_of
 from nissa.ingest.recover import read_directory
+from nissa.model.counters import Counters
 from nissa.model.errors import NissaError, Unavailable
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.model.receipt import Receipt
-from nissa.model.tally import Tally
 from nissa.model.units import HOUR_MS
 from oracle.engine import NOW_MS, ONE, Rig, config_of, wait_until
 
@@ -43,8 +43,8 @@ def test_duplicates_are_counted_for_who_brought_them(rig: Rig) -> None:
     rig.send([("c", NOW_MS, ONE), ("d", NOW_MS, ONE), ("d", NOW_MS, TWO)])
     for _ in range(2):
         tallies = rig.engine.accounting()
-        assert tallies[HTTP] == Tally(frames=2, received=5, stored=3, duplicate=2, conflicts=1)
-        assert tallies[SELF] == Tally(frames=1, received=2, stored=1, duplicate=1)
+        assert tallies[HTTP] == Counters(frames=2, received=5, stored=3, duplicate=2, conflicts=1)
+        assert tallies[SELF] == Counters(frames=1, received=2, stored=1, duplicate=1)
         rig.engine.flush()
 
 
@@ -71,17 +71,17 @@ def test_exact_over_restarts(rig: Rig, seed: int) -> None:
     rng = random.Random(seed)
     rig.config = config_of(series={"active_max": 5}, storage={"compaction_fan_in": 2})
     rig.crash()
-    expected: dict[str, Tally] = {}
+    expected: dict[str, Counters] = {}
     for _ in range(40):
         rig.now_ms += rng.choice((0, 1_000, 30_000))
         source = rng.choice((Source.HTTP, Source.SELF))
-        tally = expected.setdefault(f"{source.name.lower()}/remote_write_1", Tally())
-        tally.frames += 1
+        counters = expected.setdefault(f"{source.name.lower()}/remote_write_1", Counters())
+        counters.frames += 1
         if rng.random() < 0.15:
             frame = Frame(Codec.REMOTE_WRITE_1, rng.choice(list(Encoding)), source, rig.now_ms, b"\x0a\x7f")
             outcomes = rig.submit_frame(frame)
             assert isinstance(outcomes.get(timeout=60), NissaError)
-            tally.malformed += 1
+            counters.malformed += 1
         else:
             rows = [
                 (f"m{rng.randrange(9)}", NOW_MS + rng.choice((rng.randrange(9), -7 * HOUR_MS, HOUR_MS)), ONE)
@@ -89,17 +89,21 @@ def test_exact_over_restarts(rig: Rig, seed: int) -> None:
             ]
             outcome = rig.send(rows, source)
             assert isinstance(outcome, Receipt)
-            tally.received += len(rows)
+            counters.received += len(rows)
             for reason, count in outcome.refused.items():
-                tally.refuse(reason, count)
+                counters.refuse(reason, count)
         rng.choice((lambda: None, lambda: None, lambda: None, rig.crash, rig.restart, rig.engine.flush))()
         tallies = rig.engine.accounting()
         rig.total()
-        for name, tally in expected.items():
+        for name, counters in expected.items():
             told = tallies[name]
-            assert (told.frames, told.malformed, told.received) == (tally.frames, tally.malformed, tally.received)
-            assert told.refused == tally.refused
-    assert sum(tally.stored for tally in rig.engine.accounting().values()) == len(rig.read())
+            assert (told.frames, told.malformed, told.received) == (
+                counters.frames,
+                counters.malformed,
+                counters.received,
+            )
+            assert told.refused == counters.refused
+    assert sum(counters.stored for counters in rig.engine.accounting().values()) == len(rig.read())
 
 
 def test_the_same_from_outside(rig: Rig) -> None:

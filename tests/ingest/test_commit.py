@@ -1,4 +1,4 @@
-"""The commit thread against disks that fail: who is told what, what is visible, and how it comes back by itself."""
+"""The commit thread on disks that fail: outcomes of senders, visible rows, and recovery by itself."""
 
 import errno
 import random
@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from nissa.ingest import commit
-from nissa.ingest.commit import Committer, Settlement
+from nissa.ingest.commit import Committer, PendingAck
 from nissa.ingest.head import Head
-from nissa.ingest.space import Space
+from nissa.journal.journal import Journal
+from nissa.maintenance.space import Space
 from nissa.model.durability import FSYNC, parse_durability
 from nissa.model.errors import Malformed, Unavailable
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.model.intake import Outcome
 from nissa.model.receipt import Receipt
 from nissa.model.units import KIB
-from nissa.store.journal import Journal
 from oracle.engine import NOW_MS, ONE, BadDisk, Rig, Sample, body_of, config_of, wait_until
 
 FAILURES = [("fdatasync", errno.EIO), ("pwritev", errno.ENOSPC), ("pwritev", errno.EIO), ("fdatasync", errno.EDQUOT)]
@@ -34,10 +34,10 @@ def test_what_the_disk_refuses_is_refused(rig: Rig, monkeypatch: pytest.MonkeyPa
     outcomes = [one.get(timeout=60) for one in outcomes]
     assert all(isinstance(one, Unavailable) and one.retry_after_s > 0 for one in outcomes)
     assert rig.read() == rig.rows
-    assert rig.engine.status()["mode"] == "read_only"
+    assert rig.engine.status().mode == "read_only"
     assert isinstance(rig.send([("closed", NOW_MS, ONE)]), Unavailable)
     disk.failing = False
-    wait_until(lambda: rig.engine.status()["mode"] == "ready")
+    wait_until(lambda: rig.engine.status().mode == "ready")
     rig.keep([("after", NOW_MS, ONE), ("lost", NOW_MS, ONE)])
     lost = rig.total().refused["unavailable"]
     assert 1 <= lost <= 50
@@ -58,7 +58,7 @@ def test_a_failed_file_is_never_synced_again(rig: Rig, monkeypatch: pytest.Monke
     assert isinstance(rig.send([("b", NOW_MS, ONE)]), Unavailable)
     assert disk.calls == 4
     disk.failing = False
-    wait_until(lambda: rig.engine.status()["mode"] == "ready")
+    wait_until(lambda: rig.engine.status().mode == "ready")
 
 
 def test_one_failure_is_nobodys_business(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,14 +82,14 @@ def test_failures_under_load(rig: Rig, monkeypatch: pytest.MonkeyPatch, seed: in
     """Whatever moment the disk fails at, acknowledged is visible, refused is not, and both survive a crash."""
     rng = random.Random(seed)
     disk = BadDisk(monkeypatch, rng.choice(("fdatasync", "pwritev")))
-    settled: list[tuple[int, Outcome]] = []
+    completed: list[tuple[int, Outcome]] = []
     sent = 0
 
     def send(count: int) -> None:
         nonlocal sent
         for turn in range(sent, sent + count):
             frame = Frame(Codec.REMOTE_WRITE_1, Encoding.IDENTITY, Source.HTTP, NOW_MS, body_of(load(turn)))
-            rig.engine.submit(frame, lambda outcome, turn=turn: settled.append((turn, outcome)))
+            rig.engine.submit(frame, lambda outcome, turn=turn: completed.append((turn, outcome)))
         sent += count
 
     def sent_until(condition: Callable[[], bool]) -> bool:
@@ -99,13 +99,13 @@ def test_failures_under_load(rig: Rig, monkeypatch: pytest.MonkeyPatch, seed: in
     for _ in range(2):
         send(rng.randrange(1, 300))
         disk.failing = True
-        wait_until(lambda: sent_until(lambda: rig.engine.status()["mode"] == "read_only"))
+        wait_until(lambda: sent_until(lambda: rig.engine.status().mode == "read_only"))
         disk.failing = False
-        wait_until(lambda: sent_until(lambda: rig.engine.status()["mode"] == "ready"))
+        wait_until(lambda: sent_until(lambda: rig.engine.status().mode == "ready"))
     send(10)
-    wait_until(lambda: len(settled) == sent)
-    assert sorted(turn for turn, _ in settled) == list(range(sent))
-    kept = [turn for turn, outcome in settled if isinstance(outcome, Receipt)]
+    wait_until(lambda: len(completed) == sent)
+    assert sorted(turn for turn, _ in completed) == list(range(sent))
+    kept = [turn for turn, outcome in completed if isinstance(outcome, Receipt)]
     assert 10 <= len(kept) < sent
     rig.note(row for turn in kept for row in load(turn))
     assert rig.read() == rig.rows
@@ -130,15 +130,15 @@ def test_too_little_space_closes_and_opens(tmp_path: Path, monkeypatch: pytest.M
     unaware = [("a", NOW_MS + 1, ONE)]
     if isinstance(rig.send(unaware), Receipt):  # taken unless the tick of the commit thread looked first
         rig.note(unaware)
-    wait_until(lambda: rig.engine.status()["mode"] == "read_only")
+    wait_until(lambda: rig.engine.status().mode == "read_only")
     outcome = rig.send([("a", NOW_MS + 2, ONE)])
     assert isinstance(outcome, Unavailable)
-    assert "storage.free_bytes_min" in str(outcome)
+    assert "storage.free_space_min" in str(outcome)
     rig.check()
     free = 1_100  # over the floor, not over it by a quarter
     assert isinstance(rig.send([("a", NOW_MS + 2, ONE)]), Unavailable)
     free = 1_300
-    wait_until(lambda: rig.engine.status()["mode"] == "ready")
+    wait_until(lambda: rig.engine.status().mode == "ready")
     rig.keep([("a", NOW_MS + 2, ONE)])
     rig.check()
     rig.engine.close()
@@ -186,15 +186,15 @@ def test_frames_that_wait_share_a_commit(tmp_path: Path, monkeypatch: pytest.Mon
     """Frames handed in one after the other while a commit lingers are settled by one more."""
     rig = Rig(tmp_path / "data", config_of(storage={"commit_linger_ms": 300}))
     linger = Linger()
-    monkeypatch.setattr(rig.engine._committer, "_pause", linger)
-    before = rig.engine.status()["journal"]["commits"]
+    monkeypatch.setattr(rig.engine._committer, "_pause", linger.wait)
+    before = rig.engine.status().facts()["journal"]["commits"]
     waiting = [rig.submit([("a", NOW_MS, ONE)])]
     assert linger.begun.wait(60)
     waiting += [rig.submit([("a", NOW_MS + turn, ONE)]) for turn in range(1, 10)]
     rig.total()  # behind this all of them are with the committer
     linger.over.set()
     assert all(isinstance(one.get(timeout=60), Receipt) for one in waiting)
-    assert rig.engine.status()["journal"]["commits"] - before == 2
+    assert rig.engine.status().facts()["journal"]["commits"] - before == 2
     rig.engine.close()
     assert linger.seconds == [0.3, 0.3]
 
@@ -213,9 +213,9 @@ class Desk:
     def _give_up(self) -> None:
         self.gave_up += 1
 
-    def settlement(self, outcome: Outcome, total: int = 0, settle: object = None) -> Settlement:
+    def pending_ack(self, outcome: Outcome, total: int = 0, complete: object = None) -> PendingAck:
         lsn = self.journal.append(Frame(Codec.TALLY, Encoding.IDENTITY, Source.HTTP, NOW_MS, b"{}"), 0)
-        return Settlement(settle or self.outcomes.append, outcome, self.head, total, lsn, 2)  # type: ignore[arg-type]
+        return PendingAck(complete or self.outcomes.append, outcome, self.head, total, lsn, 2)  # type: ignore[arg-type]
 
 
 def test_settled_in_the_order_taken(tmp_path: Path) -> None:
@@ -226,8 +226,8 @@ def test_settled_in_the_order_taken(tmp_path: Path) -> None:
         raise ConnectionResetError
 
     some: list[Outcome] = [Receipt(lsn=1), Malformed("bad"), Receipt(lsn=2), Receipt(lsn=3)]
-    group = [desk.settlement(one, total) for total, one in enumerate(some, 1)]
-    group.insert(2, desk.settlement(Receipt(), 3, broken))
+    group = [desk.pending_ack(one, total) for total, one in enumerate(some, 1)]
+    group.insert(2, desk.pending_ack(Receipt(), 3, broken))
     desk.committer.start()
     desk.committer.put(group)
     desk.committer.stop()
@@ -241,19 +241,19 @@ def test_what_came_before_the_answer_is_refused(tmp_path: Path, monkeypatch: pyt
     desk = Desk(tmp_path)
     disk = BadDisk(monkeypatch, "fdatasync")
     disk.failing = True
-    first = desk.settlement(Receipt(lsn=1), 1)
+    first = desk.pending_ack(Receipt(lsn=1), 1)
     desk.committer.start()
     desk.committer.put([first])
     wait_until(lambda: desk.gave_up == 1)
     disk.failing = False
-    late = desk.settlement(Receipt(lsn=2), 2)
+    late = desk.pending_ack(Receipt(lsn=2), 2)
     desk.committer.put([late])
     desk.journal.discard_pending()  # as the engine does
     desk.committer.gave_up()
     wait_until(lambda: desk.committer.closed_reason is None)
     assert [type(one) for one in desk.outcomes] == [Unavailable, Unavailable]
     assert (desk.head.visible, desk.journal.durable_lsn) == (0, 0)
-    desk.committer.put([desk.settlement(Receipt(lsn=3), 1)])
+    desk.committer.put([desk.pending_ack(Receipt(lsn=3), 1)])
     desk.committer.stop()
     assert desk.outcomes[2:] == [Receipt(lsn=3)]
     assert desk.head.visible == 1
@@ -269,13 +269,13 @@ def test_an_error_nobody_foresaw_leaves_nobody_waiting(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(Journal, "commit", commit)
     desk.committer.start()
-    desk.committer.put([desk.settlement(Receipt(lsn=1), 1)])
+    desk.committer.put([desk.pending_ack(Receipt(lsn=1), 1)])
     wait_until(lambda: len(desk.outcomes) == 1)
     monkeypatch.undo()
     desk.journal.discard_pending()
     desk.committer.gave_up()
     wait_until(lambda: desk.committer.closed_reason is None)
-    desk.committer.put([desk.settlement(Receipt(lsn=2), 1)])
+    desk.committer.put([desk.pending_ack(Receipt(lsn=2), 1)])
     desk.committer.stop()
     assert isinstance(desk.outcomes[0], Unavailable)
     assert desk.outcomes[1] == Receipt(lsn=2)

@@ -1,4 +1,4 @@
-"""The engine on a real directory: what was acknowledged is there, once, whoever stops it, whenever."""
+"""The engine on a real directory: acknowledged samples are stored exactly once, however and whenever it stops."""
 
 import os
 import random
@@ -63,23 +63,23 @@ def test_what_arrives_after_close_is_unavailable(rig: Rig) -> None:
 
 
 class Traffic:
-    """Senders that note what they sent and what they heard, and callers that may be told Unavailable."""
+    """Senders that note frames sent and outcomes received, and callers that may get Unavailable."""
 
     def __init__(self, engine: Engine, first_ms: int) -> None:
         self.engine = engine
         self.first_ms = first_ms
         self.sent: list[int] = []
-        self.settled: list[tuple[int, Outcome]] = []
+        self.completed: list[tuple[int, Outcome]] = []
         self.errors: list[Exception] = []
 
     def send(self, lane: int) -> None:
         """60 frames of one sample each."""
         for ts_ms in range(self.first_ms + lane * 100, self.first_ms + lane * 100 + 60):
             self.sent.append(ts_ms)
-            self.engine.submit(frame_of(("m", ts_ms, ONE)), partial(self._settle, ts_ms))
+            self.engine.submit(frame_of(("m", ts_ms, ONE)), partial(self._complete, ts_ms))
 
-    def _settle(self, ts_ms: int, outcome: Outcome) -> None:
-        self.settled.append((ts_ms, outcome))
+    def _complete(self, ts_ms: int, outcome: Outcome) -> None:
+        self.completed.append((ts_ms, outcome))
 
     def call(self, question: Callable[[], object], times: int) -> None:
         """The same question again and again, until the engine has none of it."""
@@ -94,7 +94,7 @@ class Traffic:
 
 @pytest.mark.parametrize("seal", [False, True])
 def test_everybody_is_settled_once_whenever_it_closes(rig: Rig, seal: bool) -> None:
-    """Senders, flushes and questions in the midst of a close all get an answer, and what was told is true."""
+    """Senders, flushes and queries in the midst of a close all get an answer, and acknowledged samples are stored."""
     for turn in range(4):
         engine, traffic = rig.engine, Traffic(rig.engine, NOW_MS + turn * 1_000)
         work = [threading.Thread(target=traffic.send, args=(lane,)) for lane in range(3)]
@@ -102,14 +102,14 @@ def test_everybody_is_settled_once_whenever_it_closes(rig: Rig, seal: bool) -> N
         closers = [threading.Thread(target=traffic.call, args=(partial(engine.close, seal=seal), 1)) for _ in range(2)]
         for thread in work:
             thread.start()
-        wait_until(lambda: len(traffic.settled) >= 10)  # noqa: B023
+        wait_until(lambda: len(traffic.completed) >= 10)  # noqa: B023
         for thread in closers:
             thread.start()
         for thread in work + closers:
             thread.join()
         assert not traffic.errors
-        assert sorted(ts_ms for ts_ms, _ in traffic.settled) == sorted(traffic.sent)
-        rig.note(("m", ts_ms, ONE) for ts_ms, outcome in traffic.settled if isinstance(outcome, Receipt))
+        assert sorted(ts_ms for ts_ms, _ in traffic.completed) == sorted(traffic.sent)
+        rig.note(("m", ts_ms, ONE) for ts_ms, outcome in traffic.completed if isinstance(outcome, Receipt))
         rig.engine = rig._open()
         rig.check()
 
@@ -160,7 +160,7 @@ def test_the_series_limit_is_exact(rig: Rig, seed: int) -> None:
         rig.note(kept)
         rig.refused.update(outcome.refused)
         rng.choice((lambda: None, lambda: None, rig.crash, rig.restart, rig.engine.flush))()
-        series = rig.engine.status()["series"]
+        series = rig.engine.status().facts()["series"]
         assert (series["active"], series["limit"]) == (len(seen), limit)
     rig.check()
     assert rig.refused["series_limit"] > 10
@@ -171,7 +171,7 @@ def test_pressure_and_refusal_when_the_sealer_is_behind(tmp_path: Path, monkeypa
     rig = Rig(tmp_path / "data", config_of(storage={"seal_samples": 50, "head_samples_max": 100}))
     go_on = threading.Event()
     real = rig.engine._sealer._writer.write
-    monkeypatch.setattr(rig.engine._sealer._writer, "write", lambda generation: (go_on.wait(60), real(generation)))
+    monkeypatch.setattr(rig.engine._sealer._writer, "write", lambda *frozen_head: (go_on.wait(60), real(*frozen_head)))
     outcomes: list[Outcome] = []
     for turn in range(60):
         rows = [("m", NOW_MS + turn * 10 + at, ONE) for at in range(9)]
@@ -200,7 +200,7 @@ def test_the_queue_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for turn in range(5):
         assert rig.engine.pressure == (turn > 3)
         waiting.append(rig.submit([("m", NOW_MS + turn, ONE)]))
-    status = rig.engine.status()["queue"]
+    status = rig.engine.status().facts()["queue"]
     assert status == {"frames": 5, "bytes": sum(len(body_of([("m", NOW_MS + turn, ONE)])) for turn in range(5))}
     go_on.set()
     assert all(isinstance(one.get(timeout=60), Receipt) for one in waiting)
@@ -223,7 +223,7 @@ def test_ingest_waits_and_raises(rig: Rig) -> None:
 
 
 def test_a_state_nobody_foresaw_stops_taking_not_reading(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After an error of our own nothing more is taken, everybody is answered, and a restart finds what was told."""
+    """After an internal error no frame is taken, all senders are answered, and a restart has acknowledged samples."""
     rig.keep([("a", NOW_MS, ONE)])
 
     def broken(*_: object) -> None:
@@ -235,7 +235,7 @@ def test_a_state_nobody_foresaw_stops_taking_not_reading(rig: Rig, monkeypatch: 
     outcome = rig.send([("c", NOW_MS, ONE)])
     assert isinstance(outcome, Unavailable)
     assert "ZeroDivisionError" in str(outcome)
-    status = rig.engine.status()
+    status = rig.engine.status().facts()
     assert (status["mode"], rig.engine.ready) == ("read_only", False)
     rig.check_rows()
     for question in (rig.engine.accounting, rig.engine.flush):
@@ -246,11 +246,11 @@ def test_a_state_nobody_foresaw_stops_taking_not_reading(rig: Rig, monkeypatch: 
 
 
 def test_status_says_where_everything_is(rig: Rig) -> None:
-    """Counts of head, blocks, journal and series agree with what was sent and sealed."""
+    """Counts of head, blocks, journal and series agree with the samples sent and sealed."""
     rig.keep([("a", NOW_MS, ONE), ("b", NOW_MS, ONE)])
     rig.engine.flush()
     rig.keep([("a", NOW_MS + 1, ONE)])
-    status = rig.engine.status()
+    status = rig.engine.status().facts()
     assert (status["mode"], status["reason"], status["durability"]) == ("ready", None, "fsync")
     assert status["head"] == {"samples": 1, "sealing": 0, "min_ms": NOW_MS + 1, "max_ms": NOW_MS + 1}
     assert status["blocks"]["samples"] == 2
@@ -262,23 +262,31 @@ def test_status_says_where_everything_is(rig: Rig) -> None:
 
 def test_status_tells_the_times_in_memory(rig: Rig) -> None:
     """The earliest and latest time over the head, none while it is empty."""
-    assert (rig.engine.status()["head"]["min_ms"], rig.engine.status()["head"]["max_ms"]) == (None, None)
+    assert (rig.engine.status().facts()["head"]["min_ms"], rig.engine.status().facts()["head"]["max_ms"]) == (
+        None,
+        None,
+    )
     rig.keep([("a", NOW_MS - 500, ONE), ("a", NOW_MS + 3, ONE), ("b", NOW_MS, ONE)])
-    assert rig.engine.status()["head"] == {"samples": 3, "sealing": 0, "min_ms": NOW_MS - 500, "max_ms": NOW_MS + 3}
+    assert rig.engine.status().facts()["head"] == {
+        "samples": 3,
+        "sealing": 0,
+        "min_ms": NOW_MS - 500,
+        "max_ms": NOW_MS + 3,
+    }
     rig.engine.flush()
-    assert rig.engine.status()["head"]["min_ms"] is None
+    assert rig.engine.status().head.min_ms is None
 
 
 def test_status_names_who_is_over_the_limit(rig: Rig) -> None:
-    """The metric names refused for the series limit are told, the worst first, also those a replay refuses again."""
+    """Metric names refused for the series limit are in the status, the worst first, also those refused in a replay."""
     rig.config = config_of(series={"active_max": 2})
     rig.restart()
     rig.keep([("a", NOW_MS, ONE), ("b", NOW_MS, ONE)])
-    assert rig.engine.status()["series"]["top_offenders"] == []
+    assert rig.engine.status().facts()["series"]["top_offenders"] == []
     for names in ("xyya", "y"):
         rig.send([(name, NOW_MS + 1, ONE) for name in names])
     expected = [{"name": "y", "refused": 3}, {"name": "x", "refused": 1}]
-    assert rig.engine.status()["series"]["top_offenders"] == expected
+    assert rig.engine.status().facts()["series"]["top_offenders"] == expected
 
 
 def test_low_space_trims_the_journal_before_ingestion_closes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,14 +297,14 @@ def test_low_space_trims_the_journal_before_ingestion_closes(tmp_path: Path, mon
     try:
         for turn in range(100):
             rig.keep([(f"m{at}", NOW_MS + turn, ONE) for at in range(3)])
-        assert rig.engine.status()["seal"]["count"] == 0
+        assert rig.engine.status().facts()["seal"]["count"] == 0
         space.f_bavail = 1_500
-        wait_until(lambda: rig.engine.status()["upkeep"]["space_low"])
-        wait_until(lambda: rig.engine.status()["journal"]["segments"] <= 2)
-        assert rig.engine.status()["mode"] == "ready"
+        wait_until(lambda: rig.engine.status().facts()["maintenance"]["space_low"])
+        wait_until(lambda: rig.engine.status().facts()["journal"]["segments"] <= 2)
+        assert rig.engine.status().mode == "ready"
         rig.keep([("later", NOW_MS, ONE)])
         space.f_bavail = 9_000
-        wait_until(lambda: not rig.engine.status()["upkeep"]["space_low"])
+        wait_until(lambda: not rig.engine.status().facts()["maintenance"]["space_low"])
         rig.check()
     finally:
         rig.engine.close()

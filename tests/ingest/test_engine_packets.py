@@ -12,11 +12,11 @@ import pytest
 import nissa
 from nissa.config.tree import Ttl
 from nissa.ingest import commit
+from nissa.model.counters import Counters
 from nissa.model.errors import Unavailable
 from nissa.model.frame import Frame
 from nissa.model.intake import Outcome
 from nissa.model.receipt import FoundRequest, Receipt
-from nissa.model.tally import Tally
 from nissa.model.units import DAY_MS, HOUR_MS, SECOND_MS
 from oracle.engine import NOW_MS, BadDisk, Rig, config_of, wait_until
 from oracle.packet_frames import Memory, Sent, alert_frame, command_frame, frame_of
@@ -63,13 +63,13 @@ class World:
         assert (total.received - lost, total.stored, total.duplicate) == (self.received, stored, self.received - stored)
         for kind in ("event", "metric"):
             for number in range(4):
-                known = [one.kind for one in engine.find_request(7, f"r{number}")]
+                known = [one.kind for one in engine.admin.find_request(7, f"r{number}")]
                 assert (kind in known) is self.memory.knows_request(kind, 7, f"r{number}")
         with nissa.open(self.rig.path) as data:
             assert Counter(data.events()["description"].to_pylist()) == self.events
             tallies = data.accounting()  # again, where blocks were merged meanwhile
-        assert sum(tally.stored for tally in tallies.values()) == stored
-        assert not any(tally.residue for tally in tallies.values())
+        assert sum(counters.stored for counters in tallies.values()) == stored
+        assert not any(counters.unaccounted for counters in tallies.values())
 
     def lose(self, frames: list[list[Sent]], call: str) -> None:
         """Frames that the disk does not take: refused, forgotten."""
@@ -78,7 +78,7 @@ class World:
             disk.failing = True
             outcomes = [self.rig.submit_frame(frame_of(packets, self.rig.now_ms)) for packets in frames]
             assert all(isinstance(one.get(timeout=60), Unavailable) for one in outcomes)
-        wait_until(lambda: self.rig.engine.status()["mode"] == "ready")
+        wait_until(lambda: self.rig.engine.status().mode == "ready")
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -120,7 +120,7 @@ def test_whatever_happens_each_packet_is_there_once(tmp_path: Path, monkeypatch:
 def test_what_the_journal_lost_is_new_when_it_comes_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frozen: bool
 ) -> None:
-    """A sender that heard 503 sends again and is not told that it was there; also where the head was being sealed."""
+    """A packet that was answered with 503 is no duplicate when sent again, also if the head was being sealed."""
     monkeypatch.setattr(commit, "PROBE_S", 0.01)
     world = World(tmp_path / "data", seal_samples=2 if frozen else 1_000)
     world.send(POOL[:2])
@@ -136,7 +136,7 @@ def test_what_the_journal_lost_is_new_when_it_comes_again(
 
 
 def test_a_full_map_is_restored_as_it_was(tmp_path: Path) -> None:
-    """What was forgotten for lack of room is forgotten after restarts too, and what was not is known."""
+    """Keys forgotten for lack of room stay forgotten after restarts, and the others are still known."""
     rig = Rig(tmp_path / "data", config_of(ttl={"entries_max": 3}))
     packets = [Sent("a", f"p{n}", events=(f"{n}",)) for n in range(6)]
 
@@ -155,7 +155,7 @@ def test_a_full_map_is_restored_as_it_was(tmp_path: Path) -> None:
     rig.crash()
     assert duplicates([0, 4, 3]) == 3
     assert duplicates([2]) == 0
-    assert rig.engine.status()["ttl"]["evicted_total"] == 1
+    assert rig.engine.status().facts()["ttl"]["evicted_total"] == 1
     rig.engine.close()
 
 
@@ -165,7 +165,7 @@ def test_other_life_times_hold_for_what_is_remembered(tmp_path: Path) -> None:
     packet = Sent("a", "p", 3, "r", events=("e",))
 
     def known_ms() -> list[int]:
-        return [one.known_ms for one in rig.engine.find_request(3, "r")]
+        return [one.known_ms for one in rig.engine.admin.find_request(3, "r")]
 
     assert isinstance(rig.submit_frame(frame_of([packet], rig.now_ms)).get(timeout=60), Receipt)
     for ttl_ms, expected in ((HOUR_MS, [HOUR_MS]), (10, [10]), (0, []), (DAY_MS, [DAY_MS])):
@@ -176,7 +176,7 @@ def test_other_life_times_hold_for_what_is_remembered(tmp_path: Path) -> None:
 
 
 def test_alerts_and_commands_come_once(rig: Rig) -> None:
-    """An alert is told by its id, state and moment, a command by its id; an alert without a time is always new."""
+    """The key of an alert is its id, state and time, of a command its id; an alert without a time is always new."""
 
     def outcome_of(frame: Frame) -> Outcome:
         return rig.submit_frame(frame).get(timeout=60)
@@ -194,11 +194,11 @@ def test_alerts_and_commands_come_once(rig: Rig) -> None:
     assert duplicates(alert_frame(NOW_MS, **{**firing, "timestamp_ms": NOW_MS + 1})) == 0
     assert [duplicates(alert_frame(NOW_MS, alert_id="a", name="n")) for _ in range(2)] == [0, 0]
     assert [duplicates(command_frame(NOW_MS, command_id="a", command="c", target="s")) for _ in range(2)] == [0, 1]
-    assert rig.engine.find_request(3, "r") == [FoundRequest("alert", 1, True, DAY_MS)]
-    assert rig.engine.find_request(4, "r") == []
+    assert rig.engine.admin.find_request(3, "r") == [FoundRequest("alert", 1, True, DAY_MS)]
+    assert rig.engine.admin.find_request(4, "r") == []
     rig.crash()
     assert duplicates(alert_frame(NOW_MS, **firing)) == 1
-    assert rig.total() == Tally(frames=10, received=10, stored=6, duplicate=4)
+    assert rig.total() == Counters(frames=10, received=10, stored=6, duplicate=4)
 
 
 def test_memory_of_what_has_expired_is_given_back(tmp_path: Path) -> None:
@@ -208,10 +208,10 @@ def test_memory_of_what_has_expired_is_given_back(tmp_path: Path) -> None:
     )
     packets = [Sent("a", f"p{n}", events=("e",)) for n in range(100)]
     assert isinstance(rig.submit_frame(frame_of(packets, rig.now_ms)).get(timeout=60), Receipt)
-    assert rig.engine.status()["ttl"]["entries"] == {"event": 100, "metric": 0, "alert": 0}
+    assert rig.engine.status().facts()["ttl"]["entries"] == {"event": 100, "metric": 0, "alert": 0}
     for _ in range(3):
         rig.now_ms += 2_000
         assert isinstance(rig.submit_frame(frame_of([Sent(events=("n",))], rig.now_ms)).get(timeout=60), Receipt)
-    wait_until(lambda: rig.engine.status()["ttl"]["cleaned"]["event"] == 100)
-    assert rig.engine.status()["ttl"]["entries"]["event"] == 0
+    wait_until(lambda: rig.engine.status().facts()["ttl"]["cleaned"]["event"] == 100)
+    assert rig.engine.status().facts()["ttl"]["entries"]["event"] == 0
     rig.engine.close()

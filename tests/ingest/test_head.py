@@ -1,13 +1,20 @@
-"""The head: what is appended is read back once it is visible, and given up only while it is not."""
+"""The head: appended rows can be read once they are visible, and given up only before that."""
 
 import random
 import threading
+from pathlib import Path
 
 import numpy as np
+import pytest
 
-from nissa.ingest.head import CHUNK_ROWS, Head
+from nissa.ingest import head as head_module
+from nissa.ingest.head import CHUNK_ROWS, Head, head_facts
 from nissa.model.columns import EventBatch, TextColumn
+from nissa.store import head_index
+from nissa.store.read import Snapshot, read_samples
 from oracle.bodies import Rig, sample, series
+from oracle.columns import Sample, resolve, select
+from oracle.directory import ALWAYS, batch_of, samples_of
 
 
 def rig_of(rows: int, first: int = 0) -> Rig:
@@ -34,7 +41,7 @@ def values(head: Head) -> list[float]:
 
 
 def test_rows_are_read_when_they_are_visible() -> None:
-    """Appended rows show only up to what was published, in order of arrival."""
+    """Appended rows are visible up to the last publish, in order of arrival."""
     head = Head()
     assert head.empty
     assert head.snapshot() == ()
@@ -52,7 +59,7 @@ def test_rows_are_read_when_they_are_visible() -> None:
 
 
 def test_a_snapshot_stays_as_it_was() -> None:
-    """What a reader holds does not change when the head goes on, or gives up."""
+    """A snapshot does not change when the head grows, or gives up rows."""
     head = Head()
     head.append(rig_of(3).batch, "a", 1, None, 0)
     head.publish(1, 3)
@@ -113,7 +120,7 @@ def test_everything_can_be_given_up() -> None:
 
 
 def test_the_range_of_times() -> None:
-    """The earliest and latest time of what is visible, however often it is asked while the head grows over chunks."""
+    """The earliest and latest time of visible rows, however often it is read while the head grows over chunks."""
     rng = random.Random(9)
     head, times = Head(), []
     assert head.range_ms() is None
@@ -138,7 +145,7 @@ def test_the_range_of_times() -> None:
 
 
 def test_events_are_read_when_they_are_visible() -> None:
-    """In order of arrival, and those that were given up never."""
+    """Events are read in order of arrival once visible; given up ones never."""
     head = Head()
     batches = [events_of(count) for count in (2, 1, 3)]
     for lsn, events in enumerate(batches, 1):
@@ -155,7 +162,7 @@ def test_events_are_read_when_they_are_visible() -> None:
 
 
 def test_sources_of_rows() -> None:
-    """Rows are told by source, for few rows and for many, with empty frames between."""
+    """Rows are counted by source, for few rows and for many, with empty frames between."""
     rng = random.Random(4)
     head, owners = Head(), []
     for lsn in range(1, 60):
@@ -194,3 +201,27 @@ def test_readers_beside_the_writer() -> None:
     done.set()
     thread.join()
     assert not wrong
+
+
+def test_indexes_go_with_their_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A snapshot finds the right rows by the index after rows were given up and others came in their place."""
+    monkeypatch.setattr(head_module, "CHUNK_ROWS", 16)
+    monkeypatch.setattr(head_index, "PAGE_ROWS", 4)
+    head, chance, kept = Head(), random.Random(3), 0
+    expected: list[Sample] = []
+    for lsn in range(1, 40):
+        samples = [(chance.randrange(6), chance.randrange(100), lsn) for _ in range(chance.randrange(14))]
+        head.copy_rows(batch_of(samples))
+        if chance.random() < 0.6:
+            expected += samples
+            kept = head.total
+            head.publish(lsn, kept)
+        else:
+            head.truncate()
+        views = head.snapshot()
+        snapshot = Snapshot(Path(), (), views, **head_facts([head], [views]))
+        for one in range(6):
+            found = read_samples(snapshot, np.array([one], np.uint32), *ALWAYS)
+            assert samples_of(found) == select(resolve(expected)[0], {one}, *ALWAYS)
+        assert head.total == kept
+        assert len(head.indexes(99)) == -(-kept // 16)

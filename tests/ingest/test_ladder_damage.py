@@ -1,4 +1,4 @@
-"""A damaged block of windows: named, put aside, and told in every answer over its range; all else is served."""
+"""A damaged block of windows is named, put aside, and reported in every answer over its range; the rest is served."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from nissa.cli.main import app
 from nissa.config.tree import Ladder as Settings
 from nissa.model.errors import Damaged
 from nissa.model.units import DAY_MS, HOUR_MS, SECOND_MS
-from nissa.rollup.read import Question, read_windows
+from nissa.rollup.read import WindowRequest, read_windows
 from nissa.store.quarantine import Quarantined
 from nissa.store.read import Snapshot
 from nissa.store.verify import verify_directory
@@ -23,8 +23,8 @@ RUNNER = CliRunner()
 
 
 def is_written(rig: Rig) -> bool:
-    """Whether the ladder has seen all that is sealed."""
-    status = rig.engine.status()
+    """True if the ladder has processed all sealed samples."""
+    status = rig.engine.status().facts()
     return bool(status["ladder"]["lsn"] >= status["journal"]["checkpoint_lsn"])
 
 
@@ -45,9 +45,9 @@ def rig(tmp_path: Path) -> Rig:
 
 
 def read(snapshot: Snapshot, place: int, start_ms: int, end_ms: int) -> tuple[list[int], list[Damaged]]:
-    """Starts of windows, and what was told."""
+    """Starts of windows, and the damage reported."""
     told: list[Damaged] = []
-    batches = list(read_windows(snapshot, place, Question(None, start_ms, end_ms, on_damage=told.append)))
+    batches = list(read_windows(snapshot, place, WindowRequest(None, start_ms, end_ms, on_damage=told.append)))
     return [start_ms for batch in batches for start_ms in batch.start_ms.tolist()], told
 
 
@@ -60,7 +60,7 @@ def test_a_damaged_block_of_windows_is_put_aside(rig: Rig) -> None:
         data[len(data) // 3] ^= 1
         (rig.path / block.path).write_bytes(data)
         assert [file.path for file in verify_directory(rig.path).files if file.damage] == [block.path]
-        rig.engine.upkeep.suspect(block.path)
+        rig.engine.admin.suspect(block.path)
         wait_until((rig.path / (block.path + ".damaged")).exists)  # the last step of putting it aside
         for _ in range(2):
             snapshot = rig.engine.snapshot()

@@ -5,19 +5,19 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from nissa.catalogue.catalogue import Catalogue
+from nissa.catalogue.policies import read_epochs
 from nissa.config.tree import Ladder as Settings
 from nissa.ingest.recover import read_directory
 from nissa.model.ladder import SCALARS, Policy, Tier, WindowBatch
 from nissa.model.selector import read_selectors
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
-from nissa.query.resolution import read_wanted
-from nissa.query.windows import Figures, stream_parts
-from nissa.rollup.read import Question, read_windows
+from nissa.query.resolution import read_selected
+from nissa.query.windows import DerivedColumns, stream_window_parts
+from nissa.rollup.read import WindowRequest, read_windows
 from nissa.rollup.verify import verify_tiers
 from nissa.rollup.windows import join_windows
-from nissa.series.keeping import SeriesKeeping
-from nissa.store.catalogue import Catalogue
-from nissa.store.policies import read_epochs
+from nissa.series.policies import SeriesPolicies
 from nissa.store.verify import verify_directory
 from oracle.engine import NOW_MS, Rig, config_of, wait_until
 
@@ -58,23 +58,23 @@ def live(rig: Rig, hours: int) -> None:
         times = range(rig.now_ms, rig.now_ms + HOUR_MS, 20_000)
         rig.now_ms += HOUR_MS
         rig.keep([(name, ts_ms, int(np.float64(ts_ms % 977).view(np.uint64))) for name in NAMES for ts_ms in times])
-        settle(rig)
+        complete(rig)
     rig.now_ms += 11 * SECOND_MS
     rig.keep([(name, rig.now_ms, 0) for name in NAMES])
-    settle(rig)
+    complete(rig)
     rig.now_ms = -(-rig.now_ms // HOUR_MS) * HOUR_MS
 
 
-def settle(rig: Rig) -> None:
+def complete(rig: Rig) -> None:
     """Seal, and wait until the ladder has seen it."""
     rig.engine.flush()
     status = rig.engine.status
-    lsn = status()["journal"]["checkpoint_lsn"]
-    wait_until(lambda: status()["ladder"]["lsn"] >= lsn)
+    lsn = status().journal.checkpoint_lsn
+    wait_until(lambda: status().ladder["lsn"] >= lsn)
 
 
 def names_of(rig: Rig, windows: WindowBatch | None) -> set[str]:
-    """Whose windows these are."""
+    """Names of the series that have windows in the batch."""
     if windows is None:
         return set()
     return {dict(rig.engine.index.labels(series))["__name__"] for series in np.unique(windows.series).tolist()}
@@ -82,7 +82,9 @@ def names_of(rig: Rig, windows: WindowBatch | None) -> set[str]:
 
 def windows_of(rig: Rig, place: int, start_ms: int = ALWAYS[0], end_ms: int = ALWAYS[1]) -> WindowBatch | None:
     """Windows that start in a range."""
-    batches = [one for one in read_windows(rig.engine.snapshot(), place, Question(None, start_ms, end_ms)) if len(one)]
+    batches = [
+        one for one in read_windows(rig.engine.snapshot(), place, WindowRequest(None, start_ms, end_ms)) if len(one)
+    ]
     return join_windows(batches) if batches else None
 
 
@@ -90,7 +92,7 @@ def check(rig: Rig) -> dict[str, int]:
     """The directory is sound, and every tier what the one below makes of it; blocks by kind."""
     assert verify_directory(rig.path).sound
     read = read_directory(rig.path)
-    for report in verify_tiers(rig.path, keeping=SeriesKeeping(read.pipeline.index, read.epochs)):
+    for report in verify_tiers(rig.path, keeping=SeriesPolicies(read.pipeline.index, read.epochs)):
         assert (report.name, report.differences) == (report.name, ())
         assert report.windows or report.name == "1h"  # the last one is written every six hours
     kinds = [block.kind for block in rig.engine.snapshot().blocks]
@@ -114,7 +116,7 @@ def test_series_go_as_far_as_their_policy(tmp_path: Path) -> None:
                 found = windows_of(rig, place, START_MS, START_MS + HOUR_MS)
                 assert found is not None
                 assert int(found.count.sum()) == 181 * (3 if place < 2 else 2)
-            settle(rig)
+            complete(rig)
         check(rig)
         rig.restart()
         check(rig)
@@ -123,7 +125,7 @@ def test_series_go_as_far_as_their_policy(tmp_path: Path) -> None:
 
 
 def test_a_change_leaves_what_is_written(tmp_path: Path) -> None:
-    """It holds from the next window of the widest tier on; a directory whose policies changed twice verifies."""
+    """A change holds from the next window of the widest tier; a directory whose policies changed twice verifies."""
     rig = policy_rig(tmp_path, ())
     try:
         live(rig, 2)
@@ -139,7 +141,7 @@ def test_a_change_leaves_what_is_written(tmp_path: Path) -> None:
         change(rig, POLICIES[:1])
         live(rig, 2)
         rig.keep([(name, START_MS + hour * HOUR_MS + 1, 0) for name in NAMES for hour in range(6)])
-        settle(rig)
+        complete(rig)
         kinds = check(rig)
         assert {"1m", "1m~1d", "1m~2d"} <= set(kinds)
         last = read_epochs(Catalogue.open(rig.path, readonly=True))[-1]
@@ -151,18 +153,18 @@ def test_a_change_leaves_what_is_written(tmp_path: Path) -> None:
 
 
 def test_auto_stitches_each_series_by_its_policy(tmp_path: Path) -> None:
-    """A series that has no wide windows is told in those it has, samples if need be."""
+    """A series without wide windows is answered in narrower ones, or in samples."""
     rig = policy_rig(tmp_path, POLICIES)
     try:
         live(rig, 2)
-        parts = stream_parts(
-            rig.engine, read_selectors('{__name__=~".+"}'), (START_MS, START_MS + HOUR_MS), read_wanted("auto", "1h")
+        parts = stream_window_parts(
+            rig.engine, read_selectors('{__name__=~".+"}'), (START_MS, START_MS + HOUR_MS), read_selected("auto", "1h")
         )
         told: dict[str, set[str]] = {}
         for part in parts:
             for series in np.unique(part.series).tolist():
                 name = dict(rig.engine.index.labels(series))["__name__"]
-                told.setdefault(name, set()).add(part.resolution if isinstance(part, Figures) else "raw")
+                told.setdefault(name, set()).add(part.resolution if isinstance(part, DerivedColumns) else "raw")
         assert told == {"as_ever": {"1h"}, "long": {"1h"}, "off_exactly": {"raw"}, "off_half": {"5m"}}
     finally:
         rig.engine.close()

@@ -1,4 +1,4 @@
-"""The journey of a frame: what is taken is repeated by a replay, and every record ends in exactly one counter."""
+"""The journey of a frame: a replay takes the same records, and every record ends in exactly one counter."""
 
 import random
 from contextlib import suppress
@@ -9,15 +9,16 @@ import pytest
 from cramjam import snappy
 
 from nissa._fast.series import SeriesIndex
+from nissa._fast.series_restore import seen_minutes_of
 from nissa.codec.messages import MessageCodec
 from nissa.config.tree import Acceptance, Config, Events, Ingest, Series
 from nissa.ingest.pipeline import ADMIT_ALL, Pipeline
+from nissa.model.counters import Counters
 from nissa.model.errors import Malformed, NissaError, TooLarge
 from nissa.model.frame import Codec, Encoding, Frame, Source
-from nissa.model.receipt import Receipt
-from nissa.model.tally import Tally
+from nissa.model.receipt import Example, Receipt
 from nissa.model.units import HOUR_MS, MINUTE_MS
-from oracle.bodies import SECRET, field, label, request_2, sample, series
+from oracle.bodies import SECRET, field, label, request_2, request_with, sample, series
 from oracle.fuzz_remote_write import bodies
 
 NOW_MS = 1_758_000_000_000
@@ -59,14 +60,14 @@ class Bench:
             out += [(tuple(self.pipeline.index.labels(one)), ts, bits) for one, ts, bits in zip(*columns, strict=True)]
         return out
 
-    def tally(self, source: str = "http/remote_write_1") -> Tally:
+    def counters(self, source: str = "http/remote_write_1") -> Counters:
         return self.pipeline.tallies[source]
 
     def state(self) -> tuple[Any, ...]:
         """All that a replay must repeat."""
         index, count = self.pipeline.index, self.pipeline.index.series_count
         labels = [index.labels(one) for one in range(count)]
-        seen = index.seen_minutes_of().tolist()
+        seen = seen_minutes_of(index).tolist()
         return self.rows(), self.pipeline.tallies, labels, seen, self.pipeline.metadata, index.symbol_count
 
 
@@ -99,9 +100,9 @@ def test_a_replay_repeats_everything(seed: int) -> None:
     again = bench.replayed()
     assert bench.rows()
     assert again.state() == bench.state()
-    for tally in bench.pipeline.tallies.values():
-        assert tally.residue == 0
-    assert sum(tally.received for tally in bench.pipeline.tallies.values()) > 100
+    for counters in bench.pipeline.tallies.values():
+        assert counters.unaccounted == 0
+    assert sum(counters.received for counters in bench.pipeline.tallies.values()) > 100
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -120,9 +121,9 @@ def test_a_replay_repeats_admission(seed: int) -> None:
             bench.take(body, now_ms=now_ms)
     bench.durable()
     assert bench.replayed().state() == bench.state()
-    assert bench.tally().refused.keys() == {"too_old", "too_new", "series_limit"}
-    assert bench.tally().malformed > 0
-    assert bench.tally().residue == 0
+    assert bench.counters().refused.keys() == {"too_old", "too_new", "series_limit"}
+    assert bench.counters().malformed > 0
+    assert bench.counters().unaccounted == 0
 
 
 def test_the_window_has_both_its_edges() -> None:
@@ -151,9 +152,12 @@ def test_a_receipt_says_what_was_kept() -> None:
         + series([("a", "b")])
         + field(3, field(2, b"up"))
     )
-    assert bench.take(body) == Receipt(lsn=1, samples=2, exemplars=1, metadata=1, refused={"name_missing": 1})
+    examples = {"name_missing": Example('{a="b"}', 60_000, body.index(series([("a", "b")])) + 2)}
+    refused = {"name_missing": 1}
+    expected = Receipt(1, samples=2, exemplars=1, metadata=1, refused=refused, examples=examples, series_new=1)
+    assert bench.take(body) == expected
     assert bench.journal[0][1] == ADMIT_ALL
-    assert bench.tally() == Tally(frames=1, received=3, stored=2, refused={"name_missing": 1})
+    assert bench.counters() == Counters(frames=1, received=3, stored=2, refused={"name_missing": 1})
 
 
 def test_malformed_frames_are_counted_and_leave_nothing() -> None:
@@ -168,7 +172,7 @@ def test_malformed_frames_are_counted_and_leave_nothing() -> None:
     ):
         with pytest.raises(error):
             bench.take(body, encoding=encoding)
-    assert bench.tally() == Tally(frames=5, malformed=5)
+    assert bench.counters() == Counters(frames=5, malformed=5)
     assert {frame.codec for frame, _ in bench.journal} == {Codec.TALLY}
     assert bench.pipeline.index.series_count == 0
     assert bench.replayed().state() == bench.state()
@@ -181,7 +185,7 @@ def test_frames_without_effect_leave_a_note() -> None:
     receipt = bench.take(series([("a", "b" * 10_000)]))
     assert (receipt.lsn, receipt.refused) == (2, {"name_missing": 1})
     assert all(frame.codec == Codec.TALLY and len(frame.body) < 200 for frame, _ in bench.journal)
-    assert bench.tally() == Tally(frames=2, received=1, refused={"name_missing": 1})
+    assert bench.counters() == Counters(frames=2, received=1, refused={"name_missing": 1})
     assert bench.replayed().state() == bench.state()
 
 
@@ -195,7 +199,7 @@ def test_metadata_alone_is_kept() -> None:
 
 
 def test_over_the_limit_known_series_flow_on() -> None:
-    """At the limit, samples of known series are stored and those of new ones refused, in the same frame, and told."""
+    """At the limit, samples of known series are stored and samples of new series refused, in the same frame."""
     bench = Bench(small(active_max=2))
     bench.take(at(NOW_MS, "a") + at(NOW_MS, "b"))
     receipt = bench.take(at(NOW_MS, "c") + at(NOW_MS, "a") + at(NOW_MS, "d") + at(NOW_MS, "b"))
@@ -239,11 +243,27 @@ def test_frames_given_up_cost_no_later_sample() -> None:
     bench.take(at(NOW_MS, "lost") + at(NOW_MS, "late") + series([("a", "b")]))
     bench.pipeline.give_up(1)
     del bench.journal[1:]
-    assert bench.tally() == Tally(frames=2, received=4, stored=1, refused={"unavailable": 2, "name_missing": 1})
-    assert bench.tally().residue == 0
+    assert bench.counters() == Counters(frames=2, received=4, stored=1, refused={"unavailable": 2, "name_missing": 1})
+    assert bench.counters().unaccounted == 0
     bench.take(at(NOW_MS, "lost"))
     bench.durable()
     assert [row[0][0][1] for row in bench.rows()] == ["kept", "lost"]
+    assert bench.replayed().rows() == bench.rows()
+
+
+def test_counters_that_begin_are_in_the_balance() -> None:
+    """The row of 0 where a counter began is received and stored; it is kept again where the journal lost it."""
+    bench = Bench()
+    timed = field(1, 5.0) + field(2, NOW_MS) + field(3, NOW_MS - 400)
+    body = request_with(field(2, timed))
+    assert bench.take(body, Codec.REMOTE_WRITE_2).samples == 1
+    bench.pipeline.give_up(0)
+    del bench.journal[:]
+    bench.take(body, Codec.REMOTE_WRITE_2)
+    bench.durable()
+    expected = Counters(frames=2, received=4, stored=2, refused={"unavailable": 2})
+    assert bench.counters("http/remote_write_2") == expected
+    assert sorted(row[1:] for row in bench.rows()) == [(NOW_MS - 400, 0), (NOW_MS, 0x4014000000000000)]
     assert bench.replayed().rows() == bench.rows()
 
 
@@ -253,7 +273,7 @@ def test_sources_have_their_own_tallies() -> None:
     bench.take(at(NOW_MS))
     bench.take(request_2(UP, ts_ms=NOW_MS), Codec.REMOTE_WRITE_2)
     bench.take(at(NOW_MS), source=Source.SELF)
-    assert {source: tally.stored for source, tally in bench.pipeline.tallies.items()} == {
+    assert {source: counters.stored for source, counters in bench.pipeline.tallies.items()} == {
         "http/remote_write_1": 1,
         "http/remote_write_2": 1,
         "self/remote_write_1": 1,
@@ -264,14 +284,14 @@ def test_sources_have_their_own_tallies() -> None:
 def test_histograms_are_conserved_in_rows() -> None:
     """A native histogram is two rows in the tally and one histogram in the receipt, sound or not."""
     bench = Bench()
-    sound, wrong = field(4, field(1, 7) + field(15, NOW_MS)), field(4, field(4, 99 << 1))
+    sound, wrong = field(4, field(1, 7) + field(6, 7) + field(15, NOW_MS)), field(4, field(4, 99 << 1))
     receipt = bench.take(field(1, label("__name__", "h") + sound + wrong + sound))
     assert (receipt.histograms, receipt.samples, receipt.refused) == (2, 0, {"histogram_invalid": 1})
-    assert bench.tally() == Tally(frames=1, received=6, stored=4, refused={"histogram_invalid": 2})
+    assert bench.counters() == Counters(frames=1, received=6, stored=4, refused={"histogram_invalid": 2})
 
 
 def test_notes_are_json() -> None:
-    """What a note says can be read without Nissa."""
+    """A note in the journal can be read without Nissa."""
     bench = Bench()
     bench.take(series([("a", "b")]))
     assert msgspec.json.decode(bench.journal[0][0].body) == {
@@ -281,7 +301,7 @@ def test_notes_are_json() -> None:
 
 
 def test_nothing_kept_points_into_a_body() -> None:
-    """Rows, labels, metadata and events outlive the body they came in; checked builds overwrite it at once."""
+    """Rows, labels, metadata and events outlive the body they came in; sanitize builds overwrite it at once."""
     bench = Bench()
     note = field(3, field(1, 1) + field(2, b"a") + field(4, b"What it is.") + field(5, b"bytes"))
     event = {"event_id": "e1", "description": "It fell over.", "timestamp_ms": NOW_MS}
@@ -300,9 +320,10 @@ def test_nothing_kept_points_into_a_body() -> None:
     assert (events.row(0)["event_id"], events.row(0)["description"]) == ("e1", "It fell over.")
 
 
-def event(number: int, level: int, description: str) -> bytes:
+def event(number: int, level: int, description: str, **attributes: str) -> bytes:
     """One event of nissa.v2."""
     said = {"event_id": f"e{number}", "level": level, "description": description, "timestamp_ms": NOW_MS}
+    said["attributes"] = [{"name": name, "value": value} for name, value in attributes.items()]
     return MessageCodec().encode_message("telemetry_event", said)
 
 
@@ -328,11 +349,34 @@ def test_dropped_levels_are_counted_and_repeated() -> None:
     receipts = [bench.take(event(level, level, "x"), Codec.NISSA_EVENT) for level in (1, 2, 4, 1)]
     assert [receipt.events for receipt in receipts] == [0, 1, 0, 0]
     assert all(not receipt.refused for receipt in receipts)
-    tally = bench.tally("http/nissa_event")
-    assert (tally.received, tally.stored, tally.refused, tally.residue) == (4, 1, {"dropped_level": 3}, 0)
+    counters = bench.counters("http/nissa_event")
+    assert (counters.received, counters.stored, counters.refused, counters.unaccounted) == (
+        4,
+        1,
+        {"dropped_level": 3},
+        0,
+    )
     assert [row["event_id"] for row in events_in(bench)] == ["e2"]
     again = bench.replayed()
     assert again.pipeline.tallies == bench.pipeline.tallies
     assert events_in(again) == events_in(bench)
     # Of a frame that left nothing the journal keeps the counts alone.
     assert [frame.codec for frame, _ in bench.journal] == [Codec.TALLY, Codec.NISSA_EVENT, Codec.TALLY, Codec.TALLY]
+
+
+def test_categories_dropped_under_load_are_counted_and_repeated() -> None:
+    """The frame notes which categories were dropped, so that a replay, when the load has passed, drops the same."""
+    bench = Bench()
+    bench.pipeline.drop_categories = ("debug", "trace", "info")
+    texts = (event(1, 1, "by level"), event(2, 3, "error"), event(3, 3, "by category", category="Debug"))
+    receipts = [bench.take(body, Codec.NISSA_EVENT) for body in texts]
+    assert [(receipt.events, receipt.refused) for receipt in receipts] == [(0, {}), (1, {}), (0, {})]
+    bench.pipeline.drop_categories = ()
+    assert bench.take(event(4, 1, "later"), Codec.NISSA_EVENT).events == 1
+    counters = bench.counters("http/nissa_event")
+    assert (counters.received, counters.stored, counters.refused) == (4, 2, {"dropped_category": 2})
+    assert counters.unaccounted == 0
+    assert [row["description"] for row in events_in(bench)] == ["error", "later"]
+    again = bench.replayed()
+    assert again.pipeline.tallies == bench.pipeline.tallies
+    assert events_in(again) == events_in(bench)

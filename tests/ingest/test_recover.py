@@ -1,24 +1,34 @@
-"""Opening a directory: whatever state it was left in, what was acknowledged is there, in bounded memory."""
+"""Opening a directory left in any state: acknowledged samples are there, and memory is bounded."""
 
 import errno
+import json
 import shutil
 import threading
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 import nissa
-from nissa.ingest import pipeline as pipeline_module
-from nissa.ingest.generation import Generation, GenerationWriter
+from nissa.catalogue.catalogue import Catalogue
+from nissa.config.tree import Config
+from nissa.files.checked_file import FileGone
+from nissa.ingest import frame_decoder
+from nissa.ingest.frozen_head import FrozenHead, FrozenHeadWriter
 from nissa.ingest.pipeline import Pipeline
-from nissa.ingest.recover import HEADS_MAX, open_directory, read_directory
+from nissa.ingest.recover import open_directory, read_directory
+from nissa.ingest.replay import HEADS_MAX
+from nissa.ingest.restored_series import LOST_NAME
 from nissa.model.errors import ConfigInvalid, Damaged, DirectoryLocked, Malformed, Unavailable
+from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.model.receipt import Receipt
 from nissa.model.units import HOUR_MS, KIB
-from nissa.store.checked_file import FileGone
 from nissa.store.read import Snapshot
-from oracle.engine import NOW_MS, ONE, BadDisk, Rig, Rows, config_of, rows_in, stamps
+from nissa.store.verify import verify_directory
+from oracle.bodies import field, label, sample
+from oracle.engine import NOW_MS, ONE, BadDisk, Rig, Rows, config_of, rows_in, stamps, wait_until
 from oracle.packet_frames import Sent, alert_frame, frame_of
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
@@ -34,7 +44,7 @@ def filled(rig: Rig, frames: int = 60) -> None:
 
 
 def seen_outside(path: Path) -> Rows:
-    """What a reader without the lock sees."""
+    """Rows that a reader without the lock sees."""
     read = read_directory(path)
     return rows_in(Snapshot(path, read.blocks, read.pipeline.head.snapshot()), read.pipeline.index)
 
@@ -57,7 +67,7 @@ def test_a_large_journal_is_sealed_on_the_way(rig: Rig, monkeypatch: pytest.Monk
     heaviest = heaviest_replay(monkeypatch)
     rig.crash()
     assert 0 < heaviest[0] <= HEADS_MAX * SEAL_SAMPLES + 11
-    assert rig.engine.status()["blocks"]["count"] >= 5
+    assert rig.engine.status().facts()["blocks"]["count"] >= 5
     rig.check()
     rig.keep([("after", NOW_MS, ONE)])
     rig.crash()
@@ -69,19 +79,19 @@ def test_a_crash_while_it_is_sealed_on_the_way(rig: Rig, monkeypatch: pytest.Mon
     """Killed after some of its seals, recovery goes on behind them the next time."""
     filled(rig)
     rig.engine.close()
-    left, real = [seals], GenerationWriter.write
+    left, real = [seals], FrozenHeadWriter.write
 
     class Killed(BaseException):
         """No handler of errors sees it."""
 
-    def write(self: GenerationWriter, generation: Generation) -> None:
+    def write(self: FrozenHeadWriter, frozen_head: FrozenHead) -> None:
         if not left[0]:
             raise Killed
         left[0] -= 1
-        real(self, generation)
+        real(self, frozen_head)
 
     with monkeypatch.context() as patch:
-        patch.setattr(GenerationWriter, "write", write)
+        patch.setattr(FrozenHeadWriter, "write", write)
         with pytest.raises(Killed):
             rig._open()
     assert seen_outside(rig.path) == rig.rows
@@ -90,7 +100,7 @@ def test_a_crash_while_it_is_sealed_on_the_way(rig: Rig, monkeypatch: pytest.Mon
 
 
 def test_a_full_disk_does_not_keep_it_closed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing can be sealed on the way recovery goes on in memory; it is sealed when the disk has room again."""
+    """If nothing can be sealed on the way, recovery goes on in memory; a later seal succeeds when the disk has room."""
     filled(rig)
     rig.engine.close()
     disk = BadDisk(monkeypatch, "write", errno.ENOSPC)
@@ -123,7 +133,7 @@ def test_frames_that_nobody_takes_any_more(rig: Rig, monkeypatch: pytest.MonkeyP
     rig.keep([("a", NOW_MS, ONE)])
     rig.send([("b", NOW_MS, ONE)])
     rig.keep([("c", NOW_MS, ONE)])
-    real, calls = pipeline_module.decode, [0]
+    real, calls = frame_decoder.decode, [0]
 
     def decode(*arguments: object) -> object:
         calls[0] += 1
@@ -131,14 +141,14 @@ def test_frames_that_nobody_takes_any_more(rig: Rig, monkeypatch: pytest.MonkeyP
             raise Malformed("no longer understood")
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pipeline_module, "decode", decode)
+    monkeypatch.setattr(frame_decoder, "decode", decode)
     rig.crash()
-    assert rig.engine.status()["recovery"]["refused_frames"] == 1
+    assert rig.engine.status().facts()["recovery"]["refused_frames"] == 1
     rig.check_rows()
 
 
 def test_damage_costs_only_what_it_hit(rig: Rig) -> None:
-    """A rotten frame is told; what later frames brought is all there, though a series limit was counted with it."""
+    """A rotten frame is reported; samples of later frames are there, though its series counted against the limit."""
     rig.config = config_of(series={"active_max": 3})
     rig.restart()
     rig.keep([("first", NOW_MS, ONE)])
@@ -150,14 +160,14 @@ def test_damage_costs_only_what_it_hit(rig: Rig) -> None:
     segments = [one for one in sorted((rig.path / "journal").glob("*.journal")) if b"rotten" in one.read_bytes()]
     segments[0].write_bytes(segments[0].read_bytes().replace(b"rotten", b"Rotten", 1))
     rig.engine = rig._open()
-    assert rig.engine.status()["recovery"]["rot_frames"] == 1
+    assert rig.engine.status().facts()["recovery"]["rot_frames"] == 1
     rows = rig.read()
     assert rows.items() >= {("first", NOW_MS): ONE, ("rotten", NOW_MS + 1): ONE, ("third", NOW_MS): ONE}.items()
     assert ("rotten", NOW_MS) not in rows
 
 
 def test_readers_beside_a_daemon(rig: Rig) -> None:
-    """Whenever a directory is read from outside: what was acknowledged before, nothing twice, nothing never sent."""
+    """A reader from outside sees all samples acknowledged before, none twice, and none that were never sent."""
     rig.config = config_of(storage={"seal_samples": SEAL_SAMPLES, "segment_bytes": 16 * KIB, "compaction_fan_in": 2})
     rig.restart()
     done, wrong = threading.Event(), []
@@ -216,17 +226,50 @@ def test_an_older_catalogue_costs_no_file(rig: Rig) -> None:
     assert all(data in left for data in written.values())
 
 
+def test_a_lost_segment_of_the_series_table_costs_its_labels_only(rig: Rig) -> None:
+    """A start goes on without the segment and reports the loss; returning series are new; a backup restores all."""
+    for name in ("a", "b"):
+        rig.keep([(name, NOW_MS, ONE)])
+        rig.engine.flush()
+    rig.keep([("c", NOW_MS, ONE)])
+    rig.engine.close()
+    lost = sorted(rig.path.rglob("series-*1.parquet"))
+    assert [path.parent.name for path in lost] == ["copies", "series"]
+    good = lost[0].read_bytes()
+    for path in lost:
+        path.unlink()
+    rig.engine = rig._open()
+    (said,) = rig.engine.status().facts()["recovery"]["lost_labels"]
+    assert said.startswith("labels of 1 series up to 0: series/series-")
+    assert rig.engine.index.labels(0) == [("__name__", LOST_NAME), ("series", "0")]
+    assert rig.read() == {(LOST_NAME, NOW_MS): ONE, ("b", NOW_MS): ONE, ("c", NOW_MS): ONE}
+    rig.keep([("a", NOW_MS + 1, ONE)])
+    rig.engine.flush()
+    wait_until(lambda: rig.engine.maintenance.facts()["scrub"]["damaged_files"])
+    rig.engine.close()
+    lost[1].write_bytes(good)
+    rig.engine = rig._open()
+    assert rig.engine.status().facts()["recovery"]["lost_labels"] == []
+    rig.check_rows()
+    rig.total()
+    wait_until(lost[0].exists)
+    rig.keep([("a", NOW_MS + 2, ONE), ("b", NOW_MS + 2, ONE)])
+    assert rig.engine.index.series_count == 4
+    rig.engine.flush()
+    rig.restart()
+    rig.check_rows()
+
+
 def test_what_cannot_be_opened_is_given_back(rig: Rig) -> None:
-    """Damage is told by name and leaves no lock behind: put right, the directory opens."""
+    """Damage is reported by name and leaves no lock behind: once mended, the directory opens."""
     rig.keep([("a", NOW_MS, ONE)])
     rig.engine.close(seal=True)
-    (series,) = rig.path.rglob("series-*.parquet")
-    good = series.read_bytes()
-    series.write_bytes(good[:-20] + bytes(20))
+    stray = rig.path / "journal" / "stray"
+    stray.mkdir()
     for _ in range(2):
-        with pytest.raises(Damaged, match=series.name):
+        with pytest.raises(Damaged, match=stray.name):
             open_directory(rig.path, rig.config, lambda: NOW_MS)
-    series.write_bytes(good)
+    stray.rmdir()
     opened = open_directory(rig.path, rig.config, lambda: NOW_MS)
     with pytest.raises(DirectoryLocked):
         rig._open()
@@ -236,7 +279,7 @@ def test_what_cannot_be_opened_is_given_back(rig: Rig) -> None:
 
 
 def test_a_directory_of_the_format_before_is_read_as_it_was(tmp_path: Path) -> None:
-    """What an older version took twice stays twice, read from outside and opened; from then on packets come once."""
+    """Packets that an older version took twice stay twice, read from outside and opened; new ones are stored once."""
     path = tmp_path / "data"
     shutil.copytree(GOLDENS / "directory-2-packets", path)
 
@@ -256,8 +299,32 @@ def test_a_directory_of_the_format_before_is_read_as_it_was(tmp_path: Path) -> N
         assert outcome.duplicates == 2 * turn
         rig.restart()
     assert seen() == before + Counter({"new 1": 1, "new 2": 1})
-    assert rig.engine.accounting()["embedded/nissa_packet"].residue == 0
+    assert rig.engine.accounting()["embedded/nissa_packet"].unaccounted == 0
     rig.engine.close()
+
+
+def test_a_directory_with_dropped_series_is_read_as_it_was(tmp_path: Path) -> None:
+    """Format 5, frozen: of eight ids four are left; a series that was dropped comes back under the ninth."""
+    path = tmp_path / "data"
+    shutil.copytree(GOLDENS / "directory-5", path)
+    there = {0: "p0", 4: "p4", 5: "p5", 6: "p6"}
+    with nissa.open(path) as data:
+        assert [one["pod"] for one in data.series(())] == list(there.values())
+        samples = data.samples("up").to_pylist()
+    assert [(json.loads(row["labels"])["pod"], row["value"]) for row in samples] == [
+        (pod, 2.0**series) for series, pod in there.items()
+    ]
+    assert verify_directory(path).sound
+    opened = open_directory(path, Config(), lambda: NOW_MS)
+    index = opened.pipeline.index
+    assert (index.series_count, index.known_count) == (8, 4)
+    for pod in ("p4", "p2", "p6"):
+        body = field(1, label("__name__", "up") + label("pod", pod) + sample(1.0, NOW_MS))
+        frame = Frame(Codec.REMOTE_WRITE_1, Encoding.IDENTITY, Source.HTTP, NOW_MS, body)
+        opened.pipeline.take(frame, opened.journal.append)
+    (rows,) = opened.pipeline.head.snapshot(3)
+    assert rows.series.tolist() == [4, 8, 6]
+    opened.close()
 
 
 def test_what_this_format_remembers_is_known(tmp_path: Path) -> None:
@@ -273,6 +340,49 @@ def test_what_this_format_remembers_is_known(tmp_path: Path) -> None:
     outcome = rig.submit_frame(alert_frame(NOW_MS, alert_id="a", state=2, timestamp_ms=NOW_MS)).get(timeout=60)
     assert isinstance(outcome, Receipt)
     assert outcome.duplicates == 1
-    (found,) = rig.engine.find_request(7, "r1")
+    (found,) = rig.engine.admin.find_request(7, "r1")
     assert (found.kind, found.lsn, found.known_ms) == ("metric", 1, 2 * HOUR_MS - 3_500)
     rig.engine.close()
+
+
+def delta_frame(second: int, value: int) -> Frame:
+    """A counter of OTLP that grew by so much until this second."""
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="m")
+    metric.sum.aggregation_temporality, metric.sum.is_monotonic = 1, True
+    metric.sum.data_points.add(time_unix_nano=(NOW_MS + second * 1000) * 10**6, as_int=value)
+    return Frame(Codec.OTLP_METRICS, Encoding.IDENTITY, Source.HTTP, NOW_MS, request.SerializeToString())
+
+
+def test_totals_of_deltas_are_those_of_the_live_run(rig: Rig) -> None:
+    """Killed before and after a seal, differences go on adding up to what they would have come to without."""
+    wanted, total = {("m_total", NOW_MS + 999): 0}, 0
+    for second in range(1, 9):
+        outcome = rig.submit_frame(delta_frame(second, second)).get(timeout=60)
+        assert isinstance(outcome, Receipt)
+        total += second
+        wanted["m_total", NOW_MS + second * 1000] = int(np.float64(total).view(np.uint64))
+        if second == 4:
+            rig.engine.flush()
+        if second % 2 == 0:
+            rig.crash()
+            assert rig.read() == wanted
+    again = rig.submit_frame(delta_frame(8, 8)).get(timeout=60)
+    assert isinstance(again, Receipt)
+    assert (again.samples, again.refused) == (0, {"temporality_unsupported": 1})
+    assert seen_outside(rig.path) == wanted
+
+
+def test_damaged_totals_of_deltas(rig: Rig) -> None:
+    """Counters whose totals cannot be read restart with a 0, so their increases are right."""
+    rig.submit_frame(delta_frame(1, 5)).get(timeout=60)
+    rig.engine.flush()
+    rig.engine.close()
+    catalogue = Catalogue.open(rig.path)
+    with catalogue.transaction("meta") as db:
+        db.execute("UPDATE meta SET value = '~' WHERE key = 'delta_totals'")
+    catalogue.close()
+    rig.engine = rig._open()
+    rig.submit_frame(delta_frame(3, 7)).get(timeout=60)
+    values = [rig.read()["m_total", NOW_MS + ms] for ms in (1000, 2999, 3000)]
+    assert np.array(values, np.uint64).view(np.float64).tolist() == [5, 0, 7]

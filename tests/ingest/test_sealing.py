@@ -5,25 +5,26 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ingest.test_engine_events import keep as keep_event
 
 from nissa.ingest import sealing
-from nissa.ingest.generation import GenerationWriter
+from nissa.ingest.frozen_head import FrozenHeadWriter
+from nissa.journal.journal import Journal
 from nissa.model.errors import Damaged, JournalFailed, Malformed, Unavailable
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.model.units import HOUR_MS, KIB, MINUTE_MS
-from nissa.query.events import EventQuestion, read_page
-from nissa.store.catalogue import BlockRow
-from nissa.store.journal import Journal
+from nissa.query.events import EventRequest, read_page
+from nissa.query.export import stream_series
 from nissa.store.quarantine import Quarantined
 from nissa.store.read import read_samples
 from oracle.engine import ALWAYS, NOW_MS, ONE, BadDisk, Rig, config_of, wait_until
 
 
 def seals(rig: Rig) -> int:
-    """How many heads have been sealed since the engine was opened."""
-    return int(rig.engine.status()["seal"]["count"])
+    """Number of heads sealed since the engine was opened."""
+    return int(rig.engine.status().facts()["seal"]["count"])
 
 
 def opened(rig: Rig, **storage: object) -> None:
@@ -33,19 +34,19 @@ def opened(rig: Rig, **storage: object) -> None:
 
 
 def test_a_full_head_is_sealed(rig: Rig) -> None:
-    """At storage.seal_samples of weight the head goes into a block without being asked."""
+    """The head is sealed by itself at a weight of storage.seal_samples."""
     opened(rig, seal_samples=30)
     rig.keep([(f"m{at}", NOW_MS, ONE) for at in range(28)])
     assert seals(rig) == 0
     rig.keep([("last", NOW_MS, ONE)])
     wait_until(lambda: seals(rig) == 1)
-    assert rig.engine.status()["blocks"]["samples"] == 29
+    assert rig.engine.status().facts()["blocks"]["samples"] == 29
     rig.check()
 
 
 @pytest.mark.parametrize("step_ms", [MINUTE_MS, -MINUTE_MS])
 def test_an_old_head_is_sealed(rig: Rig, step_ms: int) -> None:
-    """After storage.seal_interval_ms the head is sealed, also where the clock was set back by as much."""
+    """After storage.seal_interval the head is sealed, also where the clock was set back by as much."""
     opened(rig, seal_interval_ms=MINUTE_MS)
     rig.keep([("a", NOW_MS, ONE)])
     rig.now_ms += step_ms - step_ms // MINUTE_MS
@@ -61,10 +62,10 @@ def test_a_journal_of_refusals_is_trimmed(rig: Rig) -> None:
     opened(rig, segment_bytes=16 * KIB, journal_bytes_max=32 * KIB)
     bad = Frame(Codec.REMOTE_WRITE_1, Encoding.IDENTITY, Source.HTTP, NOW_MS, b"\x0a\x7f")
     for _ in range(60):
-        for settled in [rig.submit_frame(bad) for _ in range(10)]:
-            assert isinstance(settled.get(timeout=60), Malformed)
+        for completed in [rig.submit_frame(bad) for _ in range(10)]:
+            assert isinstance(completed.get(timeout=60), Malformed)
     wait_until(lambda: seals(rig) > 0)
-    wait_until(lambda: rig.engine.status()["journal"]["bytes"] <= 64 * KIB)
+    wait_until(lambda: rig.engine.status().facts()["journal"]["bytes"] <= 64 * KIB)
     assert rig.total().malformed == 600
     rig.crash()
     assert rig.total().malformed == 600
@@ -75,7 +76,7 @@ def test_what_is_sealed_leaves_the_journal(rig: Rig) -> None:
     opened(rig, segment_bytes=4 * KIB)
     for turn in range(100):
         rig.keep([(f"m{at}", NOW_MS + turn, ONE) for at in range(3)])
-    before = rig.engine.status()["journal"]
+    before = rig.engine.status().facts()["journal"]
     assert before["segments"] > 4
     with pytest.MonkeyPatch.context() as patch:
 
@@ -84,12 +85,12 @@ def test_what_is_sealed_leaves_the_journal(rig: Rig) -> None:
 
         patch.setattr(Journal, "trim", trim)
         rig.engine.flush()
-        wait_until(lambda: rig.engine.status()["seal"]["failures"] == 1)
-    assert rig.engine.status()["journal"]["segments"] >= before["segments"]
+        wait_until(lambda: rig.engine.status().facts()["seal"]["failures"] == 1)
+    assert rig.engine.status().facts()["journal"]["segments"] >= before["segments"]
     rig.check()
     rig.keep([("b", NOW_MS, ONE)])
     rig.engine.flush()
-    wait_until(lambda: rig.engine.status()["journal"]["segments"] <= 2)
+    wait_until(lambda: rig.engine.status().facts()["journal"]["segments"] <= 2)
     rig.check()
     rig.crash()
     rig.check()
@@ -118,7 +119,7 @@ def test_nothing_sealed_stays_in_the_journal(rig: Rig) -> None:
     opened(rig, segment_bytes=64 * KIB)
     rig.keep([("m" * 40_000, NOW_MS, ONE)])
     rig.engine.flush()
-    wait_until(lambda: rig.engine.status()["journal"]["segments"] == 0)
+    wait_until(lambda: rig.engine.status().facts()["journal"]["segments"] == 0)
     assert not list((rig.engine.directory / "journal").glob("*.journal"))
     rig.keep([("b", NOW_MS, ONE)])
     rig.check()
@@ -134,14 +135,14 @@ def test_a_disk_that_refuses_blocks(rig: Rig, monkeypatch: pytest.MonkeyPatch) -
     disk.failing = True
     with pytest.raises(Unavailable, match="could not be sealed"):
         rig.engine.flush()
-    wait_until(lambda: rig.engine.status()["seal"]["failures"] >= 2)
-    assert "No space left" in rig.engine.status()["seal"]["last_error"]
+    wait_until(lambda: rig.engine.status().facts()["seal"]["failures"] >= 2)
+    assert "No space left" in rig.engine.status().facts()["seal"]["last_error"]
     rig.keep([("b", NOW_MS, ONE), ("a", NOW_MS, ONE)])
     rig.check()
     disk.failing = False
     wait_until(lambda: seals(rig) == 1)
     rig.engine.flush()
-    assert rig.engine.status()["seal"]["last_error"] is None
+    assert rig.engine.status().facts()["seal"]["last_error"] is None
     rig.check()
     disk.failing = True
     rig.keep([("c", NOW_MS, ONE)])
@@ -185,8 +186,6 @@ def test_readers_see_everything_once(rig: Rig) -> None:
             before = set(rig.rows)
             try:
                 seen = rig.read().keys()  # raises where a row is there twice
-            except FileNotFoundError:
-                continue  # merged since the snapshot: the reader takes another one
             except AssertionError as error:
                 wrong.append(error)
             else:
@@ -208,7 +207,7 @@ def test_readers_see_everything_once(rig: Rig) -> None:
 
 
 def raw_count(rig: Rig) -> int:
-    """How many raw blocks there are."""
+    """Number of raw blocks."""
     return len([block for block in rig.engine.snapshot().blocks if block.kind == "raw"])
 
 
@@ -218,12 +217,12 @@ def block_files(path: Path) -> list[Path]:
 
 
 def test_blocks_are_merged(rig: Rig) -> None:
-    """Enough blocks become one of the next level, the ladder's to merge; files go, what is read stays."""
+    """Enough blocks become one of the next level, which the ladder merges; files are deleted, rows stay."""
     opened(rig, compaction_fan_in=3)
     for turn in range(9):
         rig.keep([("a", NOW_MS + turn % 4, ONE), ("b", NOW_MS + turn, ONE)])
         rig.engine.flush()
-    wait_until(lambda: rig.engine.status()["blocks"]["count"] == 3)
+    wait_until(lambda: rig.engine.status().facts()["blocks"]["count"] == 3)
     wait_until(lambda: len(block_files(rig.path)) == 3)
     rig.check()
     rig.crash()
@@ -231,7 +230,7 @@ def test_blocks_are_merged(rig: Rig) -> None:
 
 
 def test_a_damaged_block_does_not_stop_merging(rig: Rig) -> None:
-    """A block that cannot be read is told and put aside; the others of its level are merged."""
+    """A block that cannot be read is reported and put aside; the others of its level are merged."""
     opened(rig, compaction_fan_in=3)
     rig.keep([("hit", NOW_MS, ONE)])
     rig.engine.flush()
@@ -242,8 +241,8 @@ def test_a_damaged_block_does_not_stop_merging(rig: Rig) -> None:
         rig.engine.flush()
     wait_until(lambda: raw_count(rig) == 2)  # three merged, one more
     wait_until(hit.with_name(hit.name + ".damaged").exists)  # the last step of putting it aside
-    assert rig.engine.status()["upkeep"]["quarantine"]["rows"] == 1
-    assert rig.engine.status()["seal"]["failures"] == 1
+    assert rig.engine.status().facts()["maintenance"]["quarantine"]["rows"] == 1
+    assert rig.engine.status().facts()["maintenance"]["jobs"]["compaction"]["failures"] == 1
     assert not hit.exists()
     snapshot = rig.engine.snapshot()
     with pytest.raises(Quarantined, match="1 rows of"):
@@ -254,86 +253,49 @@ def test_a_damaged_block_does_not_stop_merging(rig: Rig) -> None:
     assert len(read_samples(snapshot, None, NOW_MS + 1, NOW_MS + 9)) == 3  # nothing is missing from there
 
 
+def test_a_missing_block_is_named_and_the_rest_goes_on(rig: Rig) -> None:
+    """The first reader that misses a file is answered without it; it is put aside, and others are merged."""
+    opened(rig, compaction_fan_in=3)
+    rig.keep([("hit", NOW_MS, ONE)])
+    rig.engine.flush()
+    (hit,) = block_files(rig.path)
+    hit.unlink()
+    told: list[Damaged] = []
+    batches = list(stream_series(rig.engine, np.arange(1, dtype=np.uint32), ALWAYS, on_damage=told.append))
+    assert not batches
+    assert [(one.path, "the file is missing" in str(one)) for one in told] == [(str(hit), True)]
+    rig.keep([("hit", NOW_MS, ONE)])  # the rows of a missing block are not known
+    rig.total()
+    for turn in range(4):
+        rig.keep([("a", NOW_MS + turn, ONE)])
+        rig.engine.flush()
+    wait_until(lambda: raw_count(rig) <= 3)
+    assert rig.engine.status().facts()["maintenance"]["quarantine"]["rows"] == 1
+    assert rig.engine.status().facts()["seal"]["failures"] == 0
+    assert rig.engine.status().facts()["ladder"]["failures"] == 0
+    rows = read_samples(rig.engine.snapshot(), None, *ALWAYS, told.append)
+    assert len(rows) == 5
+    rig.restart()
+    assert len(read_samples(rig.engine.snapshot(), None, *ALWAYS, told.append)) == 5
+
+
 def test_event_blocks_are_merged(rig: Rig) -> None:
-    """As blocks of samples are, without them; pages go on where they were, over a crash too."""
+    """Event blocks are merged by themselves; pages of queries go on where they were, over a crash too."""
     opened(rig, compaction_fan_in=3)
     page = None
     for number in range(10):
         keep_event(rig, number)
         rig.engine.flush()
-        page = page or read_page(rig.engine.event_snapshot(), EventQuestion(limit=1))
-    wait_until(lambda: rig.engine.status()["blocks"]["count"] == 2)
+        page = page or read_page(rig.engine.event_snapshot(), EventRequest(limit=1))
+    wait_until(lambda: rig.engine.status().facts()["blocks"]["count"] == 2)
     wait_until(lambda: len(list((rig.path / "blocks").iterdir())) == 2)
     assert page is not None
     expected = sorted(range(10), key=lambda number: number % 3)
     for _ in range(2):
-        rest = read_page(rig.engine.event_snapshot(), EventQuestion(cursor=page.cursor))
+        rest = read_page(rig.engine.event_snapshot(), EventRequest(cursor=page.cursor))
         assert [int(row["description"]) for row in rest.events] == expected[1:]
         rig.crash()
-    assert rig.engine.status()["seal"]["failures"] == 0
-
-
-class Merge:
-    """Something that happens once, in the midst of a merge."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, event: Callable[[], None]) -> None:
-        self._real: Callable[..., BlockRow] = sealing.merge_blocks
-        self._event = event
-        self.happened = False
-        monkeypatch.setattr(sealing, "merge_blocks", self._merge)
-
-    def _merge(self, *arguments: object) -> BlockRow:
-        if not self.happened:
-            self.happened = True
-            self._event()
-        return self._real(*arguments)
-
-
-def test_a_head_is_sealed_in_the_midst_of_a_merge(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A long merge does not hold up the head: it is sealed in between, and both come out right."""
-    opened(rig, compaction_fan_in=2)
-    flushed = threading.Thread(target=rig.engine.flush)
-
-    def send() -> None:
-        rig.keep([("between", NOW_MS, ONE), ("a", NOW_MS, ONE)])
-        flushed.start()
-        wait_until(lambda: rig.engine.status()["head"]["sealing"] == 2)
-
-    merge = Merge(monkeypatch, send)
-    for turn in range(2):
-        rig.keep([("a", NOW_MS + turn, ONE)])
-        rig.engine.flush()
-    wait_until(lambda: merge.happened and seals(rig) == 3)
-    flushed.join()
-    wait_until(lambda: rig.engine.status()["blocks"]["count"] == 2)
-    rig.check()
-    rig.crash()
-    rig.check()
-
-
-def test_closing_ends_a_merge(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Closing does not wait for a merge to end; it changes nothing then, and is made another time."""
-    opened(rig, compaction_fan_in=2)
-    closed = threading.Thread(target=rig.engine.close)
-
-    def close() -> None:
-        closed.start()
-        wait_until(rig.engine._sealer._stopping.is_set)
-
-    merge = Merge(monkeypatch, close)
-    for turn in range(2):
-        rig.keep([("a", NOW_MS + turn, ONE)])
-        rig.engine.flush()
-    wait_until(lambda: merge.happened and not rig.engine.ready)
-    closed.join()
-    rig.engine = rig._open()
-    assert rig.engine.status()["blocks"]["count"] == 2
-    assert len(block_files(rig.path)) == 2
-    rig.check()
-    rig.keep([("b", NOW_MS, ONE)])
-    rig.engine.flush()
-    wait_until(lambda: rig.engine.status()["blocks"]["count"] == 2)
-    rig.check()
+    assert rig.engine.status().facts()["seal"]["failures"] == 0
 
 
 def test_a_journal_that_fails_while_a_head_waits_to_be_sealed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,13 +308,13 @@ def test_a_journal_that_fails_while_a_head_waits_to_be_sealed(rig: Rig, monkeypa
     lost = rig.submit([("a", NOW_MS + 1, ONE), ("lost", NOW_MS, ONE)])
     flushed = threading.Thread(target=rig.engine.flush)
     flushed.start()
-    wait_until(lambda: rig.engine.status()["head"]["sealing"] == 3)
+    wait_until(lambda: rig.engine.status().facts()["head"]["sealing"] == 3)
     disk.failing = True
     go_on.set()
     assert isinstance(lost.get(timeout=60), Unavailable)
     disk.failing = False
     flushed.join()
-    wait_until(lambda: rig.engine.status()["mode"] == "ready")
+    wait_until(lambda: rig.engine.status().mode == "ready")
     rig.refused.update(unavailable=2)
     rig.check()
     rig.keep([("lost", NOW_MS, ONE)])
@@ -360,7 +322,7 @@ def test_a_journal_that_fails_while_a_head_waits_to_be_sealed(rig: Rig, monkeypa
     rig.check()
 
 
-def test_an_error_nobody_foresaw_is_tried_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_tried_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever sealing raises, the thread lives and the head is sealed in the end."""
     monkeypatch.setattr(sealing, "RETRY_S", 0.1)
 
@@ -369,8 +331,23 @@ def test_an_error_nobody_foresaw_is_tried_again(rig: Rig, monkeypatch: pytest.Mo
 
     rig.keep([("a", NOW_MS - HOUR_MS, ONE)])
     with monkeypatch.context() as patch:
-        patch.setattr(GenerationWriter, "write", write)
+        patch.setattr(FrozenHeadWriter, "write", write)
         with pytest.raises(Unavailable):
             rig.engine.flush()
     wait_until(lambda: seals(rig) == 1)
     rig.check()
+
+
+def test_segments_of_series_stay_few(rig: Rig) -> None:
+    """Each seal brings a new series; segments are merged behind it, and every series is found again after a start."""
+    opened(rig, compaction_fan_in=2)
+    for turn in range(12):
+        rig.keep([(f"m{turn}", NOW_MS + turn, ONE)])
+        rig.engine.flush()
+    rig.keep([("last", NOW_MS + 50, ONE)])
+    rig.engine.flush()
+    wait_until(lambda: len(list((rig.path / "series").iterdir())) <= 2)
+    rig.check()
+    rig.crash()
+    rig.check()
+    assert rig.engine.status().facts()["series"]["total"] == 13

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from nissa.config.tree import Config
+from nissa.files.lock import LOCK_NAME
 from nissa.ingest.recover import open_directory
-from nissa.ingest.settings import SETTINGS, read_settings, settings_of, under_settings, write_settings
+from nissa.ingest.settings import ANY_AGE_MS, SETTINGS, read_settings, settings_of, under_settings, write_settings
 from nissa.model.errors import Damaged, Unavailable
 from nissa.model.receipt import Receipt
 from nissa.model.units import HOUR_MS
-from nissa.store.lock import LOCK_NAME
 from oracle.engine import NOW_MS, ONE, BadDisk, Rig, config_of
 from oracle.power_cut import PowerCut, PowerCutDisk
 
@@ -21,7 +21,7 @@ NARROW = {"acceptance": {"past_ms": HOUR_MS}, "series": {"active_max": 3}, "inge
 
 
 def test_written_settings_are_read(tmp_path: Path) -> None:
-    """None where none were noted; afterwards those noted last."""
+    """Without noted settings None is read; afterwards the last ones noted."""
     assert read_settings(tmp_path) is None
     for config in (Config(), config_of(**NARROW)):
         write_settings(tmp_path, settings_of(config))
@@ -41,11 +41,12 @@ def test_no_bit_of_the_settings_is_flipped_unseen(tmp_path: Path) -> None:
 
 
 def test_settings_of_older_directories_are_read(tmp_path: Path) -> None:
-    """Those without a checksum are taken as they are; the next ones have it."""
+    """Settings without a checksum are taken as they are; settings written next have one."""
     shutil.copy(GOLDENS / "directory-2" / SETTINGS, tmp_path)
     settings = read_settings(tmp_path)
     nothing_remembered = {"event_ttl_ms": 0, "metric_ttl_ms": 0, "alert_ttl_ms": 0}
-    assert settings == settings_of(config_of(ttl=nothing_remembered))
+    every_time = {"event_past_ms": ANY_AGE_MS, "event_future_ms": ANY_AGE_MS, "import_past_ms": 0}
+    assert settings == settings_of(config_of(ttl=nothing_remembered, acceptance=every_time))
     assert settings is not None
     write_settings(tmp_path, settings)
     assert read_settings(tmp_path) == settings
@@ -64,7 +65,7 @@ def test_what_replays_depend_on_is_taken_over(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"series": 5}', b"\xff\xfe", b'{"a\xff": 1}'])
 def test_damaged_settings_are_told(rig: Rig, content: bytes) -> None:
-    """What cannot be read is Damaged and names the file: guessing would replay frames under other rules."""
+    """Unreadable settings are damage of the file: to guess them would be to replay frames under other rules."""
     rig.engine.close()
     (rig.path / SETTINGS).write_bytes(content)
     with pytest.raises(Damaged, match=SETTINGS):
@@ -74,7 +75,7 @@ def test_damaged_settings_are_told(rig: Rig, content: bytes) -> None:
 
 
 def test_frames_are_replayed_under_the_settings_they_were_taken_under(rig: Rig) -> None:
-    """Narrower settings take nothing away from what was acknowledged, and hold from then on."""
+    """Narrower settings take no acknowledged samples away, and hold for later frames."""
     rig.keep([(f"m{turn}", NOW_MS - 5 * HOUR_MS, ONE) for turn in range(6)])
     rig.config = config_of(**NARROW)
     rig.crash()
@@ -94,6 +95,7 @@ def test_frames_are_replayed_under_the_settings_they_were_taken_under(rig: Rig) 
     rig.check()
 
 
+@pytest.mark.long
 def test_a_change_cut_off_anywhere_is_made_again(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever power is cut while settings change, the directory opens under the new or the old ones, nothing lost."""
     rig.keep([(f"m{turn}", NOW_MS - 5 * HOUR_MS, ONE) for turn in range(6)])
@@ -141,3 +143,11 @@ def test_a_disk_that_refuses_the_change(rig: Rig, monkeypatch: pytest.MonkeyPatc
     rig.engine = rig._open()
     rig.check()
     assert read_settings(rig.path) == settings_of(rig.config)
+
+
+def test_nobody_else_may_read_them(tmp_path: Path) -> None:
+    """The file has the mode 0640, also where one with wider rights lay in its way."""
+    (tmp_path / "settings.new").write_text("")
+    (tmp_path / "settings.new").chmod(0o666)
+    write_settings(tmp_path, settings_of(Config()))
+    assert (tmp_path / "settings.json").stat().st_mode & 0o777 == 0o640

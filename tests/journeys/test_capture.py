@@ -1,4 +1,4 @@
-"""Captures: what ``nissa-ingest --capture FILE`` recorded, played again, is the same content wherever it is played.
+"""Captures: frames recorded by ``nissa-ingest --capture FILE`` give the same content wherever they are played.
 
 senders ──► daemon ──► its export ──────────────┐
               └─ capture ──► a directory ──► its export ├──► equal, bit for bit
@@ -17,22 +17,22 @@ from journeys.rig import Daemon, Export, Ledger, Senders, connect, nissa_command
 from nissa._proto import leyline_pb2 as leyline
 from nissa._proto import remote_write_v1_pb2 as pb
 from nissa._proto import telemetry_pb2 as nissa_v2
-from nissa.store.capture import read_capture
+from nissa.journal.capture import read_capture
 
 REAL = Path(__file__).parents[2] / "bench" / "captures" / "real-remote-write-5min.rw.zst"
 REAL_SAMPLES, REAL_SERIES = 607_000, 2_025
 JUDGED_FRAMES = 100  # of the real capture, by Google's classes, which take long
-OLD_IS_GOOD = {"NISSA_ACCEPTANCE__PAST_MS": str(100 * 365 * 86_400_000)}
+OLD_IS_GOOD = {"NISSA_ACCEPTANCE__PAST": f"{100 * 365 * 86_400_000}ms"}
 EVERYTHING = '{__name__=~".+"}'
 
 
 def directory_export(directory: Path) -> Export:
     """Everything in a directory."""
-    return parse_export(nissa_command("export", directory))
+    return parse_export(nissa_command("export", directory, "--stale", "split"))
 
 
 def play(capture: Path, to: str | Path, *options: str) -> str:
-    """Play a capture at full speed; the sum it told."""
+    """Play a capture at full speed; returns the printed summary."""
     return nissa_command("replay", capture, "--to", to, "--full-speed", *options).decode()
 
 
@@ -55,7 +55,7 @@ def send_everything_once(daemon: Daemon) -> None:
 
 @pytest.fixture
 def recorded(tmp_path: Path) -> tuple[Path, Export]:
-    """A capture of some traffic, and what the daemon that recorded it exported."""
+    """A capture of some traffic, and the export of the daemon that recorded it."""
     ledger, capture = Ledger(21), tmp_path / "traffic.capture"
     with running(tmp_path / "recording", "--capture", str(capture)) as daemon:
         send_everything_once(daemon)
@@ -73,13 +73,13 @@ def test_a_capture_played_anywhere_gives_what_its_daemon_had(recorded: tuple[Pat
     """Into a directory and into a daemon, once and again: the export of the daemon that recorded it, bit for bit."""
     capture, found = recorded
     for _ in range(2):
-        assert "Malformed: 1" in play(capture, tmp_path / "directory")
+        assert "record_malformed: 1" in play(capture, tmp_path / "directory")
         assert directory_export(tmp_path / "directory") == found
     with running(tmp_path / "daemon", "--durability", "os") as daemon:
         for _ in range(2):
             assert "status 400: 1" in play(capture, daemon.ingest_url)
             assert daemon.export(EVERYTHING) == found
-        assert not any(daemon.residue().values())
+        assert not any(daemon.unaccounted().values())
 
 
 def test_a_time_that_was_not_sent_is_when_it_was_received_first(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_time_that_was_not_sent_is_when_it_was_received_first(tmp_path: Path) 
 
 
 def test_a_capture_is_never_overwritten(recorded: tuple[Path, Export], tmp_path: Path) -> None:
-    """A daemon told to record where a file is refuses to start, and the file is as it was."""
+    """A daemon refuses to start if the file to record to exists, and the file is unchanged."""
     capture, before = recorded[0], recorded[0].read_bytes()
     with pytest.raises(RuntimeError, match="before it was ready"):
         Daemon(tmp_path / "other", "--capture", str(capture))
@@ -127,26 +127,27 @@ def test_the_real_capture_is_the_same_however_often_and_wherever(tmp_path: Path)
     """Five minutes of a real Prometheus: twice into one directory, into a second, into a daemon: the same export."""
     first, second = tmp_path / "first", tmp_path / "second"
     assert f"samples={REAL_SAMPLES} " in play(REAL, first)
-    once = nissa_command("export", first)
+    command = ("export", "--stale", "split")
+    once = nissa_command(*command, first)
     play(REAL, first)
     play(REAL, second)
-    assert nissa_command("export", first) == once == nissa_command("export", second)
+    assert nissa_command(*command, first) == once == nissa_command(*command, second)
     with running(tmp_path / "daemon", "--durability", "os", environment=OLD_IS_GOOD) as daemon:
         play(REAL, daemon.ingest_url)
         found = daemon.export(EVERYTHING)
-        assert not any(daemon.residue().values())
+        assert not any(daemon.unaccounted().values())
     assert found == parse_export(once)
     assert (len(found), sum(map(len, found.values()))) == (REAL_SERIES, REAL_SAMPLES)
 
 
 def test_the_real_capture_is_what_google_protobuf_reads(tmp_path: Path) -> None:
-    """The beginning of it, decoded by Google's classes and kept in a dict, is what Nissa exports."""
+    """Nissa exports the samples of its first frames as decoded by Google's classes and kept in a dict."""
     play(REAL, tmp_path / "directory", "--limit", str(JUDGED_FRAMES))
     assert directory_export(tmp_path / "directory") == judged(REAL)
 
 
 def judged(capture: Path) -> Export:
-    """What the first frames of a capture of remote write 1.0 hold."""
+    """Samples in the first frames of a capture of remote write 1.0."""
     found: Export = {}
     for frame in islice(read_capture(capture), JUDGED_FRAMES):
         request = pb.WriteRequest.FromString(bytes(cramjam.snappy.decompress_raw(frame.body)))
@@ -158,7 +159,7 @@ def judged(capture: Path) -> Export:
 
 
 def test_a_daemon_refuses_what_is_too_old_and_says_so(tmp_path: Path) -> None:
-    """Played into a daemon, an old capture is refused by the daemon's clock; the command tells the statuses."""
-    with running(tmp_path / "daemon", environment={"NISSA_ACCEPTANCE__PAST_MS": "60000"}) as daemon:
+    """Played into a daemon, an old capture is refused by the daemon's clock; the command prints the statuses."""
+    with running(tmp_path / "daemon", environment={"NISSA_ACCEPTANCE__PAST": "60000ms"}) as daemon:
         assert "status 400: 20" in play(REAL, daemon.ingest_url, "--limit", "20")
         assert daemon.export(EVERYTHING) == {}

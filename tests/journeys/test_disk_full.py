@@ -30,9 +30,9 @@ def test_full_disk_refuses_and_resumes(small_disk: Path) -> None:
     """Below the floor writes get 503 and reads go on; with space back writes are taken again, and nothing is lost."""
     ledger = Ledger(4)
     environment = {
-        "NISSA_STORAGE__SEGMENT_BYTES": str(1 << 20),
-        "NISSA_INGEST__BODY_BYTES_MAX": str(1 << 19),
-        "NISSA_STORAGE__FREE_BYTES_MIN": str(4 << 20),
+        "NISSA_STORAGE__SEGMENT_SIZE": str(1 << 20),
+        "NISSA_INGEST__BODY_SIZE_MAX": str(1 << 19),
+        "NISSA_STORAGE__FREE_SPACE_MIN": str(4 << 20),
     }
     filler = small_disk / "filler"
     with running(small_disk / "data", environment=environment) as daemon:
@@ -63,7 +63,7 @@ def test_full_disk_refuses_and_resumes(small_disk: Path) -> None:
 
 
 def wait_for(send: object, status: int, seconds: float = 20) -> bool:
-    """Whether ``send`` answers ``status`` in time."""
+    """True if ``send`` answers ``status`` in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if send() == status:  # type: ignore[operator]

@@ -85,7 +85,7 @@ def body_of(samples: Export, part: slice) -> bytes:
 
 
 def in_text(samples: Export) -> Export:
-    """``samples`` as texts tell them."""
+    """``samples`` as text forms give them: with one quiet NaN."""
     return {
         labels: {ts_ms: QUIET_NANS.get(bits, bits) for ts_ms, bits in series.items()}
         for labels, series in samples.items()
@@ -134,7 +134,7 @@ READ: Final[dict[str, Callable[[bytes], Export]]] = {
 
 
 def assert_same(given: Callable[[str], bytes], sent: Export) -> None:
-    """What ``given`` makes in each form is what was sent."""
+    """Check that ``given`` returns the samples sent, in each form."""
     for form, read in READ.items():
         expected = sent if form in {"parquet", "arrow"} else in_text(sent)
         assert read(given(form)) == expected, form
@@ -144,7 +144,7 @@ def by_http(daemon: Daemon, **span: str) -> Callable[[str], bytes]:
     """Exports of the control API."""
 
     def given(form: str) -> bytes:
-        question = urlencode({"match[]": MATCH, "format": form, **span})
+        question = urlencode({"match[]": MATCH, "format": form, "stale": "split", **span})
         status, body = daemon.request("GET", f"/api/v1/export?{question}")
         assert status == 200
         return body
@@ -156,7 +156,7 @@ def by_command(directory: Path) -> Callable[[str], bytes]:
     """Exports of ``nissa export``: texts to standard output, tables to a file."""
 
     def given(form: str) -> bytes:
-        arguments = ("export", directory, "--match", MATCH, "--format", form)
+        arguments = ("export", directory, "--match", MATCH, "--format", form, "--stale", "split")
         if form in {"jsonl", "csv"}:
             return nissa_command(*arguments)
         output = directory.parent / f"export.{form}"
@@ -171,7 +171,7 @@ def in_python(data: Reader, **span: str) -> Callable[[str], bytes]:
 
     def given(form: str) -> bytes:
         sink = io.BytesIO()
-        data.export(sink, MATCH, form=form, **span)
+        data.export(sink, MATCH, form=form, stale="split", **span)
         return sink.getvalue()
 
     return given
@@ -181,11 +181,11 @@ def in_python(data: Reader, **span: str) -> Callable[[str], bytes]:
 def sealed_and_not(directory: Path) -> Iterator[tuple[Daemon, Export]]:
     """A daemon with half of every series in blocks, the other half in its head."""
     sent = samples_to_send(int(time.time() * 1000))
-    with running(directory, environment={"NISSA_STORAGE__SEAL_INTERVAL_MS": "200"}) as daemon:
+    with running(directory, environment={"NISSA_STORAGE__SEAL_INTERVAL": "200ms"}) as daemon:
         assert post(connect(daemon.ingest_url), body_of(sent, slice(0, None, 2))) == 204
         daemon.wait_sealed()
         assert daemon.stop() == 0
-    with running(directory, environment={"NISSA_STORAGE__SEAL_INTERVAL_MS": "3600000"}) as daemon:
+    with running(directory, environment={"NISSA_STORAGE__SEAL_INTERVAL": "3600000ms"}) as daemon:
         assert post(connect(daemon.ingest_url), body_of(sent, slice(1, None, 2))) == 204
         status = daemon.get("/api/status")
         assert status["blocks"]["samples"] == status["head"]["samples"] == len(TEXTS) * SAMPLES_EACH / 2
@@ -193,7 +193,7 @@ def sealed_and_not(directory: Path) -> Iterator[tuple[Daemon, Export]]:
 
 
 def test_every_form_says_the_same_bits(tmp_path: Path) -> None:
-    """JSON lines, CSV, Parquet and Arrow over HTTP, by command and in Python, running and stopped: what was sent."""
+    """Every form has the samples sent: over HTTP, by command and in Python, with and without a daemon."""
     directory = tmp_path / "data"
     with sealed_and_not(directory) as (daemon, sent):
         assert_same(by_http(daemon), sent)
@@ -225,7 +225,7 @@ def test_a_range_of_time_is_the_same_in_every_form(tmp_path: Path) -> None:
 
 
 def test_nothing_is_well_formed_in_every_form(tmp_path: Path) -> None:
-    """Where nothing is selected every form is there and empty."""
+    """If nothing is selected, the output of every form is valid and empty."""
     nissa.Engine(tmp_path / "data").close()
     with nissa.open(tmp_path / "data") as data:
         assert_same(in_python(data), {})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from journeys.rig import Ledger, kill_loop
 
-LOOPS = int(os.environ.get("NISSA_KILLS", "50"))
+LOOPS = int(os.environ.get("NISSA_KILLS", "8"))
 
 
 def test_no_acknowledged_sample_is_lost_over_many_kills(tmp_path: Path) -> None:

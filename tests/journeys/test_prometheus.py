@@ -89,7 +89,7 @@ def scrape(nissa: Daemon, accept: str) -> tuple[bytes, str]:
 
 
 def free_port() -> int:
-    """A port that nobody has, below those that the system gives out by itself: nobody gets it meanwhile."""
+    """A free port, below those that the system gives out by itself, so that no other process gets it meanwhile."""
     first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
         with socket.socket() as free, contextlib.suppress(OSError):
@@ -98,7 +98,7 @@ def free_port() -> int:
 
 
 class Prometheus:
-    """One process of Debian's Prometheus."""
+    """A process of Debian's Prometheus."""
 
     def __init__(self, directory: Path, nissa: Daemon, target: Target) -> None:
         port = free_port()
@@ -129,7 +129,7 @@ class Prometheus:
 @pytest.fixture
 def nissa(tmp_path: Path) -> Iterator[Daemon]:
     """A daemon that seals often, so that head and blocks are both read."""
-    with running(tmp_path / "data", environment={"NISSA_STORAGE__SEAL_INTERVAL_MS": "3000"}) as daemon:
+    with running(tmp_path / "data", environment={"NISSA_STORAGE__SEAL_INTERVAL": "3000ms"}) as daemon:
         yield daemon
 
 
@@ -151,7 +151,7 @@ def prometheus(tmp_path: Path, nissa: Daemon, target: Target) -> Iterator[Promet
 
 
 def wait_for(condition: Callable[[], bool]) -> bool:
-    """Whether ``condition`` came true."""
+    """True if ``condition`` came true in time."""
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
         if condition():
@@ -184,12 +184,12 @@ def test_nissa_has_what_prometheus_has(nissa: Daemon, target: Target, prometheus
     assert len(ours) > 500
     assert_targets_up(ours)
     assert nissa.get("/api/v1/metadata?metric=prometheus_build_info")["data"]
-    assert not any(nissa.residue().values())
+    assert not any(nissa.unaccounted().values())
     assert nissa.get("/api/v1/accounting")["data"]["total"]["refused"] == {}
 
 
 def both(nissa: Daemon, prometheus: Prometheus, first_ms: int, last_ms: int) -> tuple[Export, Export]:
-    """What Prometheus and Nissa have of (first_ms, last_ms], once it is the same, or when that does not come.
+    """Samples of Prometheus and of Nissa in (first_ms, last_ms], once they are equal, or at the deadline.
 
     A scrape that began within it may still be under way.
     """
@@ -209,7 +209,7 @@ def everything(nissa: Daemon) -> Export:
 
 
 def ends_stale(leaving: Export) -> bool:
-    """Whether the series of the target that went away are there, and each ends with a staleness marker."""
+    """True if the series of the target that went away are there, and each ends with a staleness marker."""
     return len(leaving) == LEAVING.count("leaving_value{") and all(
         series[max(series)] == STALE for series in leaving.values()
     )

@@ -45,7 +45,7 @@ def events_of(daemon: Daemon) -> Counter[str]:
 
 
 def check(daemon: Daemon, directory: Path, numbers: set[int], sent: int) -> None:
-    """Each sample and event once, inside and outside; what came again is counted."""
+    """Each sample and event is there once, inside and outside; repetitions are counted."""
     wanted = Counter(f"{number}.{place}" for number in numbers for place in range(2))
     assert events_of(daemon) == wanted
     with nissa.open(directory) as data:
@@ -53,7 +53,7 @@ def check(daemon: Daemon, directory: Path, numbers: set[int], sent: int) -> None
         assert sorted(data.samples("redelivery")["value"].to_pylist()) == sorted(numbers)
     assert sum(len(series) for series in daemon.export("redelivery").values()) == len(numbers)
     total: dict[str, Any] = daemon.get("/api/v1/accounting")["data"]["total"]
-    assert (total["received"], total["stored"], total["residue"]) == (3 * sent, 3 * len(numbers), 0)
+    assert (total["received"], total["stored"], total["unaccounted"]) == (3 * sent, 3 * len(numbers), 0)
     assert total["duplicate"] == 3 * (sent - len(numbers))
 
 

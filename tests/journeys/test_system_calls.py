@@ -12,16 +12,16 @@ from journeys.workload import CONFIG, ledger_of
 
 import nissa
 from nissa.model.selector import read_selectors
-from nissa.query.export import export
+from nissa.query.export import export_samples
 from nissa.query.export_form import ExportForm
 
 CALLS = ("pwritev", "pwrite64", "fdatasync", "fsync", "rename", "unlink", "ftruncate", "fallocate", "write")
-STRIDE = int(os.environ.get("NISSA_SWEEP_STRIDE", "4"))
+STRIDE = int(os.environ.get("NISSA_SWEEP_STRIDE", "12"))
 WORKLOAD = Path(__file__).parent / "workload.py"
 
 
 def counted(tmp_path: Path) -> dict[str, int]:
-    """How often a clean run makes each call, the most on any one thread."""
+    """Number of times a clean run makes each call, on the thread that makes it most often."""
     trace = tmp_path / "trace"
     command = ["strace", "-f", "-ff", "-o", str(trace), "-e", f"trace={','.join(CALLS)}", sys.executable, str(WORKLOAD)]
     subprocess.run([*command, str(tmp_path / "clean"), str(tmp_path / "clean.notes")], check=True, timeout=120)
@@ -49,14 +49,14 @@ def kill_at(call: str, number: int, directory: Path, notes: Path) -> None:
 
 
 def check(directory: Path, notes: Path) -> None:
-    """Open what the kill left, and compare it with the notes."""
+    """Open the directory as the kill left it, and compare it with the notes."""
     ledger = ledger_of()
     for line in notes.read_text().splitlines() if notes.exists() else []:
         word, claim = line.split()
         (ledger.claimed if word == "claim" else ledger.acknowledged).add(int(claim))
     with nissa.Engine(directory, CONFIG) as engine:
         whole = (-(2**63), 2**63 - 1)
-        body = b"".join(export(engine, read_selectors('{job="ledger"}'), whole, ExportForm.JSONL))
+        body = b"".join(export_samples(engine, read_selectors('{job="ledger"}'), whole, ExportForm.JSONL))
     ledger.check(parse_export(body))
 
 

@@ -1,4 +1,4 @@
-"""Telemetry of Esper's Leyline and of nissa.v2 over POST /api/v1/telemetry: what comes back from the export.
+"""Telemetry of Esper's Leyline and of nissa.v2 over POST /api/v1/telemetry, compared with its export.
 
 Every message type of the route is sent alone and delimited, in every content encoding; what must come back is worked
 out from Google's classes by the slow twins of the decoders, and read from the export, before and after a restart.
@@ -115,7 +115,7 @@ def delimited(messages: list[bytes]) -> bytes:
 
 
 def content_of(expected: list[Expected]) -> Export:
-    """What an export must hold after these frames, where no sample has two values."""
+    """Samples that an export must contain after these frames; no sample may have two values."""
     found: Export = {}
     for frame in expected:
         assert not frame.refused
@@ -125,7 +125,7 @@ def content_of(expected: list[Expected]) -> Export:
 
 
 def test_what_is_sent_comes_back(tmp_path: Path) -> None:
-    """Every type, alone and delimited, in every encoding: 204, and the export is what the slow twins read, twice."""
+    """Every type, alone and delimited, in every encoding: 204, and the export equals that of the slow twins, twice."""
     now_ms = int(time.time() * 1000) - 60_000
     expected: list[Expected] = []
     numbers = count()
@@ -145,13 +145,15 @@ def test_what_is_sent_comes_back(tmp_path: Path) -> None:
 
 
 def check(daemon: Daemon, expected: list[Expected]) -> None:
-    """The export is what was expected, and the accounting knows every sample and event."""
+    """Check that the export has the expected samples, and the accounting every sample and event."""
     assert daemon.export(EVERYTHING) == content_of(expected)
     sources = daemon.get("/api/v1/accounting")["data"]["sources"]
     assert len(sources) == len(KINDS)
-    assert not any(tally["residue"] or tally["duplicate"] or tally["refused"] for tally in sources.values())
+    assert not any(
+        counters["unaccounted"] or counters["duplicate"] or counters["refused"] for counters in sources.values()
+    )
     records = sum(len(frame.samples) + len(frame.events) for frame in expected)
-    assert sum(tally["stored"] for tally in sources.values()) == records
+    assert sum(counters["stored"] for counters in sources.values()) == records
     unit = daemon.get("/api/v1/metadata?metric=tolaria_training_loss")["data"]["tolaria_training_loss"][0]["unit"]
     assert unit == "ms"
 
@@ -159,7 +161,8 @@ def check(daemon: Daemon, expected: list[Expected]) -> None:
 @pytest.mark.parametrize(("golden", "name"), [("leyline-packet", "TelemetryPacket"), ("leyline-bus", "BusEnvelope")])
 def test_the_packet_of_the_contract(tmp_path: Path, golden: str, name: str) -> None:
     """Esper's sample packet, bare and as a stream entry: four samples under the names and labels of the contract."""
-    environment = {"NISSA_ACCEPTANCE__PAST_MS": str(100 * 365 * 86_400_000)}
+    ever = f"{100 * 365 * 86_400_000}ms"
+    environment = {"NISSA_ACCEPTANCE__PAST": ever, "NISSA_ACCEPTANCE__EVENT_PAST": ever}
     with running(tmp_path / "data", environment=environment) as daemon:
         body = (GOLDENS / f"{golden}.bin").read_bytes()
         assert send(connect(daemon.ingest_url), LEYLINE + name, body)[0] == 204
@@ -177,7 +180,7 @@ def test_what_is_no_metric_is_taken_and_counted(tmp_path: Path) -> None:
     """Alerts and commands are kept as events, each once; other envelopes are acknowledged; none makes a series."""
     alert = control_pb2.AlertNotification(alert_id="a-1", name="latency_high", value=3.0).SerializeToString()
     command = control_pb2.ControlCommand(command_id="c-1", command="pause").SerializeToString()
-    other = leyline.BusEnvelope(message_type=leyline.BUS_MESSAGE_TYPE_SYSTEM_STATE, payload=b"\xff")
+    other = leyline.BusEnvelope(message_type=leyline.BUS_MESSAGE_TYPE_POLICY_UPDATE, payload=b"\xff")
     with running(tmp_path / "data") as daemon:
         link = connect(daemon.ingest_url)
         assert send(link, "nissa.v2.AlertNotification", alert) == (204, b"")
@@ -185,7 +188,7 @@ def test_what_is_no_metric_is_taken_and_counted(tmp_path: Path) -> None:
         assert send(link, LEYLINE + "BusEnvelope", other.SerializeToString()) == (204, b"")
         assert daemon.export(EVERYTHING) == {}
         total = daemon.get("/api/v1/accounting")["data"]["total"]
-        assert (total["received"], total["stored"], total["duplicate"], total["residue"]) == (3, 2, 1, 0)
+        assert (total["received"], total["stored"], total["duplicate"], total["unaccounted"]) == (3, 2, 1, 0)
 
 
 def test_a_packet_refused_in_part_keeps_the_rest_and_says_so(tmp_path: Path) -> None:
@@ -202,4 +205,4 @@ def test_a_packet_refused_in_part_keeps_the_rest_and_says_so(tmp_path: Path) -> 
         assert counts["refused"] == {"name_missing": 1, "too_old": 1}
         good = (("__name__", "good"), ("job", "nissa"), ("source", "simic"))
         assert daemon.export(EVERYTHING) == {good: {now_ms: bits_of(2.0)}}
-        assert not any(daemon.residue().values())
+        assert not any(daemon.unaccounted().values())

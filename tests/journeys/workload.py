@@ -28,7 +28,7 @@ CONFIG = Config(
     storage=Storage(
         segment_bytes=256 * 1024, seal_interval_ms=3_600_000, free_bytes_min=0, free_percent_min=0, compaction_fan_in=2
     ),
-    acceptance=Acceptance(past_ms=100 * 365 * 86_400_000),
+    acceptance=Acceptance(past_ms=100 * 365 * 86_400_000, event_past_ms=100 * 365 * 86_400_000),
 )
 
 

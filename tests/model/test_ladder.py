@@ -26,7 +26,7 @@ def test_default_tiers_are_those_of_the_specification() -> None:
 
 
 def test_an_interval_is_called_by_its_largest_whole_unit() -> None:
-    """What ``resolution=`` takes."""
+    """Names of intervals, as ``resolution=`` takes them, and back."""
     named = {1: "1ms", 1500: "1500ms", 90_000: "90s", MINUTE_MS: "1m", 90 * MINUTE_MS: "90m", DAY_MS: "1d"}
     assert {interval_ms: interval_name(interval_ms) for interval_ms in named} == named
     assert {interval_of(name): name for name in named.values()} == named
@@ -34,10 +34,10 @@ def test_an_interval_is_called_by_its_largest_whole_unit() -> None:
 
 MINUTES = Tier(MINUTE_MS, DAY_MS)
 WRONG = {
-    "ladder.tiers[1].interval_ms": (MINUTES, Tier(90_000, DAY_MS)),
-    "ladder.tiers[0].interval_ms": (Tier(0, DAY_MS),),
-    "ladder.tiers[0].retention_ms": (Tier(MINUTE_MS, HOUR_MS), Tier(2 * HOUR_MS, DAY_MS)),
-    "ladder.tiers[1].retention_ms": (MINUTES, Tier(HOUR_MS, MINUTE_MS)),
+    "ladder.tiers[1].interval": (MINUTES, Tier(90_000, DAY_MS)),
+    "ladder.tiers[0].interval": (Tier(0, DAY_MS),),
+    "ladder.tiers[0].retention": (Tier(MINUTE_MS, HOUR_MS), Tier(2 * HOUR_MS, DAY_MS)),
+    "ladder.tiers[1].retention": (MINUTES, Tier(HOUR_MS, MINUTE_MS)),
     "ladder.tiers[0].aggregates[1]": (Tier(MINUTE_MS, DAY_MS, ("sum", "p95")),),
     "ladder.tiers[0].aggregates[2]": (Tier(MINUTE_MS, DAY_MS, ("sum", "min", "sum")),),
     "ladder.tiers[1].aggregates": (Tier(MINUTE_MS, DAY_MS, ("sum",)), Tier(HOUR_MS, DAY_MS, ("sum", "max"))),
@@ -46,7 +46,7 @@ WRONG = {
         Tier(5 * MINUTE_MS, DAY_MS, SCALARS),
         Tier(HOUR_MS, DAY_MS),
     ),
-    "ladder.raw_retention_ms": (MINUTES, Tier(12 * HOUR_MS, DAY_MS)),
+    "ladder.raw_retention": (MINUTES, Tier(12 * HOUR_MS, DAY_MS)),
     "ladder.tiers": tuple(Tier(MINUTE_MS << shift, DAY_MS) for shift in range(TIERS_MAX + 1)),
 }
 
@@ -66,12 +66,12 @@ def test_no_tier_and_one_tier_are_ladders_too() -> None:
 
 
 IMPOSSIBLE = {
-    "ladder.policies[1].retention_ms": {"2m": DAY_MS},
-    "ladder.policies[1].retention_ms ": {"1m": DAY_MS, "1h": DAY_MS},
-    "ladder.policies[1].retention_ms.5m": {"1m": DAY_MS, "5m": MINUTE_MS},
-    "ladder.policies[1].retention_ms.1m": {"1m": 0},
-    "ladder.policies[1].retention_ms.5m ": {"1m": DAY_MS, "5m": HOUR_MS // 2, "1h": DAY_MS},
-    "ladder.policies[1].retention_ms.1m ": {"1m": 2**62},
+    "ladder.policies[1].retention": {"2m": DAY_MS},
+    "ladder.policies[1].retention ": {"1m": DAY_MS, "1h": DAY_MS},
+    "ladder.policies[1].retention.5m": {"1m": DAY_MS, "5m": MINUTE_MS},
+    "ladder.policies[1].retention.1m": {"1m": 0},
+    "ladder.policies[1].retention.5m ": {"1m": DAY_MS, "5m": HOUR_MS // 2, "1h": DAY_MS},
+    "ladder.policies[1].retention.1m ": {"1m": 2**62},
 }
 
 

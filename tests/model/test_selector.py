@@ -4,7 +4,7 @@ import pytest
 
 from nissa.model.errors import BadQuery
 from nissa.model.matcher import Matcher, MatchOp, quoted
-from nissa.model.selector import read_selector, read_selectors
+from nissa.model.selector import MATCHERS_MAX, read_selector, read_selectors
 
 EQUAL, NOT_EQUAL, FITS, NOT_FITS = MatchOp
 
@@ -99,3 +99,13 @@ def test_the_number_of_selectors_is_bounded():
     assert len(read_selectors("up")) == 1
     with pytest.raises(BadQuery, match="limit"):
         read_selectors(["up"] * 1_000)
+
+
+def test_the_number_of_matchers_is_bounded():
+    """In one selector, and in all selectors of a question together; the message names the limit."""
+    one = "{" + ",".join(f'l{number}="x"' for number in range(MATCHERS_MAX + 1)) + "}"
+    several = ["{" + ",".join(f'l{number}="x"' for number in range(32)) + "}"] * (MATCHERS_MAX // 32 + 1)
+    for texts in (one, several):
+        with pytest.raises(BadQuery, match=f"matchers are over the limit of {MATCHERS_MAX}"):
+            read_selectors(texts)
+    assert len(read_selectors(several[1:])) == MATCHERS_MAX // 32

@@ -2,30 +2,30 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from nissa.catalogue.catalogue import TierRow
 from nissa.model.columns import Metadata, SampleBatch
+from nissa.model.counters import Counters
 from nissa.model.ladder import DEFAULT_TIERS
-from nissa.model.tally import Tally
-from nissa.store.catalogue import TierRow
+from nissa.model.status import SeriesStatus, Status
 from nissa.store.event_runs import EventSnapshot
 from nissa.store.read import Snapshot
 from oracle.series_twin import Labels, index_of
 
 
 class BackendTwin:
-    """What the query rooms ask of an engine."""
+    """The interface of an engine that queries use."""
 
     def __init__(self, series: Sequence[Labels], batch: SampleBatch) -> None:
         self.index = index_of(series)
         self._batch = batch
         self.tallies = {
-            "http/remote_write_1": Tally(frames=2, received=9, stored=6, duplicate=1, refused={"too_old": 2})
+            "http/remote_write_1": Counters(frames=2, received=9, stored=6, duplicate=1, refused={"too_old": 2})
         }
         self.events = EventSnapshot(Path())
-        self.facts: dict[str, Any] = {"mode": "ready", "durability": "fsync", "series": {"active": 3, "limit": 10}}
+        self.facts = Status(mode="ready", data_dir="", durability="fsync", series=SeriesStatus(3, 3, limit=10))
 
     def snapshot(self) -> Snapshot:
         tiers = tuple(map(TierRow, DEFAULT_TIERS))
@@ -34,10 +34,14 @@ class BackendTwin:
     def event_snapshot(self) -> EventSnapshot:
         return self.events
 
-    def accounting(self) -> dict[str, Tally]:
+    def accounting(self) -> dict[str, Counters]:
         return self.tallies
 
-    def status(self) -> dict[str, Any]:
+    @property
+    def admin(self) -> None:
+        """A directory that is only read."""
+
+    def status(self) -> Status:
         return self.facts
 
     def metadata(self) -> list[Metadata]:

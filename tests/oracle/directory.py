@@ -4,11 +4,15 @@ from pathlib import Path
 
 import numpy as np
 
+from nissa.catalogue.catalogue import BlockRow, Catalogue, Checkpoint, Seal
+from nissa.files.names import JOURNAL
+from nissa.journal.recovery import RecoveryReport, read_journal
 from nissa.model.columns import SampleBatch
-from nissa.model.tally import Tallies
-from nissa.store.catalogue import BlockRow, Catalogue, Checkpoint, Seal
+from nissa.model.counters import Tallies
+from nissa.store.bands import KeysOf
+from nissa.store.garbage import Garbage, clear_orphans, find_orphans
 from nissa.store.read import Snapshot, stream_samples
-from nissa.store.seal import Sealed, SealedHorizon, SealInput, write_seal
+from nissa.store.seal import HighWaterMarks, Sealed, SealInput, write_seal
 from oracle.columns import Sample
 
 ALWAYS = (-(2**63), 2**63 - 1)
@@ -29,13 +33,23 @@ def samples_of(batch: SampleBatch) -> list[Sample]:
     return list(zip(batch.series.tolist(), batch.ts_ms.tolist(), bits, strict=True))
 
 
+def collect_garbage(directory: Path, catalogue: Catalogue) -> Garbage:
+    """Clear files without a row, as a start does."""
+    orphans, report = find_orphans(directory, catalogue), RecoveryReport()
+    for _ in read_journal(directory / JOURNAL, catalogue.checkpoint().lsn, report):
+        pass
+    return clear_orphans(directory, orphans, report)
+
+
 class Directory:
     """A data directory and what a sealer keeps beside it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, keys_of: KeysOf | None = None) -> None:
+        """keys_of: keys of metrics, where blocks are written in bands."""
         self.path = path
+        self.keys_of = keys_of
         self.catalogue = Catalogue.open(path)
-        self.horizon = SealedHorizon(self.catalogue.blocks(), 2**12)
+        self.horizon = HighWaterMarks(self.catalogue.blocks(), 2**12)
         self.lsn = self.catalogue.checkpoint().lsn
 
     def write(self, samples: list[Sample], parts: int = 1) -> Sealed:
@@ -43,7 +57,8 @@ class Directory:
         size = -(-len(samples) // parts) or 1
         batches = [batch_of(samples[at : at + size]) for at in range(0, len(samples), size)]
         self.lsn += 1
-        return write_seal(self.path, self.catalogue, self.horizon, SealInput(batches, self.lsn, self.lsn, 1))
+        head = SealInput(batches, self.lsn, self.lsn, 1, keys_of=self.keys_of)
+        return write_seal(self.path, self.catalogue, self.horizon, head)
 
     def seal(self, samples: list[Sample], parts: int = 1, tallies: Tallies | None = None) -> Sealed:
         """Write and commit a seal."""

@@ -30,7 +30,7 @@ def event_batch(rows: Sequence[Row]) -> EventBatch:
 
 
 def event_row(time_ms: int, number: int) -> Row:
-    """An event that is told from all others by its number."""
+    """An event that is identified by its number."""
     return {
         "time_ms": time_ms,
         "level": number % 5,

@@ -1,8 +1,10 @@
-"""What a frame of packets must become, as plain values, and the rules of a label set as the series index holds them."""
+"""The expected result of a frame of packets, as plain values, and the rules for label sets in the series index."""
 
 import struct
 from collections import Counter
 from typing import Any, NamedTuple
+
+from oracle.wire import Refused, parse
 
 Labels = tuple[tuple[str, str], ...]
 LABELS_MAX = 64
@@ -11,7 +13,7 @@ VALUE_BYTES_MAX = 65535
 
 
 class Expected(NamedTuple):
-    """samples: (labels, ts_ms, bits of the value) in order. refused: the reasons allowed, for each refused sample."""
+    """samples: (labels, ts_ms, bits of the value) in order. refused: the reasons allowed, for each refused record."""
 
     samples: list[tuple[Labels, int, int]]
     refused: list[set[str]]
@@ -84,8 +86,17 @@ def series_labels(name: str, own: list[tuple[str, str]], source: str) -> list[tu
     return [*own, *defaults, ("__name__", name.replace(".", "_"))]
 
 
+def parse_one(expected: Expected, message_class: Any, data: bytes) -> Any:
+    """One record of a packet, or None where it is at fault: then it is refused alone."""
+    try:
+        return parse(message_class, data)
+    except Refused as fault:
+        expected.refused.append({fault.reason})
+        return None
+
+
 def sample(expected: Expected, labels: list[tuple[str, str]], ts_ms: int, bits: int) -> None:
-    """Add one sample to what is expected, or its refusal."""
+    """Add one sample to the expected result, or its refusal."""
     wrong = faults(labels)
     if wrong:
         expected.refused.append(wrong)

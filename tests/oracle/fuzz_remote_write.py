@@ -56,7 +56,7 @@ TERMS = (
 
 
 def answer(body: bytes, version: int, index: SeriesIndex, batch: Batch, terms: Terms) -> Answer:
-    """What the compiled decoder makes of a body, in the words of the twin."""
+    """The result of the compiled decoder for a body, in the form of the twin."""
     decode = decode_remote_write_1 if version == 1 else decode_remote_write_2
     metadata = decode(body, index, batch, **terms._asdict())
     series, ts_ms, value = batch.columns()
@@ -109,12 +109,14 @@ class Harness:
 
     def _difference(self, expected: Answer, got: Answer, version: int) -> str:
         notes = expected.metadata
-        if version == 2:  # told when a raw form is seen for the first time
+        if version == 2:  # returned when a raw form is seen for the first time
             expected, got, told = expected._replace(metadata=[]), got._replace(metadata=[]), got.metadata
             if not set(told) <= set(notes):
                 return f"metadata: expected some of {notes}, got {told}"
         if expected != got:
             return f"expected {expected}, got {got}"
+        if got.received != len(got.rows) + sum(got.refused_rows.values()):
+            return "records were lost count of"
         if self._size() != (len(self.twin.series), self.twin.active_count):
             return f"index: {self._size()}"
         return ""
@@ -129,7 +131,7 @@ class Harness:
         )
 
     def compare_metadata(self, body: bytes) -> str:
-        """A new index is told all metadata of a 2.0 body."""
+        """Check that a new index gets all metadata of a 2.0 body."""
         try:
             expected = expect(body, 2, IndexTwin(self.limits), TERMS[0])
         except Refused:
@@ -150,9 +152,11 @@ def generate(version: int, rng: random.Random) -> Any:
         pairs += [(rng.choice(NAMES), rng.choice(VALUES)) for _ in range(rng.choice((0, 1, 2, 2, 3, 8)))]
         _add_labels(series, pairs, symbols)
         for _ in range(rng.choice((0, 1, 1, 2))):
-            series.samples.add(value=a_double(rng), timestamp=rng.choice(TIMES_MS))
+            sample = series.samples.add(value=a_double(rng), timestamp=rng.choice(TIMES_MS))
+            _maybe_start(sample, version, rng)
         for _ in range(rng.choice((0, 0, 0, 1, 2))):
             _fill_histogram(series.histograms.add(), rng)
+            _maybe_start(series.histograms[-1], version, rng)
         if rng.random() < 0.1:
             exemplar = series.exemplars.add(value=1.0, timestamp=rng.choice(TIMES_MS))
             _add_labels(exemplar, [("trace_id", "é")] if version == 1 else [("job", "api")], symbols)
@@ -177,22 +181,58 @@ def _add_labels(target: Any, pairs: list[tuple[str, str]], symbols: list[str]) -
             target.labels.add(name=name, value=value)
 
 
+def _maybe_start(timed: Any, version: int, rng: random.Random) -> None:
+    if version == 2 and rng.random() < 0.3:
+        timed.start_timestamp = rng.choice(TIMES_MS)
+
+
 def _fill_histogram(histogram: Any, rng: random.Random) -> None:
-    if rng.random() < 0.5:
-        histogram.count_int = rng.choice((0, 7, 2**53 + 1, 2**64 - 1))
-    elif rng.random() < 0.9:
-        histogram.count_float = rng.choice((0.0, 2.5, -1.0, float("nan"), float("inf")))
-    histogram.sum = rng.choice((1.5, -0.0, float("nan"), float_of(STALE_BITS)))
-    histogram.schema = rng.choice((0, 0, 3, -4, 8, -53, 9, -5, 127, -(2**31)))
+    """A histogram that is sound in about half of the cases."""
+    of_floats = rng.random() < 0.4
+    histogram.schema = rng.choice((0, 0, 3, -4, 8, -53, -53, 9, -5, 127, -(2**31)))
+    custom = histogram.schema == -53
+    total = 0.0
+    for positive in (True, False):
+        if (custom and not positive and rng.random() < 0.9) or rng.random() < 0.3:
+            continue
+        counts = [rng.randrange(5) for _ in range(rng.randrange(4))]
+        total += _fill_side(histogram, positive, counts, of_floats, rng)
+    if custom and rng.random() < 0.9:
+        histogram.custom_values.extend(sorted(rng.sample(range(9), rng.randrange(9))))
+    elif rng.random() < 0.1:
+        histogram.custom_values.extend(rng.choice((1.0, float("inf"), float("nan"))) for _ in range(2))
+    zero = rng.choice((0, 0, 0 if custom else 2))
+    if rng.random() < 0.1:
+        histogram.zero_threshold = 0.5
+    if of_floats:
+        histogram.count_float = rng.choice((total + zero, 2.5, -1.0, float("nan"), float("inf")))
+        histogram.zero_count_float = zero if rng.random() < 0.9 else -1.0
+    else:
+        off = rng.choice((0, 0, 0, 0, 1, 2**53))
+        histogram.count_int = int(total) + zero + off
+        histogram.zero_count_int = zero
+    histogram.sum = rng.choice((1.5, 1.5, 1.5, -0.0, float("nan"), float_of(STALE_BITS)))
     histogram.timestamp = rng.choice(TIMES_MS)
-    for spans in (histogram.positive_spans, histogram.negative_spans):
-        if rng.random() < 0.5:
-            spans.add(offset=rng.randrange(-5, 5), length=2)
-    histogram.positive_deltas.extend(rng.randrange(-9, 9) for _ in range(rng.randrange(3)))
-    histogram.negative_counts.extend(rng.random() for _ in range(rng.randrange(2)))
-    histogram.custom_values.extend(rng.random() for _ in range(rng.randrange(2)))
-    histogram.zero_count_int = rng.randrange(2)
     histogram.reset_hint = rng.randrange(4)
+
+
+def _fill_side(histogram: Any, positive: bool, counts: list[int], of_floats: bool, rng: random.Random) -> int:
+    """Spans and buckets of one side; returns what the buckets add up to."""
+    spans = histogram.positive_spans if positive else histogram.negative_spans
+    left = len(counts)
+    while left or rng.random() < 0.1:
+        length = rng.randrange(left + 1)
+        spans.add(offset=rng.choice((0, 0, 1, 2**31 - 1, -1 if spans else -3)), length=length)
+        left -= length
+    if rng.random() < 0.05:
+        spans.add(length=rng.choice((1, 2**32 - 1)))
+    if of_floats:
+        (histogram.positive_counts if positive else histogram.negative_counts).extend(map(float, counts))
+    else:
+        steps = [count - before for before, count in zip([0, *counts], counts, strict=False)]
+        steps += [rng.choice((-9, 2**63 - 1, -(2**63)))] if rng.random() < 0.05 else []
+        (histogram.positive_deltas if positive else histogram.negative_deltas).extend(steps)
+    return sum(counts)
 
 
 def bodies(rng: random.Random) -> tuple[int, list[bytes]]:

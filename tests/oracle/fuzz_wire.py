@@ -71,6 +71,8 @@ class Harness:
             difference = agree(expected, got(self.batch, self.index, events, ignored))
             if difference:
                 return f"{sight} sight: {difference}"
+            if self.batch.rows_received != len(self.batch) + sum(self.batch.refused_rows.values()):
+                return f"{sight} sight: records were lost count of"
         return ""
 
     def must_refuse(self, body: bytes, codec: int, delimited: bool, reason: str) -> str:

@@ -13,7 +13,8 @@ Row = dict[str, float]
 Windows = dict[tuple[int, int], Row]  # (series, start_ms) -> row
 Sketches = dict[tuple[int, int], Counter[tuple[int, int]]]  # (series, start_ms) -> (sign, bucket index) -> values
 
-NUMBERS = ("sum", "min", "max", "first", "last", "m2", "resets")
+NUMBERS = ("sum", "min", "max", "first", "last", "m2", "resets", "carry")
+SCALE = 2.0**-32
 INFINITE_INDEX = 32 * 1024 + 1
 
 
@@ -43,18 +44,20 @@ def bucket_of(value: float) -> tuple[int, int]:
 
 
 def fallen(before: float, after: float) -> float:
-    """What a counter fell from."""
+    """The value before a fall of a counter; 0 without a fall."""
     return before if after < before else 0.0
 
 
-def rounded(number: float) -> float:
-    """To 24 significant bits, half to even."""
+def rounded(number: float, bits_kept: int = 24) -> float:
+    """The value rounded to a number of significant bits, half to even."""
     if not math.isfinite(number):
         return number
+    less = 53 - bits_kept
     (bits,) = struct.unpack("<Q", struct.pack("<d", number))
-    kept, rest = divmod(bits, 1 << 29)
-    kept += rest > 1 << 28 or (rest == 1 << 28 and kept % 2)
-    (out,) = struct.unpack("<d", struct.pack("<Q", kept << 29))
+    kept, rest = divmod(bits, 1 << less)
+    half = 1 << (less - 1)
+    kept += rest > half or (rest == half and kept % 2)
+    (out,) = struct.unpack("<d", struct.pack("<Q", kept << less))
     return float(out)
 
 
@@ -66,28 +69,83 @@ def in_order(values: Iterable[float]) -> float:
     return total
 
 
+def with_carry(values: Iterable[float]) -> tuple[float, float]:
+    """The float64 nearest to a sum, and what it lacks: the errors of all steps, exact each, are added up as well."""
+    total = errors = 0.0
+    for value in values:
+        after = total + value
+        if math.isfinite(after):
+            errors += float(Fraction(total) + Fraction(value) - Fraction(after))
+        else:
+            errors = math.nan
+        total = after
+    if not (math.isfinite(total) and math.isfinite(errors) and math.isfinite(total + errors)):
+        return math.nan, math.nan
+    return total + errors, float(Fraction(total) + Fraction(errors) - Fraction(total + errors))
+
+
+def scaled(total: float, carry: float) -> Row:
+    """Sum and carry of a total that was added up divided by 2^32."""
+    if math.isfinite(total / SCALE):
+        return {"sum": total / SCALE, "carry": carry / SCALE}
+    return {"sum": math.copysign(math.inf, total), "carry": total}
+
+
+def total_of(values: Sequence[float]) -> Row:
+    """Sum and carry of numbers."""
+    infinite = {value for value in values if math.isinf(value)}
+    if infinite:
+        return {"sum": sum(infinite), "carry": 0.0}
+    total, carry = with_carry(values)
+    if math.isfinite(total):
+        return {"sum": total, "carry": rounded(carry, 12)}
+    total, carry = with_carry(value * SCALE for value in values)
+    return scaled(total, rounded(carry, 12))
+
+
+def total_of_pair(left: Row, right: Row) -> Row:
+    """Sum and carry of two windows together."""
+    infinite = [row["sum"] for row in (left, right) if not math.isfinite(row["sum"]) and not row["carry"]]
+    if infinite:
+        return {"sum": sum(infinite), "carry": 0.0}
+    if math.isfinite(left["sum"]) and math.isfinite(right["sum"]):
+        total = left["sum"] + right["sum"]
+        if math.isfinite(total):
+            error = float(Fraction(left["sum"]) + Fraction(right["sum"]) - Fraction(total))
+            both, low = with_carry([total, left["carry"] + error + right["carry"]])
+            if math.isfinite(both):
+                return {"sum": both, "carry": low}
+    parts = [row["sum"] * SCALE if math.isfinite(row["sum"]) else row["carry"] for row in (left, right)]
+    return scaled(parts[0] + parts[1], 0.0)
+
+
 def fold_values(values: Sequence[float], nans: int) -> Row:
     """The row of one window's numbers, in order of time."""
     if not values:
         empty = dict.fromkeys(("min", "max", "first", "last"), math.nan)
-        return {"count": 0, "nans": nans, "sum": 0.0, **empty, "m2": 0.0, "resets": 0.0}
-    total = in_order(values)
-    mean = total / len(values)
+        return {"count": 0, "nans": nans, "sum": 0.0, "carry": 0.0, **empty, "m2": 0.0, "resets": 0.0}
+    row = {"count": len(values), "nans": nans, "min": min(values), "max": max(values), **total_of(values)}
+    mean = row["sum"] / len(values)
     squares = in_order((value - mean) * (value - mean) for value in values)
-    row = {"count": len(values), "nans": nans, "sum": total, "min": min(values), "max": max(values)}
     row |= {"first": values[0], "last": values[-1], "m2": squares}
     row["resets"] = in_order(fallen(before, after) for before, after in pairwise(values))
-    row = settle(row)
+    row = complete(row)
     return {**row, "m2": rounded(row["m2"])}
 
 
-def settle(row: Row) -> Row:
+def complete(row: Row) -> Row:
     """m2 where it is not what its formula says."""
     if not math.isfinite(row["sum"]):
         row["m2"] = math.nan
     elif row["min"] == row["max"]:
         row["m2"] = 0.0
     return row
+
+
+def kept(row: Row) -> Row:
+    """A window folded from others, with rounded m2 and carry."""
+    carry = rounded(row["carry"], 12) if math.isfinite(row["sum"]) else row["carry"]
+    return {**row, "m2": rounded(row["m2"]), "carry": carry}
 
 
 def fold_pair(left: Row, right: Row) -> Row:
@@ -97,11 +155,11 @@ def fold_pair(left: Row, right: Row) -> Row:
         return {**(left if left["count"] else right), "nans": nans}
     count, more = float(left["count"]), float(right["count"])
     apart = right["sum"] / more - left["sum"] / count
-    row = {"count": left["count"] + right["count"], "nans": nans, "sum": left["sum"] + right["sum"]}
+    row = {"count": left["count"] + right["count"], "nans": nans, **total_of_pair(left, right)}
     row["m2"] = left["m2"] + right["m2"] + apart * apart * (count * more / (count + more))
     row["resets"] = left["resets"] + fallen(left["last"], right["first"]) + right["resets"]
     row |= {"min": min(left["min"], right["min"]), "max": max(left["max"], right["max"])}
-    return settle(row | {"first": left["first"], "last": right["last"]})
+    return complete(row | {"first": left["first"], "last": right["last"]})
 
 
 def windows_of(samples: list[Sample], interval_ms: int) -> Windows:
@@ -124,7 +182,7 @@ def wider(windows: Windows, interval_ms: int) -> Windows:
     for (series, start_ms), row in sorted(windows.items()):
         key = (series, start_ms // interval_ms * interval_ms)
         out[key] = fold_pair(out[key], row) if key in out else dict(row)
-    return {key: {**row, "m2": rounded(row["m2"])} for key, row in out.items()}
+    return {key: kept(row) for key, row in out.items()}
 
 
 def sketches_of(samples: list[Sample], interval_ms: int) -> Sketches:

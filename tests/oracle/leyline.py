@@ -4,8 +4,8 @@ import random
 from typing import Any
 
 from nissa._proto import leyline_pb2 as leyline
-from oracle.expected import Expected, sample, series_labels
-from oracle.wire import TIMES_MS, Refused, a_double, a_text, bits_of, parse, undelimit
+from oracle.expected import Expected, parse_one, sample, series_labels
+from oracle.wire import TIMES_MS, Refused, a_double, a_text, bits_of, check, parse, shallow, undelimit
 
 BUS, EVENT, PACKET = 3, 4, 5
 CLASSES = {BUS: leyline.BusEnvelope, EVENT: leyline.EventEnvelope, PACKET: leyline.TelemetryPacket}
@@ -16,37 +16,59 @@ KEYS = ("status", "node", "job", "source", "kind", "__name__")
 
 
 def expect(body: bytes, codec: int, delimited: bool, received_ms: int) -> Expected:
-    """What the body must become. Raises: Refused."""
+    """Return the body as it must become. Raises: Refused, where it is refused as a whole."""
     out = Expected([], [], [], 0)
-    for message in undelimit(body) if delimited else [body]:
-        out = expect_message(out, message, codec, received_ms)
+    if not delimited:
+        return expect_message(out, body, codec, received_ms)
+    for message in undelimit(body):
+        try:
+            out = expect_message(out, message, codec, received_ms)
+        except Refused as fault:
+            out.refused.append({fault.reason})
     return out
 
 
 def expect_message(out: Expected, data: bytes, codec: int, received_ms: int) -> Expected:
-    message = parse(CLASSES[codec], data)
+    """Add one message. Raises: Refused, before anything of it is added."""
     if codec == BUS:
-        if message.message_type != leyline.BUS_MESSAGE_TYPE_TELEMETRY:
+        bus = {number: value for number, value, _ in shallow(leyline.BusEnvelope.DESCRIPTOR, data, ())}
+        if bus.get(1, 0) & 0xFFFFFFFF != leyline.BUS_MESSAGE_TYPE_TELEMETRY:
             return out._replace(ignored=out.ignored + 1)
-        message = parse(leyline.TelemetryPacket, message.payload)
+        data = bus.get(2, b"")
     elif codec == EVENT:
-        if message.payload_type.replace("/", ".").split(".")[-1] != "TelemetryPacket":
+        texts = ("payload_type", "content_encoding")
+        event = {number: value for number, value, _ in shallow(leyline.EventEnvelope.DESCRIPTOR, data, texts)}
+        if event.get(11, b"").replace(b"/", b".").split(b".")[-1] != b"TelemetryPacket":
             return out._replace(ignored=out.ignored + 1)
-        message = parse(leyline.TelemetryPacket, message.payload)
-    expect_packet(out, message, received_ms)
+        data = event.get(10, b"")
+    expect_packet(out, data, received_ms)
     return out
 
 
-def expect_packet(out: Expected, packet: Any, received_ms: int) -> None:
+def expect_packet(out: Expected, data: bytes, received_ms: int) -> None:
+    """Add one packet: its header, of which everything depends, then each metric and event by itself."""
+    header, metrics, events = b"", [], []
+    for number, value, raw in shallow(leyline.TelemetryPacket.DESCRIPTOR, data, ("packet_id", "source_subsystem")):
+        if number == 2:
+            check(leyline.TelemetryPacket.DESCRIPTOR.fields_by_number[2].message_type, value)
+        header += raw if number <= 3 else b""
+        metrics += [value] if number == 10 else []
+        events += [value] if number == 20 else []
+    packet = parse(leyline.TelemetryPacket, header)
     ts_ms = received_ms
     if packet.HasField("timestamp"):
         if abs(packet.timestamp.seconds) > SECONDS_MAX:
             raise Refused("time overflow")
         ts_ms = packet.timestamp.seconds * 1000 + packet.timestamp.nanos // 1_000_000
-    for metric in packet.metrics:
-        labels = series_labels(metric.name, list(metric.attributes.items()), packet.source_subsystem)
-        sample(out, labels, ts_ms, bits_of(metric.value))
-    for event in packet.events:
+    for each in metrics:
+        metric = parse_one(out, leyline.MetricPoint, each)
+        if metric is not None:
+            labels = series_labels(metric.name, list(metric.attributes.items()), packet.source_subsystem)
+            sample(out, labels, ts_ms, bits_of(metric.value))
+    for each in events:
+        event = parse_one(out, leyline.TelemetryEvent, each)
+        if event is None:
+            continue
         out.events.append(
             {
                 "time_ms": ts_ms,

@@ -1,12 +1,12 @@
-"""Frames of nissa.v2 packets for tests of what comes again, and the slow obvious twin of what is remembered."""
+"""Frames of nissa.v2 packets for tests of deduplication, and a slow obvious twin of the dedup keys."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from nissa._proto import control_pb2, telemetry_pb2
+from nissa.dedup.frame_clock import STEP_MS_MAX
 from nissa.model.frame import Codec, Encoding, Frame, Source
-from nissa.ttl.frame_clock import STEP_MS_MAX
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Sent:
 
     @property
     def known_by(self) -> tuple[Any, ...] | None:
-        """What tells it from others; None where nothing does."""
+        """The dedup key of the packet; None where it has neither a packet id nor a request id."""
         if self.packet_id:
             return (self.source, self.packet_id)
         return (self.source, self.epoch, self.request_id) if self.request_id else None
@@ -33,7 +33,7 @@ class Sent:
         return "metric" if self.points else "event"
 
     def to_bytes(self) -> bytes:
-        """As it is sent."""
+        """The frame's body as it is sent."""
         message = telemetry_pb2.TelemetryPacket(source=self.source)
         if self.packet_id:
             message.packet_id = self.packet_id
@@ -86,7 +86,7 @@ class Memory:
         return [packet for packet in packets if self.is_new(packet)]
 
     def is_new(self, packet: Sent) -> bool:
-        """Whether a packet did not come before. It is remembered then, where anything of it is kept."""
+        """True if a packet did not come before. It is remembered then."""
         is_new = True
         if packet.known_by is not None:
             is_new = self._remember(("packet", packet.kind, *packet.known_by), packet.kind)
@@ -95,7 +95,7 @@ class Memory:
         return is_new
 
     def knows_request(self, kind: str, epoch: int, request_id: str) -> bool:
-        """Whether a request is remembered."""
+        """True if a request is remembered."""
         return self.known.get(("request", kind, epoch, request_id), 0) > self.now_ms
 
     def _remember(self, key: tuple[Any, ...], kind: str) -> bool:

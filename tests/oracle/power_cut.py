@@ -47,7 +47,7 @@ class PowerCutDisk:
         self._errors[call] = code
 
     def forget(self) -> None:
-        """What a power cut may do to everything that was not synced."""
+        """Undo some of the unsynced writes and renames at random, as a power cut may."""
         for source, target, replaced in reversed(self._renames):
             if self.rng.random() < 0.5 and Path(target).exists():
                 self._real["rename"](target, source)

@@ -13,7 +13,7 @@ Labels = tuple[tuple[str, str], ...]
 
 
 class Limits(NamedTuple):
-    """What the index is made with."""
+    """Limits of a series index."""
 
     active_max: int = 1_000_000
     labels_max: int = 64
@@ -32,6 +32,8 @@ class Record:
         self.kind = kind
         self.refusal = refusal
         self.series: int | None = None
+        self.exemplars = 0
+        self.starts: list[int] = []
 
 
 class IndexTwin:
@@ -42,6 +44,7 @@ class IndexTwin:
         self.ids: dict[Labels, int] = {}
         self.series: list[Labels] = []
         self.seen: list[int] = []
+        self.starts: dict[int, int] = {}
 
     @property
     def active_count(self) -> int:
@@ -58,7 +61,7 @@ class IndexTwin:
             if record.refusal is None:
                 record.refusal = judge(record.labels, self.limits)
         for record in records:
-            if record.refusal is not None or not record.rows:
+            if record.refusal is not None:
                 continue
             labels = identity(record.labels)
             series = self.ids.get(labels)

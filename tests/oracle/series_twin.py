@@ -1,7 +1,7 @@
 """The slow obvious twin of the series index, and the real one filled with the same series."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -42,6 +42,10 @@ class SeriesTwin:
         return len(self._series)
 
     @property
+    def known_count(self) -> int:
+        return len(self._series)
+
+    @property
     def symbol_count(self) -> int:
         return len(self._texts)
 
@@ -59,7 +63,8 @@ class SeriesTwin:
         values = {self._symbols[labels[text]] for labels in self._series if text in labels}
         return np.array(sorted(values), np.uint32)
 
-    def filter(self, conditions: list[tuple[int, np.ndarray, bool]]) -> np.ndarray:
+    def filter(self, conditions: Iterable[tuple[int, np.ndarray, bool]]) -> np.ndarray:
+        conditions = list(conditions)
         passed = [at for at, labels in enumerate(self._series) if all(self._holds(labels, *one) for one in conditions)]
         return np.array(passed, np.uint32)
 
@@ -72,7 +77,7 @@ class SeriesTwin:
 
 
 def judged_one_by_one(series: Sequence[Labels], selector: Selector) -> list[int]:
-    """What ``selector`` means, by Python's ``re`` on each series; for patterns that both engines read alike."""
+    """Places of the series that ``selector`` selects, by Python's ``re``; for patterns that both engines read alike."""
     return [at for at, labels in enumerate(series) if all(_holds(labels, matcher) for matcher in selector)]
 
 

@@ -17,7 +17,7 @@ class Entry:
 
 @dataclass
 class Map:
-    """As TtlMap, one key at a time."""
+    """The twin of TtlMap, one key at a time."""
 
     entries_max: int
     line: list[Entry] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Map:
         return entry.lsn if entry is not None and entry.expires_ms > now_ms else 0
 
     def claim(self, key: Key, lsn: int, now_ms: int, expires_ms: int) -> int:
-        """Who had it, or 0: it is remembered now."""
+        """The LSN under which the key is known, or 0: then it is stored now."""
         known = self.look_up(key, now_ms)
         if not known:
             self.store(key, lsn, expires_ms)
@@ -71,7 +71,7 @@ class Map:
         return before - len(self.held)
 
     def sweep(self, now_ms: int, entries_slice: int) -> tuple[int, bool]:
-        """Expired entries among the next of a pass; what is dead in front of all others is not looked at."""
+        """(Expired entries among the next of a pass, pass done); dead entries in front of all others are skipped."""
         if self.cursor >= self.pass_end:
             self.cursor, self.pass_end = 0, len(self.line)
         oldest = next((place for place, entry in enumerate(self.line) if not entry.dead), len(self.line))
@@ -85,6 +85,6 @@ class Map:
         return removed, self.cursor >= self.pass_end
 
     def line_above(self, above_lsn: int = 0) -> list[tuple[tuple[Key, int, int], bool]]:
-        """What was stored, oldest first, and whether it is dead."""
+        """(Stored entry, is dead), oldest first."""
         above = [entry for entry in self.line if entry.lsn > above_lsn]
         return [((entry.key, entry.lsn, entry.expires_ms), entry.dead) for entry in above]

@@ -1,6 +1,6 @@
 """Slow obvious twin of the strictness rule, for any message type, and a mutator of valid messages.
 
-What the decoders refuse as malformed is what Google's parser refuses, and beside that exactly:
+What the decoders refuse, a record or a body, is what Google's parser refuses, and beside that exactly:
 
 * a known field with another wire type than that of its definition (a repeated number may be packed or single);
 * groups, wire types 3 and 4;
@@ -24,17 +24,20 @@ WIRE = {F.TYPE_DOUBLE: FIXED64, F.TYPE_FLOAT: FIXED32, F.TYPE_STRING: BYTES, F.T
 
 
 class Refused(Exception):
-    """The message is malformed, for the reason given."""
+    """The message is at fault. reason: the word for which a record is refused that it stands in."""
+
+    def __init__(self, what: str, reason: str = "record_malformed") -> None:
+        super().__init__(what)
+        self.reason = reason
 
 
 def parse(message_class: Any, data: bytes) -> Any:
-    """The message, if it is sound by the rule above. Raises: Refused."""
+    """The message, if it is sound by the rule above. Raises: Refused, for the first fault in the order of its bytes."""
+    check(message_class.DESCRIPTOR, data)
     try:
-        message = message_class.FromString(data)
+        return message_class.FromString(data)
     except DecodeError as error:
         raise Refused(f"google: {error}") from error
-    check(message_class.DESCRIPTOR, data)
-    return message
 
 
 def check(descriptor: Any, data: bytes) -> None:
@@ -59,7 +62,26 @@ def check(descriptor: Any, data: bytes) -> None:
             try:
                 value.decode()
             except UnicodeDecodeError as error:
-                raise Refused(f"{field.full_name}: not UTF-8") from error
+                raise Refused(f"{field.full_name}: not UTF-8", "text_not_utf8") from error
+
+
+def shallow(descriptor: Any, data: bytes, texts: tuple[str, ...]) -> Iterator[tuple[int, Any, bytes]]:
+    """(number, value, raw bytes) of each field, wire types checked, and UTF-8 of the fields that ``texts`` names.
+
+    What stands in messages and in other fields is not looked at.
+    """
+    for number, wire, value, raw in split(data):
+        field = descriptor.fields_by_number.get(number)
+        if field is not None:
+            own = WIRE.get(field.type, VARINT)
+            if wire != own and not (repeated(field) and own != BYTES and wire == BYTES):
+                raise Refused(f"{field.full_name}: wire type {wire}")
+            if field.name in texts:
+                try:
+                    value.decode()
+                except UnicodeDecodeError as error:
+                    raise Refused(f"{field.full_name}: not UTF-8", "text_not_utf8") from error
+        yield number, value, raw
 
 
 def split(data: bytes) -> Iterator[tuple[int, int, Any, bytes]]:
@@ -70,12 +92,15 @@ def split(data: bytes) -> Iterator[tuple[int, int, Any, bytes]]:
         tag, at = read_varint(data, at)
         number, wire = tag >> 3, tag & 7
         value: Any
-        if number == 0:
-            raise Refused("field number 0")
+        if number == 0 or tag >> 32 or at - start > 5:
+            raise Refused("field number")
         if wire == VARINT:
             value, at = read_varint(data, at)
         elif wire == BYTES:
+            before = at
             size, at = read_varint(data, at)
+            if at - before > 5:
+                raise Refused("length")
             value, at = data[at : at + size], at + size
         elif wire == FIXED64:
             value, at = data[at : at + 8], at + 8

@@ -1,4 +1,4 @@
-"""Runs merged: what is opened, when, and that it is closed again."""
+"""Merging runs: the times at which they are opened and closed."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -6,15 +6,15 @@ from itertools import islice
 import pyarrow as pa
 import pytest
 
+from nissa.model.allowance import no_check
 from nissa.model.errors import Damaged
-from nissa.query.event_merge import Merge, Travel, wanted_rows
-from nissa.query.events import EventQuestion
-from nissa.series.select import no_check
-from nissa.store.event_blocks import record_batch
+from nissa.query.event_merge import Merge, Travel, selected_rows
+from nissa.query.events import EventRequest
+from nissa.store.event_blocks import event_record_batch
 from nissa.store.event_runs import HeadRun, OnDamage, RunPlace
 from oracle.events import event_batch, event_row
 
-EVERYTHING = EventQuestion()
+EVERYTHING = EventRequest()
 
 
 class Watched:
@@ -40,7 +40,7 @@ class Watched:
 
 def travelled(merge: Merge, count: int, *, backward: bool) -> list[int]:
     """The first ``count`` times of a journey."""
-    hits = merge.hits(Travel(0, 100, backward, None), lambda piece: wanted_rows(piece, EVERYTHING), count)
+    hits = merge.hits(Travel(0, 100, backward, None), lambda piece: selected_rows(piece, EVERYTHING), count)
     return [hit.time_ms for hit in islice(hits, count)]
 
 
@@ -55,7 +55,7 @@ def travelled(merge: Merge, count: int, *, backward: bool) -> list[int]:
     ],
 )
 def test_runs_are_open_while_they_are_passed(backward: bool, count: int, diary: list[str]) -> None:
-    """What lies ahead is not opened, what lies behind is closed, and leaving closes the rest."""
+    """Runs ahead are not opened, runs behind are closed, and leaving the merge closes the rest."""
     noted: list[str] = []
     places = [Watched(at, part, noted).place for at, part in enumerate([[1, 2, 5], [5, 6], [7, 9]])]
     times = [1, 2, 5, 5, 6, 7, 9][:: -1 if backward else 1]
@@ -65,7 +65,7 @@ def test_runs_are_open_while_they_are_passed(backward: bool, count: int, diary: 
 
 
 def test_a_run_that_cannot_be_opened_is_told_once() -> None:
-    """The others are travelled; without anybody to tell, the damage is raised."""
+    """The other runs are read; without ``on_damage`` the damage is raised."""
 
     def broken() -> Watched:
         raise Damaged("events-1.parquet", "CRC-32C")
@@ -83,10 +83,10 @@ def test_a_run_that_cannot_be_opened_is_told_once() -> None:
 def test_conditions_are_all_met() -> None:
     """Source, level and text together; the text may stand in the event id."""
     rows = [event_row(at, at) for at in range(20)]
-    piece = pa.Table.from_batches([record_batch(event_batch(rows))])
+    piece = pa.Table.from_batches([event_record_batch(event_batch(rows))])
 
     def numbers(**conditions: object) -> list[int]:
-        return wanted_rows(piece, EventQuestion(**conditions)).nonzero()[0].tolist()
+        return selected_rows(piece, EventRequest(**conditions)).nonzero()[0].tolist()
 
     assert numbers() == list(range(20))
     assert numbers(sources=frozenset(["s1"]), levels=frozenset([2])) == [7]

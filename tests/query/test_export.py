@@ -12,17 +12,15 @@ from nissa.model.columns import SampleBatch
 from nissa.model.errors import Damaged
 from nissa.model.frame import Codec
 from nissa.model.selector import read_selectors
-from nissa.query.export import BATCH_ROWS_MAX, export, read_batches
+from nissa.query.export import BATCH_ROWS_MAX, export_samples, read_batches
 from nissa.query.export_form import ExportForm
-from nissa.query.json_lines import read_json_lines
 from nissa.query.times import read_range
 from nissa.service.clock import wall_ms
-from nissa.store.checked_file import FileGone
-from nissa.store.read import Snapshot
 from oracle.backend_twin import BackendTwin, regular
+from oracle.json_lines import read_json_lines
 
 EVERYTHING = read_selectors('{__name__!=""}')
-ALWAYS = read_range(None, None)
+ALWAYS = read_range(None, None, 0)
 LABELS = [{"__name__": "up", "job": "a"}, {"__name__": "up", "job": "b"}, {"__name__": "down"}]
 
 
@@ -55,7 +53,7 @@ def test_batches_are_bounded_and_the_check_stops_between_them():
     assert max(sizes) <= BATCH_ROWS_MAX
     calls: list[int] = []
 
-    def late() -> None:
+    def late(taken_bytes: int = 0, /) -> None:
         calls.append(1)
         if len(calls) > 1:
             raise TimeoutError
@@ -65,39 +63,20 @@ def test_batches_are_bounded_and_the_check_stops_between_them():
 
 
 def test_head_and_blocks_are_one(tmp_path: Path):
-    """What is sealed and what is not come out as one series, each sample once."""
+    """Sealed and unsealed samples are exported as one series, each sample once."""
     first_ms = wall_ms()
     with nissa.Engine(tmp_path) as engine:
         engine.ingest(body_of(first_ms), Codec.REMOTE_WRITE_1)
         engine.flush()
         engine.ingest(body_of(first_ms + 25), Codec.REMOTE_WRITE_1)
-        data = b"".join(export(engine, read_selectors(["a", "c"]), ALWAYS, ExportForm.JSONL))
+        data = b"".join(export_samples(engine, read_selectors(["a", "c"]), ALWAYS, ExportForm.JSONL))
     lines = list(read_json_lines(data))
     assert [line.metric["__name__"] for line in lines] == ["a", "c"]
     assert [(line.timestamps - first_ms).tolist() for line in lines] == [list(range(75))] * 2
 
 
-def test_a_block_that_is_gone_leads_to_a_new_snapshot():
-    """A snapshot whose file was merged away is taken anew, a few times."""
-
-    class Moving(BackendTwin):
-        def __init__(self, gone: int) -> None:
-            super().__init__(LABELS, regular(1, 3))
-            self.gone = gone
-
-        def snapshot(self) -> Snapshot:
-            self.gone -= 1
-            if self.gone >= 0:
-                raise FileGone("blocks/raw-1.parquet")
-            return super().snapshot()
-
-    assert sum(len(batch) for batch in read_batches(Moving(3), EVERYTHING, ALWAYS)) == 3
-    with pytest.raises(FileGone):
-        list(read_batches(Moving(9), EVERYTHING, ALWAYS))
-
-
 def test_damage_is_raised_or_told(tmp_path: Path):
-    """A damaged block is never taken for good: it raises, or is told while the rest is read."""
+    """A damaged block is never taken for sound: it raises, or is reported while the rest is read."""
     first_ms = wall_ms()
     with nissa.Engine(tmp_path) as engine:
         engine.ingest(body_of(first_ms), Codec.REMOTE_WRITE_1)

@@ -3,13 +3,15 @@
 import json
 import random
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
 
 from nissa.model.columns import STALE_BITS, SampleBatch
-from nissa.model.errors import Malformed
-from nissa.query.json_lines import read_json_lines, word_of, write_json_lines
+from nissa.model.errors import BadQuery, Malformed
+from nissa.query.json_lines import Stale, read_stale, word_of, write_json_lines
+from oracle.json_lines import read_json_lines
 from oracle.series_twin import SeriesTwin
 
 
@@ -56,6 +58,36 @@ def test_values_that_json_has_no_number_for():
     assert json.loads(line)["values"] == [None, None, "StaleNaN", "Infinity", "-Infinity", "NaN:fff8000000000000"]
 
 
+@pytest.mark.parametrize(
+    ("stale", "lines"),
+    [
+        (Stale.DROP, [([0, 2, 5], [1, 2, 3])]),
+        (Stale.NULL, [([0, 1, 2, 3, 4, 5], [1, None, 2, None, "Infinity", 3])]),
+        (Stale.SPLIT, [([0, 2, 5], [1, 2, 3]), ([1, 3, 4], ["StaleNaN", None, "Infinity"])]),
+    ],
+)
+def test_what_is_not_finite_is_dropped_null_or_apart(stale: Stale, lines: list[Any]) -> None:
+    """A line of a reader that takes numbers only has numbers only."""
+    nan, infinity = float("nan"), float("inf")
+    values = np.array([1, 0, 2, nan, infinity, 3], np.float64)
+    values.view(np.uint64)[1] = STALE_BITS
+    batch = SampleBatch(np.zeros(6, np.uint32), np.arange(6, dtype=np.int64), values)
+    written = b"".join(write_json_lines(SeriesTwin([{"__name__": "up"}]), [batch], stale=stale)).splitlines()
+    assert [(json.loads(line)["timestamps"], json.loads(line)["values"]) for line in written] == lines
+
+
+def test_a_series_of_markers_alone_has_no_line_where_they_are_dropped() -> None:
+    """Rather than an empty one."""
+    batch = SampleBatch(np.zeros(1, np.uint32), np.zeros(1, np.int64), from_bits(STALE_BITS))
+    assert list(write_json_lines(SeriesTwin([{"__name__": "up"}]), [batch], stale=Stale.DROP)) == []
+
+
+def test_an_unknown_treatment_is_refused() -> None:
+    """The refusal names the known treatments."""
+    with pytest.raises(BadQuery, match="drop, null, split"):
+        read_stale("keep")
+
+
 def test_every_bit_pattern_reads_back_the_same():
     """Random bit patterns round trip; of the two quiet NaNs, both come back as Prometheus' one."""
     seed = random.randrange(1 << 32)
@@ -66,7 +98,9 @@ def test_every_bit_pattern_reads_back_the_same():
     bits += [0, 1 << 63, 1, STALE_BITS, 0x7FF8000000000001, 0x7FEFFFFFFFFFFFFF]
     batch = SampleBatch(np.zeros(len(bits), np.uint32), np.arange(len(bits), dtype=np.int64), from_bits(*bits))
     data = b"".join(write_json_lines(SeriesTwin([{"__name__": "up"}]), [batch]))
-    back = np.concatenate([line.values for line in read_json_lines(data)])
+    lines = list(read_json_lines(data))
+    order = np.argsort(np.concatenate([line.timestamps for line in lines]))  # values without a number come behind
+    back = np.concatenate([line.values for line in lines])[order]
     quiet = {0x7FF8000000000000: 0x7FF8000000000001}
     assert back.view(np.uint64).tolist() == [quiet.get(one, one) for one in bits]
 
@@ -90,7 +124,7 @@ def test_chunks_hold_whole_lines():
 
 
 def test_nothing_gives_nothing():
-    """No samples, no bytes."""
+    """Without samples no bytes are written."""
     assert list(write_json_lines(SeriesTwin([]), [])) == []
 
 
@@ -115,6 +149,6 @@ def test_what_is_not_the_form_is_refused_with_its_place(line):
 
 
 def test_words():
-    """Words are told from bits alone."""
+    """Words depend on the bits of a value alone."""
     assert word_of(struct.unpack("<Q", struct.pack("<d", float("inf")))[0]) == "Infinity"
     assert word_of(0x7FF8000000000001) is None

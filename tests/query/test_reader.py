@@ -11,12 +11,26 @@ import pytest
 
 import nissa
 from nissa._proto.remote_write_v1_pb2 import WriteRequest
+from nissa.catalogue.catalogue import BlockRow
 from nissa.codec.messages import MessageCodec
 from nissa.config.tree import Config, Storage
-from nissa.model.errors import BadQuery, ConfigInvalid
+from nissa.files.checked_file import FileGone
+from nissa.model.errors import BadQuery, ConfigInvalid, Damaged
 from nissa.model.frame import Codec
-from nissa.query.json_lines import read_json_lines
+from nissa.model.slices import run_whole
+from nissa.query import export as exporting
+from nissa.query.reader import Reader
 from nissa.service.clock import wall_ms
+from nissa.store import blocks
+from nissa.store.compaction import merge_blocks
+from nissa.store.gone import ATTEMPTS_MAX
+from nissa.store.parquet_block import OPEN_FILES_MAX
+from nissa.store.read import Snapshot
+from oracle.backend_twin import BackendTwin, regular
+from oracle.directory import Directory
+from oracle.json_lines import read_json_lines
+
+BLOCK = BlockRow(1, "raw", 0, "blocks/raw-00000000000000000001.parquet", 9, 0, 9, 0, 0, 1, 1, 1, 9, 7, b"1234")
 
 
 def write(engine: nissa.Engine, first_ms: int, count: int = 100) -> None:
@@ -94,7 +108,7 @@ def test_events_are_a_table(tmp_path):
 
 
 def test_names_and_series(filled):
-    """What is there, by selector and in all."""
+    """Labels, values, series and batches, by selector and in all."""
     directory, _ = filled
     with nissa.open(directory) as reader:
         assert reader.labels() == ["__name__", "job"]
@@ -105,7 +119,7 @@ def test_names_and_series(filled):
 
 
 def test_export_writes_to_a_file(filled):
-    """The bytes written are told, and are those of the form."""
+    """The number of bytes written is returned, and the bytes are those of the form."""
     directory, _ = filled
     sink = io.BytesIO()
     with nissa.open(directory) as reader:
@@ -143,7 +157,72 @@ def test_reading_while_blocks_are_merged(tmp_path: Path):
 
 
 def test_a_directory_that_is_none_is_refused(tmp_path: Path):
-    """An empty or missing directory is told so, and nothing is made there."""
+    """An empty or missing directory is an error, and nothing is created there."""
     with pytest.raises(ConfigInvalid):
         nissa.open(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
+
+
+LABELS = [{"__name__": "up", "job": "a"}]
+
+
+def test_a_block_that_is_gone_leads_to_a_new_view() -> None:
+    """A directory whose file was merged away is read anew, a few times."""
+
+    class Moving(BackendTwin):
+        gone = 0
+
+        def snapshot(self) -> Snapshot:
+            Moving.gone -= 1
+            if Moving.gone >= 0:
+                raise FileGone("blocks/raw-1.parquet")
+            return super().snapshot()
+
+    for gone, rows in ((3, 3), (ATTEMPTS_MAX - 1, 3)):
+        Moving.gone = gone
+        reader = Reader(lambda: Moving(LABELS, regular(1, 3)), wall_ms)
+        assert sum(len(batch) for batch in reader.batches('{__name__!=""}')) == rows
+    Moving.gone = ATTEMPTS_MAX
+    with pytest.raises(FileGone):
+        reader.batches('{__name__!=""}')
+
+
+def test_a_file_that_is_gone_is_never_left_out() -> None:
+    """With damage ignored too, the read is repeated if a file is gone: its rows are in another file now."""
+    views = [Snapshot(Path("/nowhere"), (BLOCK,)), None, Snapshot(Path("/nowhere"), (BLOCK,)), None]
+
+    class Moved(BackendTwin):
+        def snapshot(self) -> Snapshot:
+            return views.pop(0) or super().snapshot()
+
+    told: list[Damaged] = []
+    reader = Reader(lambda: Moved(LABELS, regular(1, 3, first_ms=0)), wall_ms)
+    assert sum(len(batch) for batch in reader.batches("up", on_damage=told.append)) == 3
+    assert reader.series("up", 0, 5) == LABELS
+    assert (told, views) == ([], [])
+
+
+def test_reading_goes_on_behind_the_last_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more blocks than may be open, some are merged while they are read: every row comes once, in order."""
+    monkeypatch.setattr(blocks, "GROUP_ROWS", 8)
+    monkeypatch.setattr(exporting, "BATCH_ROWS_MAX", 10)
+    directory = Directory(tmp_path)
+    count, series = OPEN_FILES_MAX + 16, 24
+    for number in range(count):
+        directory.seal([(one, number, number) for one in range(series)])
+
+    class Stored(BackendTwin):
+        snapshots = 0
+
+        def snapshot(self) -> Snapshot:
+            Stored.snapshots += 1
+            return directory.snapshot()
+
+    reader = Reader(lambda: Stored([{"__name__": f"m{one}"} for one in range(series)], regular(1, 0)), wall_ms)
+    rows: list[tuple[int, int]] = []
+    for batch in reader.batches('{__name__!=""}'):
+        rows += zip(batch.series.tolist(), batch.ts_ms.tolist(), strict=True)
+        if len(rows) > 100 and len(directory.blocks()) == count:
+            run_whole(merge_blocks(tmp_path, directory.catalogue, tuple(directory.blocks()), 1))
+    assert rows == [(one, number) for one in range(series) for number in range(count)]
+    assert (Stored.snapshots, len(directory.blocks())) == (2, 1)

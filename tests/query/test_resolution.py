@@ -1,4 +1,4 @@
-"""Which tier answers: what parameters say, and how stretches are stitched."""
+"""The tier that answers: parameters, and stitching of time ranges."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ import msgspec
 import numpy as np
 import pytest
 
+from nissa.catalogue.catalogue import BlockRow, TierRow
 from nissa.model.columns import SampleBatch
 from nissa.model.errors import BadQuery
 from nissa.model.ladder import DEFAULT_TIERS
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS
-from nissa.query.resolution import Piece, Wanted, plan_pieces, read_wanted
-from nissa.store.catalogue import BlockRow, TierRow
+from nissa.query.resolution import PlannedRead, WindowSelection, plan_reads, read_selected
 from nissa.store.read import Snapshot
 
 NOW_MS = 20_000 * DAY_MS
@@ -55,55 +55,55 @@ AGED = kept(
     ],
 )
 def test_the_coarsest_that_serves_the_step(step: str, place: int | None) -> None:
-    """Whose windows the step is made of; where there is none, the coarsest that is not longer."""
+    """The coarsest tier whose interval divides the step; if there is none, the coarsest that is not longer."""
     snapshot = kept(block("raw", NOW_MS - DAY_MS))
-    (piece,) = plan_pieces(snapshot, read_wanted("auto", step), EVER)
-    assert piece == Piece(place, NOW_MS - DAY_MS, NOW_MS + 1)
+    (piece,) = plan_reads(snapshot, read_selected("auto", step), EVER)
+    assert piece == PlannedRead(place, NOW_MS - DAY_MS, NOW_MS + 1)
 
 
 def test_without_a_step_a_thousand_points() -> None:
     """The range decides; of an open one, the data."""
     snapshot = kept(block("raw", NOW_MS - DAY_MS * 365))
-    (piece,) = plan_pieces(snapshot, Wanted("auto"), EVER)
+    (piece,) = plan_reads(snapshot, WindowSelection("auto"), EVER)
     assert piece.place == 2
-    (piece,) = plan_pieces(snapshot, Wanted("auto"), (NOW_MS - HOUR_MS, NOW_MS))
-    assert piece == Piece(None, NOW_MS - HOUR_MS, NOW_MS)
-    assert plan_pieces(kept(), Wanted("auto"), EVER) == []
+    (piece,) = plan_reads(snapshot, WindowSelection("auto"), (NOW_MS - HOUR_MS, NOW_MS))
+    assert piece == PlannedRead(None, NOW_MS - HOUR_MS, NOW_MS)
+    assert plan_reads(kept(), WindowSelection("auto"), EVER) == []
 
 
 def test_stretches_meet_at_borders_of_the_coarser() -> None:
-    """Where samples end the next coarser goes on, and so on; each from a border of its own windows."""
-    pieces = plan_pieces(AGED, read_wanted("auto", "10s"), (NOW_MS - 400 * DAY_MS, NOW_MS))
+    """Before the oldest samples the next coarser tier answers, and so on; each from a border of its windows."""
+    pieces = plan_reads(AGED, read_selected("auto", "10s"), (NOW_MS - 400 * DAY_MS, NOW_MS))
     assert pieces == [
-        Piece(3, NOW_MS - 365 * DAY_MS, NOW_MS - 30 * DAY_MS),
-        Piece(2, NOW_MS - 30 * DAY_MS, NOW_MS - 7 * DAY_MS),
-        Piece(1, NOW_MS - 7 * DAY_MS, NOW_MS - DAY_MS),
-        Piece(0, NOW_MS - DAY_MS, NOW_MS - 6 * HOUR_MS + MINUTE_MS),
-        Piece(None, NOW_MS - 6 * HOUR_MS + MINUTE_MS, NOW_MS),
+        PlannedRead(3, NOW_MS - 365 * DAY_MS, NOW_MS - 30 * DAY_MS),
+        PlannedRead(2, NOW_MS - 30 * DAY_MS, NOW_MS - 7 * DAY_MS),
+        PlannedRead(1, NOW_MS - 7 * DAY_MS, NOW_MS - DAY_MS),
+        PlannedRead(0, NOW_MS - DAY_MS, NOW_MS - 6 * HOUR_MS + MINUTE_MS),
+        PlannedRead(None, NOW_MS - 6 * HOUR_MS + MINUTE_MS, NOW_MS),
     ]
-    pieces = plan_pieces(AGED, read_wanted("auto", "1h"), (NOW_MS - 40 * DAY_MS, NOW_MS))
+    pieces = plan_reads(AGED, read_selected("auto", "1h"), (NOW_MS - 40 * DAY_MS, NOW_MS))
     assert [piece.place for piece in pieces] == [3, 2]
-    pieces = plan_pieces(AGED, read_wanted("auto", "1m"), (NOW_MS - 3 * DAY_MS, NOW_MS - 2 * DAY_MS))
-    assert pieces == [Piece(1, NOW_MS - 3 * DAY_MS, NOW_MS - 2 * DAY_MS)]
+    pieces = plan_reads(AGED, read_selected("auto", "1m"), (NOW_MS - 3 * DAY_MS, NOW_MS - 2 * DAY_MS))
+    assert pieces == [PlannedRead(1, NOW_MS - 3 * DAY_MS, NOW_MS - 2 * DAY_MS)]
 
 
 def test_memory_counts_as_kept() -> None:
     """Samples of the head alone."""
     head = SampleBatch(np.zeros(2, np.uint32), np.array([NOW_MS, NOW_MS - 5]), np.zeros(2))
     snapshot = msgspec.structs.replace(kept(), heads=(head,))
-    assert plan_pieces(snapshot, read_wanted("auto", "1"), EVER) == [Piece(None, NOW_MS - 5, NOW_MS + 1)]
+    assert plan_reads(snapshot, read_selected("auto", "1"), EVER) == [PlannedRead(None, NOW_MS - 5, NOW_MS + 1)]
 
 
 def test_a_named_one_answers_alone() -> None:
     """Whatever is kept."""
-    assert plan_pieces(AGED, read_wanted("5m"), (5, 9)) == [Piece(1, 5, 9)]
-    assert plan_pieces(AGED, read_wanted("raw"), (5, 9)) == [Piece(None, 5, 9)]
+    assert plan_reads(AGED, read_selected("5m"), (5, 9)) == [PlannedRead(1, 5, 9)]
+    assert plan_reads(AGED, read_selected("raw"), (5, 9)) == [PlannedRead(None, 5, 9)]
 
 
 def test_quantiles_have_names() -> None:
     """Percent, as short as may be."""
-    assert Wanted("5m").probabilities == {"p50": 0.5, "p95": 0.95, "p99": 0.99}
-    assert read_wanted("5m", "", "0, 0.5,0.999,1.0,0.99990").probabilities == {
+    assert WindowSelection("5m").probabilities == {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+    assert read_selected("5m", "", "0, 0.5,0.999,1.0,0.99990").probabilities == {
         "p0": 0.0,
         "p50": 0.5,
         "p99.9": 0.999,
@@ -134,5 +134,5 @@ def test_quantiles_have_names() -> None:
 def test_what_cannot_be_is_refused_by_name(asked: tuple[str, ...], named: str) -> None:
     """The message names the parameter and is short."""
     with pytest.raises(BadQuery, match=rf"invalid parameter '{named}'") as caught:
-        plan_pieces(AGED, read_wanted(*asked), EVER)
+        plan_reads(AGED, read_selected(*asked), EVER)
     assert len(str(caught.value)) < 200

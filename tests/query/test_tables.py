@@ -13,7 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from nissa.model.columns import STALE_BITS, SampleBatch
-from nissa.query.tables import record_batch, table_schema, write_arrow, write_csv, write_parquet
+from nissa.query.tables import sample_record_batch, table_schema, write_arrow, write_csv, write_parquet
 from oracle.series_twin import SeriesTwin
 
 LABELS = [
@@ -49,7 +49,7 @@ def bits_of(table: pa.Table) -> list[int]:
 
 def test_a_table_has_names_labels_times_and_values():
     """The columns say which series, when and what; labels are JSON without the name."""
-    table = pa.Table.from_batches([record_batch(INDEX, batch) for batch in batches()])
+    table = pa.Table.from_batches([sample_record_batch(INDEX, batch) for batch in batches()])
     assert table.schema.equals(table_schema())
     first, last = table.slice(0, 1).to_pylist()[0], table.slice(599, 1).to_pylist()[0]
     assert first["name"] == "up"
@@ -61,7 +61,7 @@ def test_a_table_has_names_labels_times_and_values():
 
 def test_labels_can_have_columns_of_their_own():
     """A label asked for is a column, null where a series lacks it."""
-    table = pa.Table.from_batches([record_batch(INDEX, batch, ["job", "path"]) for batch in batches()])
+    table = pa.Table.from_batches([sample_record_batch(INDEX, batch, ["job", "path"]) for batch in batches()])
     assert table.column_names == ["name", "labels", "job", "path", "timestamp", "value"]
     assert table["job"].to_pylist()[::200] == ["api", 'd"b\n, x', None]
     assert table["path"].to_pylist()[::200] == [None, None, "日本😀"]

@@ -17,7 +17,7 @@ from pyarrow import parquet
 from nissa.model.selector import read_selectors
 from nissa.model.units import DAY_MS, MINUTE_MS
 from nissa.query.export_form import ExportForm
-from nissa.query.resolution import Wanted, read_wanted
+from nissa.query.resolution import WindowSelection, read_selected
 from nissa.query.window_tables import export_windows, window_schema
 from oracle.engine import NOW_MS, Rig, config_of
 
@@ -43,12 +43,12 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     rig.engine.close()
 
 
-def exported(rig: Rig, form: ExportForm, wanted: Wanted, span: tuple[int, int] = EVER) -> bytes:
+def exported(rig: Rig, form: ExportForm, wanted: WindowSelection, span: tuple[int, int] = EVER) -> bytes:
     """All windows in one form."""
     return b"".join(export_windows(rig.engine, read_selectors('{__name__=~".+"}'), span, form, wanted))
 
 
-def lines(rig: Rig, wanted: Wanted) -> dict[str, Any]:
+def lines(rig: Rig, wanted: WindowSelection) -> dict[str, Any]:
     """The same as lines, by name."""
     return {
         line["metric"]["__name__"]: line
@@ -59,7 +59,7 @@ def lines(rig: Rig, wanted: Wanted) -> dict[str, Any]:
 @pytest.mark.parametrize("form", [ExportForm.PARQUET, ExportForm.ARROW])
 def test_tables_say_what_lines_say(rig: Rig, form: ExportForm) -> None:
     """Row by row and column by column; what a tier does not keep is null."""
-    for wanted in (read_wanted("5m", "", "0.9"), read_wanted("1m")):
+    for wanted in (read_selected("5m", "", "0.9"), read_selected("1m")):
         data = exported(rig, form, wanted)
         table = (
             parquet.read_table(io.BytesIO(data)) if form is ExportForm.PARQUET else pa.ipc.open_stream(data).read_all()
@@ -81,21 +81,21 @@ def test_tables_say_what_lines_say(rig: Rig, form: ExportForm) -> None:
 
 
 def test_csv_is_read_by_the_standard_library(rig: Rig) -> None:
-    """What is no finite number has its word; what is not kept is empty."""
-    wanted = read_wanted("1m", "", "")
+    """Non-finite numbers are words; columns that are not kept are empty."""
+    wanted = read_selected("1m", "", "")
     rows = list(csv.DictReader(io.StringIO(exported(rig, ExportForm.CSV, wanted).decode(), newline="")))
     assert list(rows[0]) == [name.replace("timestamp", "timestamp_ms") for name in window_schema(wanted).names]
     level = [row for row in rows if row["name"] == "level"]
     assert (level[0]["count"], level[0]["nans"], level[0]["mean"], level[0]["p99"]) == ("0", "6", "NaN", "")
     assert (level[9]["count"], level[9]["max"], level[9]["exact"]) == ("6", "Infinity", "")
     assert level[0]["timestamp_ms"] == str(START_MS)
-    whole = list(csv.DictReader(io.StringIO(exported(rig, ExportForm.CSV, read_wanted("5m")).decode(), newline="")))
+    whole = list(csv.DictReader(io.StringIO(exported(rig, ExportForm.CSV, read_selected("5m")).decode(), newline="")))
     assert [row["exact"] for row in whole if row["name"] == "total"] == ["true"] * 6
 
 
 def test_samples_of_a_stitched_answer_are_rows_too(rig: Rig) -> None:
     """Their resolution is raw and their value the last."""
-    table = parquet.read_table(io.BytesIO(exported(rig, ExportForm.PARQUET, read_wanted("auto", "10s"))))
+    table = parquet.read_table(io.BytesIO(exported(rig, ExportForm.PARQUET, read_selected("auto", "10s"))))
     assert table.num_rows == 360
     assert set(table["resolution"].to_pylist()) == {"raw"}
     assert table["count"].null_count == 360
@@ -105,10 +105,10 @@ def test_samples_of_a_stitched_answer_are_rows_too(rig: Rig) -> None:
 
 @pytest.mark.parametrize("form", [ExportForm.PARQUET, ExportForm.ARROW, ExportForm.CSV])
 def test_nothing_is_a_table_of_no_rows(rig: Rig, form: ExportForm, tmp_path: Path) -> None:
-    """With its columns."""
-    data = exported(rig, form, Wanted("5m"), (0, MINUTE_MS))
+    """An empty table has its columns."""
+    data = exported(rig, form, WindowSelection("5m"), (0, MINUTE_MS))
     if form is ExportForm.CSV:
         assert data.count(b"\n") == 1
         return
     table = parquet.read_table(io.BytesIO(data)) if form is ExportForm.PARQUET else pa.ipc.open_stream(data).read_all()
-    assert (table.num_rows, table.column_names) == (0, window_schema(Wanted("5m")).names)
+    assert (table.num_rows, table.column_names) == (0, window_schema(WindowSelection("5m")).names)

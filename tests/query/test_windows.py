@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 import nissa
+from nissa.model.columns import SampleBatch
 from nissa.model.errors import BadQuery
 from nissa.model.selector import read_selectors
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from nissa.query import windows
 from nissa.query.export_form import ExportForm
-from nissa.query.resolution import Wanted, read_wanted
+from nissa.query.resolution import WindowSelection, read_selected
 from nissa.query.window_tables import export_windows
+from oracle.backend_twin import BackendTwin
 from oracle.engine import NOW_MS, Rig, config_of
 from oracle.ladder import wider, windows_of
 
@@ -48,7 +50,9 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     rig.engine.close()
 
 
-def lines(rig: Rig, wanted: Wanted, selector: str = '{__name__=~".+"}', span: tuple[int, int] = EVER) -> list[Any]:
+def lines(
+    rig: Rig, wanted: WindowSelection, selector: str = '{__name__=~".+"}', span: tuple[int, int] = EVER
+) -> list[Any]:
     """An export of the engine, read back."""
     chunks = export_windows(rig.engine, read_selectors(selector), span, ExportForm.JSONL, wanted)
     return [json.loads(line) for line in b"".join(chunks).splitlines()]
@@ -66,7 +70,7 @@ def expected(rig: Rig, name: str, interval_ms: int) -> list[tuple[int, dict[str,
 @pytest.mark.parametrize(("resolution", "interval_ms"), [("1m", MINUTE_MS), ("5m", 5 * MINUTE_MS), ("1h", HOUR_MS)])
 def test_lines_say_what_windows_hold(rig: Rig, resolution: str, interval_ms: int) -> None:
     """One line per series; columns in their order, sums and moments those of the twin, NaN counted apart."""
-    found = {line["metric"]["__name__"]: line for line in lines(rig, Wanted(resolution))}
+    found = {line["metric"]["__name__"]: line for line in lines(rig, WindowSelection(resolution))}
     assert set(found) == {"total", "level"}
     for name, line in found.items():
         rows = expected(rig, name, interval_ms)
@@ -90,17 +94,52 @@ def test_increases_of_a_counter_add_up(rig: Rig) -> None:
     numbers = np.array(values, np.uint64).view(np.float64)
     steps = np.where(numbers[1:] >= numbers[:-1], np.diff(numbers), numbers[1:])
     for resolution in ("1m", "5m", "1h", "1d"):
-        (line,) = lines(rig, Wanted(resolution), "total")
+        (line,) = lines(rig, WindowSelection(resolution), "total")
         assert sum(line["increase"]) == pytest.approx(steps.sum())
-    (whole,) = lines(rig, Wanted("1m"), "total")
-    (part,) = lines(rig, Wanted("1m"), "total", (START_MS + HOUR_MS, START_MS + HOUR_MS + 10 * MINUTE_MS))
+    (whole,) = lines(rig, WindowSelection("1m"), "total")
+    (part,) = lines(rig, WindowSelection("1m"), "total", (START_MS + HOUR_MS, START_MS + HOUR_MS + 10 * MINUTE_MS))
     assert part["increase"] == whole["increase"][60:70]
     assert part["timestamps"] == whole["timestamps"][60:70]
 
 
+@pytest.mark.parametrize("resolution", ["1m", "5m", "1h", "1d"])
+def test_increases_of_ranges_side_by_side_add_up(resolution: str) -> None:
+    """A counter sampled every quarter of an hour, asked for hour by hour, and resampled after almost two hours."""
+    minutes = [*range(0, 300, 15), 404, 430]
+    ts_ms = np.array([START_MS + minute * MINUTE_MS for minute in minutes])
+    batch = SampleBatch(np.zeros(len(minutes), np.uint32), ts_ms, np.arange(len(minutes)) * 10.0)
+    backend = BackendTwin([{"__name__": "total"}], batch)
+    found = 0.0
+    for hour in range(24):
+        if resolution == "1d" and hour:
+            break
+        span = (START_MS + hour * HOUR_MS, START_MS + (hour + 1) * HOUR_MS)
+        chunks = export_windows(backend, read_selectors("total"), span, ExportForm.JSONL, WindowSelection(resolution))
+        found += sum(sum(json.loads(line)["increase"]) for line in b"".join(chunks).splitlines())
+    assert found == batch.value[-1]
+
+
+@pytest.mark.parametrize(("resolution", "interval_ms"), [("1m", MINUTE_MS), ("5m", 5 * MINUTE_MS)])
+@pytest.mark.parametrize("offset_ms", [0, 1, 59_999, 299_999])
+def test_a_range_begins_with_the_step_over_the_longest_gap(resolution: str, interval_ms: int, offset_ms: int) -> None:
+    """Almost the idle time before the first window of the range, wherever in their windows both samples lie."""
+    first_ms = START_MS + 10 * interval_ms + offset_ms
+    times = np.array([first_ms, first_ms + 2 * HOUR_MS - 1])
+    backend = BackendTwin([{"__name__": "total"}], SampleBatch(np.zeros(2, np.uint32), times, np.array([1.0, 8.0])))
+    chunks = export_windows(
+        backend,
+        read_selectors("total"),
+        (int(times[1]), int(times[1]) + 1),
+        ExportForm.JSONL,
+        WindowSelection(resolution),
+    )
+    (line,) = (json.loads(line) for line in b"".join(chunks).splitlines())
+    assert line["increase"] == [7.0]
+
+
 def test_quantiles_are_those_of_the_samples(rig: Rig) -> None:
     """While all samples are there, and the answer says so; those that were asked for."""
-    (line,) = lines(rig, read_wanted("1h", "", "0,0.25,0.999"), "total")
+    (line,) = lines(rig, read_selected("1h", "", "0,0.25,0.999"), "total")
     assert [key for key in line if key.startswith("p")] == ["p0", "p25", "p99.9"]
     assert line["exact"] == [True] * len(line["timestamps"])
     for start_ms, p25 in zip(line["timestamps"], line["p25"], strict=True):
@@ -110,9 +149,9 @@ def test_quantiles_are_those_of_the_samples(rig: Rig) -> None:
 
 
 def test_quantiles_over_the_budget_are_close(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within 1.1 % of the number of that rank, and the answer says which are estimates."""
+    """Quantiles are within 1.1 % of the number of that rank, and estimates are marked."""
     monkeypatch.setattr(windows, "EXACT_SAMPLES_MAX", 400)
-    (line,) = lines(rig, read_wanted("1h", "", "0.25"), "total")
+    (line,) = lines(rig, read_selected("1h", "", "0.25"), "total")
     assert line["exact"] == [True] + [False] * (len(line["timestamps"]) - 1)
     for start_ms, p25 in zip(line["timestamps"], line["p25"], strict=True):
         inside = [v for (name, ts_ms), v in rig.rows.items() if name == "total" and 0 <= ts_ms - start_ms < HOUR_MS]
@@ -123,8 +162,8 @@ def test_quantiles_over_the_budget_are_close(rig: Rig, monkeypatch: pytest.Monke
 
 def test_auto_takes_the_tier_of_the_step(rig: Rig) -> None:
     """The same lines as by name; samples where the step is shorter than any window."""
-    assert lines(rig, read_wanted("auto", "1h")) == lines(rig, read_wanted("1h"))
-    (line,) = lines(rig, read_wanted("auto", "5s"), "total", (START_MS, START_MS + MINUTE_MS))
+    assert lines(rig, read_selected("auto", "1h")) == lines(rig, read_selected("1h"))
+    (line,) = lines(rig, read_selected("auto", "5s"), "total", (START_MS, START_MS + MINUTE_MS))
     assert line["timestamps"] == list(range(START_MS, START_MS + MINUTE_MS, 10_000))
     assert set(line) == {"metric", "timestamps", "values"}
 
@@ -133,10 +172,10 @@ def test_a_directory_says_the_same(rig: Rig, tmp_path: Path) -> None:
     """Read beside the daemon: the export as bytes, the table as columns, labels as columns of their own."""
     with nissa.open(rig.path) as reader:
         sink = io.BytesIO()
-        reader.export(sink, '{__name__=~".+"}', wanted=read_wanted("5m"))
-        assert [json.loads(line) for line in sink.getvalue().splitlines()] == lines(rig, read_wanted("5m"))
+        reader.export(sink, '{__name__=~".+"}', wanted=read_selected("5m"))
+        assert [json.loads(line) for line in sink.getvalue().splitlines()] == lines(rig, read_selected("5m"))
         table = reader.samples("total", resolution="5m", quantiles=[0.9], label_columns=["job"])
-        (line,) = lines(rig, read_wanted("5m", "", "0.9"), "total")
+        (line,) = lines(rig, read_selected("5m", "", "0.9"), "total")
         columns = ["name", "labels", "job", "timestamp", "resolution", "count", "nans", *NAMES[2:], "p90", "exact"]
         assert table.column_names == columns
         for name in (*NAMES[1:], "p90", "exact"):

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pytest
 
+from nissa.catalogue.catalogue import BlockRow, Catalogue, TierRow
 from nissa.model.ladder import DEFAULT_TIERS, WindowBatch
+from nissa.model.slices import run_whole
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS
 from nissa.rollup.compaction import plan_merges, plan_neighbours, wide_ms, write_merged
 from nissa.rollup.merge import merge_windows
-from nissa.store.catalogue import BlockRow, Catalogue, TierRow
 from nissa.store.tier_blocks import read_tier_block, write_windows
+from oracle.slices import end_after
 
 TIER = DEFAULT_TIERS[0]
 ALWAYS = (-(2**63), 2**63 - 1)
@@ -21,7 +22,7 @@ def windows_of(rows: list[tuple[int, int]], value: float | npt.NDArray[np.float6
     """Windows at (series, start), every number of one the same."""
     series, starts = (np.array(column) for column in zip(*sorted(rows), strict=True))
     count = np.ones(len(rows), np.uint32)
-    numbers = [np.full(len(rows), value, np.float64)] * 7
+    numbers = [np.full(len(rows), value, np.float64)] * 8
     return WindowBatch(series.astype(np.uint32), starts.astype(np.int64), count, count * 0, *numbers)
 
 
@@ -32,11 +33,13 @@ def written(path: Path, catalogue: Catalogue) -> list[BlockRow]:
     every = [(series, minute * MINUTE_MS) for series in (1, 2) for minute in range(180)]
     for hour in range(3):
         rows = [row for row in every if row[1] // HOUR_MS == hour]
-        blocks.append(write_windows(path, catalogue.new_id(), TIER, [windows_of(rows, hour)], 1, 1))
+        blocks.append(run_whole(write_windows(path, catalogue.new_id(), TIER, [windows_of(rows, hour)], 1, 1)))
     for late in range(12):
         rows = [every[at] for at in set(rng.integers(0, 100, 20).tolist())] + [(1, 99 * MINUTE_MS)]
         blocks.append(
-            write_windows(path, catalogue.new_id(), TIER, [windows_of(list(set(rows)), 10 + late)], 2 + late, 1)
+            run_whole(
+                write_windows(path, catalogue.new_id(), TIER, [windows_of(list(set(rows)), 10 + late)], 2 + late, 1)
+            )
         )
     return [block for block in blocks if block]
 
@@ -59,7 +62,7 @@ def test_merged_blocks_say_the_same(tmp_path: Path) -> None:
     (heap,) = plan_merges(blocks, HOUR_MS)
     assert len(heap.blocks) == 14
     assert heap.starts_ms == (0, HOUR_MS)
-    added = write_merged(tmp_path, catalogue, TIER, heap, 1, lambda: None)
+    added = run_whole(write_merged(tmp_path, catalogue, TIER, heap, 1))
     assert [(block.min_ms // HOUR_MS, block.max_ms // HOUR_MS) for block in added] == [(0, 0), (1, 1)]
     assert {block.last_lsn for block in added} == {13}
     rest = [block for block in blocks if block not in heap.blocks]
@@ -74,7 +77,11 @@ def test_few_are_left_alone_and_long_ones_are_cut_wider(tmp_path: Path) -> None:
     catalogue = Catalogue.open(tmp_path)
     blocks = written(tmp_path, catalogue)
     assert plan_merges(blocks[:10], HOUR_MS) == []
-    year = [write_windows(tmp_path, catalogue.new_id(), TIER, [windows_of([(1, 0), (1, 9_000 * HOUR_MS)], 1)], 1, 1)]
+    year = [
+        run_whole(
+            write_windows(tmp_path, catalogue.new_id(), TIER, [windows_of([(1, 0), (1, 9_000 * HOUR_MS)], 1)], 1, 1)
+        )
+    ]
     (heap,) = plan_merges([block for block in year * 40 if block], HOUR_MS)
     assert len(heap.starts_ms) <= 24
     assert heap.length_ms % HOUR_MS == 0
@@ -85,14 +92,15 @@ def test_neighbours_are_merged_once_their_stretch_is_written(tmp_path: Path) -> 
     catalogue = Catalogue.open(tmp_path)
     rows = [[(series, hour * HOUR_MS) for series in (1, 2)] for hour in range(11)]
     made = [
-        write_windows(tmp_path, catalogue.new_id(), TIER, [windows_of(one, at)], 1, 1) for at, one in enumerate(rows)
+        run_whole(write_windows(tmp_path, catalogue.new_id(), TIER, [windows_of(one, at)], 1, 1))
+        for at, one in enumerate(rows)
     ]
     blocks = [block for block in made if block]
     before = read(tmp_path, blocks)
     heaps = plan_neighbours(blocks, HOUR_MS, 4 * HOUR_MS, 11 * HOUR_MS)
     assert [(heap.starts_ms, len(heap.blocks)) for heap in heaps] == [((0,), 4), ((4 * HOUR_MS,), 4)]
     for heap in heaps:
-        added = write_merged(tmp_path, catalogue, TIER, heap, 1, lambda: None)
+        added = run_whole(write_merged(tmp_path, catalogue, TIER, heap, 1))
         assert len(added) == 1
         blocks = [block for block in blocks if block not in heap.blocks] + added
     assert read(tmp_path, blocks) == before
@@ -108,18 +116,10 @@ def test_merged_blocks_stay_short_beside_their_retention() -> None:
 
 
 def test_an_end_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
-    """What is raised in between ends it; no file stays."""
+    """Ended between two slices, it leaves no file."""
     catalogue = Catalogue.open(tmp_path)
     blocks = written(tmp_path, catalogue)
     there = sorted(path.name for path in (tmp_path / "blocks").iterdir())
     (heap,) = plan_merges(blocks, HOUR_MS)
-    calls = []
-
-    def between() -> None:
-        calls.append(1)
-        if len(calls) > 1:
-            raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        write_merged(tmp_path, catalogue, TIER, heap, 1, between)
+    end_after(write_merged(tmp_path, catalogue, TIER, heap, 1), 2)
     assert sorted(path.name for path in (tmp_path / "blocks").iterdir()) == there

@@ -6,13 +6,14 @@ import msgspec
 import numpy as np
 import pytest
 
+from nissa.catalogue.catalogue import TierRow
 from nissa.model.ladder import DEFAULT_TIERS, WindowBatch
+from nissa.model.slices import run_whole
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS
 from nissa.rollup import exact
 from nissa.rollup.exact import exact_quantiles
-from nissa.rollup.read import Question, read_windows
+from nissa.rollup.read import WindowRequest, read_windows
 from nissa.rollup.windows import join_windows
-from nissa.store.catalogue import TierRow
 from nissa.store.read import Snapshot
 from nissa.store.tier_blocks import write_windows
 from oracle.columns import Sample
@@ -40,11 +41,11 @@ def walks(seed: int, count: int) -> list[Sample]:
 
 def windows_in(snapshot: Snapshot, place: int) -> WindowBatch:
     """All windows of a tier."""
-    return join_windows(list(read_windows(snapshot, place, Question(None, START_MS, END_MS))))
+    return join_windows(list(read_windows(snapshot, place, WindowRequest(None, START_MS, END_MS))))
 
 
-def check(samples: list[Sample], windows: WindowBatch, found: exact.Exact, interval_ms: int) -> None:
-    """Where it says exact, the quantiles are numpy's of the numbers; elsewhere there are none."""
+def check(samples: list[Sample], windows: WindowBatch, found: exact.ExactQuantiles, interval_ms: int) -> None:
+    """Check that exact quantiles equal numpy's, and that other windows have none."""
     for at in range(len(windows)):
         if not found.exact[at]:
             assert np.isnan(found.values[at]).all()
@@ -63,7 +64,7 @@ def check(samples: list[Sample], windows: WindowBatch, found: exact.Exact, inter
 
 @pytest.mark.parametrize("place", [1, 2, 3])
 def test_all_samples_are_there(tmp_path: Path, place: int) -> None:
-    """In blocks and heads, windows written or not: every window with a number is exact."""
+    """With all samples in blocks and heads, every window with a number is exact, written or not."""
     directory, samples = Directory(tmp_path), walks(place, 6_000)
     directory.seal(samples[:3_000])
     directory.seal(samples[3_000:4_000])
@@ -96,9 +97,9 @@ def test_what_is_gone_is_not_exact(tmp_path: Path) -> None:
     directory.seal(early)
     directory.seal(late)
     snapshot = msgspec.structs.replace(directory.snapshot(), tiers=TIERS)
-    asked = Question(None, START_MS, END_MS)
+    asked = WindowRequest(None, START_MS, END_MS)
     number = directory.catalogue.new_id()
-    block = write_windows(tmp_path, number, TIERS[1].tier, read_windows(snapshot, 1, asked), 2, 1)
+    block = run_whole(write_windows(tmp_path, number, TIERS[1].tier, read_windows(snapshot, 1, asked), 2, 1))
     assert block is not None
     rows = (TIERS[0], TierRow(TIERS[1].tier, END_MS, 2))
     first, second = directory.blocks()

@@ -26,13 +26,13 @@ def test_samples_make_the_tiers_whose_sketches_need_them(tiers: tuple[Tier, ...]
 def test_a_first_tier_may_have_sketches() -> None:
     """Its numbers are those of one without, its sketches merge to those of a second tier."""
     with_sketches, without = fold_raw([batch_of()], (FULL,))[0], fold_raw([batch_of()], (SUMS,))[0]
-    assert image(with_sketches)[:11] == image(without)
+    assert image(with_sketches)[:12] == image(without)
     assert image(fold_tier(with_sketches, HOURS)) == image(fold_raw([batch_of()], (SUMS, HOURS))[1])
 
 
 @pytest.mark.parametrize("border_ms", [0, HOUR_MS // 2, HOUR_MS])
 def test_pieces_of_whole_windows_are_the_whole(border_ms: int) -> None:
-    """What was folded before a border and after it is what is folded at once, bit for bit, up the ladder."""
+    """Windows folded before and after a border equal those folded at once, bit for bit, up the ladder."""
     batch = batch_of(series=1)
     pieces = [rows_between(batch, -DAY_MS, border_ms), rows_between(batch, border_ms, DAY_MS)]
     wholes = fold_raw([batch], DEFAULT_TIERS)

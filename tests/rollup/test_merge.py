@@ -14,7 +14,7 @@ Row = tuple[int, int, int]  # series, start, count
 def batch_of(rows: list[Row]) -> WindowBatch:
     """Windows with these counts; the sketch of each is its count, in as many bytes."""
     series, starts, counts = (np.array(column) for column in zip(*rows, strict=True))
-    numbers = [counts.astype(np.float64)] * 7
+    numbers = [counts.astype(np.float64)] * 8
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
     sketch = SketchColumn(offsets, np.repeat(counts, counts).astype(np.uint8))
     keys = (series.astype(np.uint32), starts.astype(np.int64), counts.astype(np.uint32), counts.astype(np.uint32))

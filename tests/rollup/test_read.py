@@ -6,13 +6,14 @@ import msgspec
 import numpy as np
 import pytest
 
+from nissa.catalogue.catalogue import TierRow
 from nissa.model.errors import Damaged
 from nissa.model.ladder import DEFAULT_TIERS, Tier, WindowBatch
+from nissa.model.slices import run_whole
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS
 from nissa.rollup.fold import fold_raw
-from nissa.rollup.read import Question, compute_windows, late_windows, pieces_of, read_windows
+from nissa.rollup.read import WindowRequest, compute_windows, late_windows, pieces_of, read_windows
 from nissa.rollup.windows import join_windows
-from nissa.store.catalogue import TierRow
 from nissa.store.read import RUN_ROWS_MAX, Snapshot, read_samples
 from nissa.store.tier_blocks import write_windows
 from oracle.columns import Sample
@@ -22,7 +23,7 @@ from oracle.ladder import same_bits, sketch_bytes, sketches_of, wider, windows_o
 START_MS = 20_000 * DAY_MS
 END_MS = START_MS + 2 * DAY_MS
 TIERS = tuple(TierRow(tier) for tier in DEFAULT_TIERS)
-NAMES = ("count", "nans", "sum", "min", "max", "first", "last", "m2", "resets")
+NAMES = ("count", "nans", "sum", "min", "max", "first", "last", "m2", "resets", "carry")
 
 
 def walks(seed: int, count: int) -> list[Sample]:
@@ -55,9 +56,9 @@ def expect(place: int, samples: list[Sample], windows: list[WindowBatch]) -> Non
     assert found == len(expected)
 
 
-def always(**changes: object) -> Question:
+def always(**changes: object) -> WindowRequest:
     """All windows."""
-    return msgspec.structs.replace(Question(None, START_MS, END_MS), **changes)
+    return msgspec.structs.replace(WindowRequest(None, START_MS, END_MS), **changes)
 
 
 def written(directory: Directory, snapshot: Snapshot, place: int, until_ms: int) -> Snapshot:
@@ -65,7 +66,9 @@ def written(directory: Directory, snapshot: Snapshot, place: int, until_ms: int)
     asked = always(end_ms=until_ms)
     number = directory.catalogue.new_id()
     tier = snapshot.tiers[place].tier
-    block = write_windows(directory.path, number, tier, compute_windows(snapshot, place, asked), directory.lsn, 1)
+    block = run_whole(
+        write_windows(directory.path, number, tier, compute_windows(snapshot, place, asked), directory.lsn, 1)
+    )
     rows = list(snapshot.tiers)
     rows[place] = TierRow(tier, until_ms, directory.lsn)
     return Snapshot(
@@ -118,7 +121,7 @@ def test_a_part_of_them(tmp_path: Path) -> None:
     samples = walks(9, 2_000)
     directory.seal(samples)
     snapshot = written(directory, snapshot_of(directory), 1, START_MS + DAY_MS)
-    asked = Question(np.array([1, 4], np.uint32), START_MS + 20 * HOUR_MS, START_MS + 30 * HOUR_MS, sketches=False)
+    asked = WindowRequest(np.array([1, 4], np.uint32), START_MS + 20 * HOUR_MS, START_MS + 30 * HOUR_MS, sketches=False)
     wanted = [one for one in samples if one[0] in (1, 4) and asked.start_ms <= one[1] < asked.end_ms]
     read = list(read_windows(snapshot, 1, asked))
     assert all(batch.sketch is None for batch in read)
@@ -155,7 +158,7 @@ def test_pieces_are_few() -> None:
 
 
 def test_damage_is_told_and_the_rest_is_read(tmp_path: Path) -> None:
-    """A damaged block of windows is left out where somebody listens, and raised where nobody does."""
+    """A damaged block of windows is left out with ``on_damage``, and raised without."""
     directory = Directory(tmp_path)
     directory.seal(walks(3, 500))
     snapshot = written(directory, snapshot_of(directory), 1, START_MS + DAY_MS)
@@ -177,7 +180,7 @@ def test_a_series_that_goes_on_and_on(tmp_path: Path) -> None:
     samples = [(series, START_MS + at * 101, (at * 7919) << 30) for series in (1, 2) for at in range(count)]
     directory.seal(samples[::2])
     directory.seal(samples[1::2])
-    asked = Question(None, START_MS, START_MS + count * 101)
+    asked = WindowRequest(None, START_MS, START_MS + count * 101)
     batches = list(compute_windows(snapshot_of(directory), 1, asked))
     assert sum(int(batch.count.sum()) for batch in batches) == 2 * count
     starts = [key for batch in batches for key in zip(batch.series.tolist(), batch.start_ms.tolist(), strict=True)]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nissa._fast.rollup import fold_samples, fold_windows, told_edges
+from nissa._fast.rollup import explicit_extrema, fold_samples, fold_windows
 from nissa.model.errors import Malformed
 from oracle.columns import STALE_BITS, Sample, bits_of, resolve
 from oracle.ladder import NUMBERS, Windows, bucket_of, same_bits, sketch_bytes, sketches_of, wider, windows_of
@@ -62,7 +62,7 @@ def pieces(sketches: tuple[np.ndarray, np.ndarray]) -> list[bytes]:
 @settings(max_examples=200, deadline=None)
 @given(SAMPLES, st.integers(1, 4), st.randoms(use_true_random=False))
 def test_windows_are_those_of_the_twin(samples: list[Sample], count: int, chance: random.Random) -> None:
-    """However samples are spread over parts, in whatever order they came, repeated or not."""
+    """Windows equal the twin's, however samples are spread over parts, in any order, repeated or not."""
     spread: list[list[Sample]] = [[] for _ in range(count)]
     for sample in samples:
         for part in chance.sample(spread, chance.randint(1, count)):
@@ -148,6 +148,55 @@ def test_figures_are_those_of_numpy(values: list[float], step_s: int) -> None:
         assert (row["min"], row["max"]) == (inside.min(), inside.max())
 
 
+HUGE = [1e16, -1e16, 1.0, 3.7, 1.7e308, -1.7e308, 1e300, -1e300, 5e-324, math.inf, -math.inf]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.one_of(st.sampled_from(HUGE), st.floats(-1e3, 1e3)), min_size=1, max_size=40), st.integers(1, 60))
+def test_sums_beside_what_cancels_and_what_overflows(values: list[float], step_s: int) -> None:
+    """Bit for bit those of the twin, at every tier."""
+    samples = one_series(values, step_s * 1_000)
+    narrow, wide, sketches = fold_samples([part_of(samples)], FINE_MS, WIDE_MS)
+    twin = windows_of(samples, FINE_MS)
+    agree(narrow, twin)
+    assert wide is not None
+    agree(wide, wider(twin, WIDE_MS))
+    agree(fold_windows(wide, sketches, HOUR_MS)[0], wider(wider(twin, WIDE_MS), HOUR_MS))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.floats(-1e18, 1e18), min_size=1, max_size=300))
+def test_a_sum_is_the_exact_one_but_for_its_last_bit(values: list[float]) -> None:
+    """The error is one last bit, plus a loss by cancellation far below the last bit of the largest value."""
+    narrow, _, _ = fold_samples([part_of(one_series(values, 1))], FINE_MS, WIDE_MS)
+    exact = math.fsum(values)
+    (row,) = rows_of(narrow)
+    lost = 2.0**-95 * len(values) ** 2 * max(map(abs, values))
+    assert abs(row["sum"] - exact) <= math.ulp(exact) + lost
+
+
+@pytest.mark.parametrize("step_ms", [1_000, 60_000, 300_000])
+def test_what_cancels_leaves_what_is_left(step_ms: int) -> None:
+    """[1e16, 1, -1e16] comes to 1 in one window, in windows of their own, and at every tier above."""
+    narrow, wide, sketches = fold_samples([part_of(one_series([1e16, 1.0, -1e16], step_ms))], FINE_MS, WIDE_MS)
+    assert wide is not None
+    hours, _ = fold_windows(wide, sketches, HOUR_MS)
+    days, _ = fold_windows(hours, None, 24 * HOUR_MS)
+    for rows in (rows_of(narrow), rows_of(wide), rows_of(hours), rows_of(days)):
+        if len(rows) == 1:
+            assert (rows[0]["sum"], rows[0]["carry"]) == (1.0, 0.0)
+    assert len(rows_of(hours)) == 1
+
+
+def test_a_block_without_carry_is_folded_as_if_nothing_were_missing() -> None:
+    """Rows of earlier builds have NaN there."""
+    narrow, _, _ = fold_samples([part_of(one_series([0.1] * 40))], FINE_MS, WIDE_MS)
+    before = (*narrow[:11], np.full(len(narrow[0]), np.nan))
+    (row,) = rows_of(fold_windows(before, None, HOUR_MS)[0])
+    assert row["sum"] == pytest.approx(4.0, rel=1e-15)
+    assert abs(row["carry"]) < 1e-15
+
+
 def one_series(values: list[float], interval_ms: int = 10_000, start_ms: int = 0) -> list[Sample]:
     """Samples of one series at an interval."""
     return [(0, start_ms + index * interval_ms, bits_of(value)) for index, value in enumerate(values)]
@@ -163,7 +212,7 @@ def test_resets_count_what_the_counter_has_come_to_since() -> None:
 
 
 def test_a_staleness_marker_is_no_value_and_no_reset() -> None:
-    """It leaves no trace; a window of nothing else has no row."""
+    """A staleness marker changes no column; a window of markers alone has no row."""
     samples = [*one_series([1, 2, 4]), (0, 30_000, STALE_BITS), (0, 70_000, STALE_BITS), *one_series([6], 1, 130_000)]
     narrow, wide, _ = fold_samples([part_of(samples)], FINE_MS, WIDE_MS)
     assert wide is not None
@@ -172,7 +221,7 @@ def test_a_staleness_marker_is_no_value_and_no_reset() -> None:
 
 
 def test_a_nan_is_counted_apart() -> None:
-    """It touches none of the other columns; a window of NaN alone has a row without numbers."""
+    """A NaN changes no other column; a window of NaN alone has a row without numbers."""
     samples = one_series([1, math.nan, 3, *[math.nan] * 6, 5])
     rows = rows_of(fold_samples([part_of(samples)], FINE_MS)[0])
     assert [(row["count"], row["nans"], row["sum"]) for row in rows] == [(2, 4, 4.0), (1, 3, 5.0)]
@@ -196,7 +245,7 @@ def test_time_before_1970_has_windows_too() -> None:
 
 
 def test_nothing_folds_to_nothing() -> None:
-    """No parts, or parts without rows."""
+    """No parts, and parts without rows, give no windows."""
     for parts in ([], [part_of([])], [part_of([]), part_of([])]):
         narrow, wide, sketches = fold_samples(parts, FINE_MS, WIDE_MS)
         assert wide is not None
@@ -214,7 +263,7 @@ def test_rows_out_of_order_are_refused(series: list[int], ts_ms: list[int]) -> N
     with pytest.raises(ValueError, match="strictly ascending"):
         fold_samples([part], FINE_MS, WIDE_MS)
     zeros = np.zeros(len(series), np.uint32)
-    columns = (part[0], part[1], zeros, zeros, *[part[2]] * 7)
+    columns = (part[0], part[1], zeros, zeros, *[part[2]] * 8)
     with pytest.raises(ValueError, match="strictly ascending"):
         fold_windows(columns, None, WIDE_MS)
 
@@ -230,7 +279,7 @@ def test_what_does_not_fit_is_refused() -> None:
         with pytest.raises(ValueError, match="divide"):
             fold_samples([], interval_ms, wide_ms)
     full = np.full(2, 2**32 - 1, np.uint32)
-    columns = (np.zeros(2, np.uint32), np.array([0, 60_000]), full, full, *[np.zeros(2)] * 7)
+    columns = (np.zeros(2, np.uint32), np.array([0, 60_000]), full, full, *[np.zeros(2)] * 8)
     with pytest.raises(ValueError, match="2\\^32 - 1 values"):
         fold_windows(columns, None, WIDE_MS)
 
@@ -281,24 +330,24 @@ def test_there_is_room_for_the_most_windows_there_can_be(interval_ms: int) -> No
 
 
 def test_edges_that_have_to_be_told() -> None:
-    """Bits say which edges are not the smaller or larger of first and last; zeros of both signs are told apart."""
+    """Bits mark edges that are not the smaller or larger of first and last; zeros of both signs are distinguished."""
     first = np.array([1.0, 2.0, 0.0, -0.0, np.nan, 5.0, 1.0, 1.0, 4.0])
     last = np.array([3.0, 1.0, -0.0, 0.0, np.nan, 5.0, 2.0, 2.0, 3.0])
     edge = np.array([1.0, 1.0, 0.0, 0.0, np.nan, 4.0, 1.0, 0.5, 3.0])
-    bits, told = told_edges(edge, first, last, False)
+    bits, told = explicit_extrema(edge, first, last, False)
     assert np.unpackbits(bits, bitorder="little").tolist() == [0, 0, 0, 1, 0, 1, 0, 1] + [0] * 8
     assert told == 3
-    bits, told = told_edges(np.maximum(first, last), first, last, True)
+    bits, told = explicit_extrema(np.maximum(first, last), first, last, True)
     assert told <= 2
     assert np.unpackbits(bits, bitorder="little")[[0, 1, 4, 5, 6, 7, 8]].sum() == 0
     with pytest.raises(ValueError, match="different lengths"):
-        told_edges(edge, first[1:], last, False)
+        explicit_extrema(edge, first[1:], last, False)
 
 
 @pytest.mark.parametrize("rows", range(18))
 def test_edges_of_any_number_of_rows(rows: int) -> None:
     """The last bits of the last byte stand for no row."""
     zeros, edge = np.zeros(rows), np.arange(rows) % 3 * 1.0
-    bits, told = told_edges(edge, zeros, zeros, True)
+    bits, told = explicit_extrema(edge, zeros, zeros, True)
     assert np.unpackbits(bits, bitorder="little").tolist() == [*(edge != 0), *[False] * (-rows % 8)]
     assert told == np.count_nonzero(edge)

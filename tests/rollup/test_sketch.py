@@ -34,7 +34,7 @@ def column(sketches: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def held_in(values: list[float]) -> Counter[tuple[int, int]]:
-    """What the twin holds of values."""
+    """Counts by bucket, as the twin has them."""
     return Counter(bucket_of(value) for value in values)
 
 
@@ -58,7 +58,7 @@ def test_every_number_has_the_bucket_of_the_twin(values: list[float]) -> None:
 @settings(max_examples=250, deadline=None)
 @given(st.lists(st.one_of(NUMBERS, st.sampled_from([0.0, -0.0, 1.0, 1.01, -7.0])), max_size=80))
 def test_bytes_are_those_of_the_twin_and_read_back(values: list[float]) -> None:
-    """Writing is canonical; what is read writes the same bytes again."""
+    """Writing is canonical: a sketch that was read writes the same bytes again."""
     data = sketch_of(values).to_bytes()
     assert data == sketch_bytes(held_in(values))
     again = Sketch()
@@ -87,7 +87,7 @@ def test_merging_in_any_order_is_counting_everything(parts: list[list[float]], c
 def test_quantiles_are_within_the_promised_error(
     numbers: list[float], sign: int, probabilities: list[float], known: bool
 ) -> None:
-    """Of numbers of one sign, against linear interpolation of the sorted values, as PromQL and numpy do it."""
+    """With values of one sign, quantiles are compared with linear interpolation, as in PromQL and numpy."""
     values = [sign * abs(number) for number in numbers]
     asked = np.array(probabilities)
     ends = (min(values), max(values)) if known else (math.nan, math.nan)
@@ -104,7 +104,7 @@ def test_quantiles_are_within_the_promised_error(
 @settings(max_examples=100, deadline=None)
 @given(st.lists(NORMAL, min_size=1, max_size=60), st.integers(0, 59))
 def test_every_rank_is_within_the_promised_error_of_its_value(values: list[float], place: int) -> None:
-    """Of any signs: the rank-th value itself, where no interpolation mixes signs."""
+    """With values of any sign, the error holds for the value of the rank itself."""
     rank = place % len(values)
     probability = rank / max(len(values) - 1, 1)
     if math.floor(probability * (len(values) - 1)) != probability * (len(values) - 1):
@@ -123,7 +123,7 @@ def test_ends_are_exact_where_they_are_known() -> None:
 
 
 def test_infinities_and_zeros_are_exact() -> None:
-    """They have buckets of their own."""
+    """Infinities and zeros have buckets of their own."""
     got = sketch_of([-math.inf, 0.0, -0.0, 0.0, math.inf]).quantiles(np.array([0.0, 0.25, 0.5, 1.0]))
     assert got.tolist() == [-math.inf, 0.0, 0.0, math.inf]
 
@@ -172,7 +172,7 @@ GOLDEN_VALUES = [
 
 
 def test_the_golden_sketches_are_written_and_read() -> None:
-    """As docs/format/ladder.md draws them, each behind its length in two bytes."""
+    """The golden file has sketches as in docs/format/ladder.md, each behind its length in two bytes."""
     stream = io.BytesIO(GOLDEN.read_bytes())
     for values in GOLDEN_VALUES:
         data = stream.read(int.from_bytes(stream.read(2), "little"))
@@ -207,7 +207,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE.keys())
 def test_bytes_that_are_no_sketch_are_refused(data: bytes) -> None:
-    """With the place, and nothing is added."""
+    """The refusal names the place, and nothing is added."""
     sketch = sketch_of([1.0])
     good = sketch.to_bytes()
     with pytest.raises(Malformed, match="sketch: "):
@@ -218,7 +218,7 @@ def test_bytes_that_are_no_sketch_are_refused(data: bytes) -> None:
 
 
 def test_a_sketch_that_refused_a_merge_goes_on() -> None:
-    """What the refused sketches touched is 0, not in use, and counted when it comes again."""
+    """Buckets touched by a refused merge are 0 and not in use, and count when values come again."""
     refused = sketch_of([3.0, 7.0, -2.0, 1e300]).to_bytes()
     for more in ([], [7.0], [1e300, -2.0, 5.0]):
         sketch = sketch_of([1.0])
@@ -234,7 +234,7 @@ def test_a_sketch_that_refused_a_merge_goes_on() -> None:
 @settings(max_examples=250, deadline=None)
 @given(st.binary(max_size=40), st.binary(max_size=4))
 def test_any_bytes_are_read_in_bounds_and_are_canonical(noise: bytes, start: bytes) -> None:
-    """What is accepted writes itself again, byte for byte."""
+    """Accepted bytes are written again byte for byte."""
     for data in (noise, b"\xe5" + noise, sketch_of([1.0, 2.0, 2.0, -3.0]).to_bytes()[:6] + start):
         sketch = Sketch()
         try:
@@ -245,7 +245,7 @@ def test_any_bytes_are_read_in_bounds_and_are_canonical(noise: bytes, start: byt
 
 
 def test_offsets_outside_of_the_data_are_refused() -> None:
-    """Before a byte is read."""
+    """Offsets outside of the data are refused before a byte is read."""
     data = np.frombuffer(b"\x05\x05", np.uint8)
     for offsets in ([], [0, 3], [1, 0, 2], [-1, 1]):
         with pytest.raises(ValueError, match="offsets"):

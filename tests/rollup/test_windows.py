@@ -5,7 +5,7 @@ import pytest
 from rollup.walks import TIERS, batch_of
 
 from nissa.rollup.fold import fold_raw
-from nissa.rollup.windows import ceil_ms, closed_until_ms, columns_of, cut_windows, floor_ms, windows_touched
+from nissa.rollup.windows import ceil_ms, columns_of, cut_windows, floor_ms, windows_touched
 
 
 @pytest.mark.parametrize(
@@ -16,13 +16,8 @@ def test_a_time_lies_in_one_window(time_ms: int, floor: int, ceil: int) -> None:
     assert (floor_ms(time_ms, 60), ceil_ms(time_ms, 60)) == (floor, ceil)
 
 
-def test_a_window_closes_its_grace_after_its_end() -> None:
-    """[0, 60) is closed from 70 on, with 10 of grace."""
-    assert [closed_until_ms(now_ms, 60, 10) for now_ms in (69, 70, 129, 130)] == [0, 60, 60, 120]
-
-
 def test_late_samples_touch_windows_once() -> None:
-    """In order of series and start, whatever the order of the samples."""
+    """Touched windows are sorted by series and start, for any order of the samples."""
     series, ts_ms = np.array([3, 1, 3, 3], np.uint32), np.array([61, -1, 119, 5])
     touched = windows_touched(series, ts_ms, 60)
     assert [column.tolist() for column in touched] == [[1, 3, 3], [-60, 0, 60]]

@@ -1,4 +1,4 @@
-"""What scripts/check-package says of archives that are right, that lack a file, or that hold one too many."""
+"""Output of scripts/check-package for archives that are complete, lack a file, or have one too many."""
 
 import shutil
 import subprocess
@@ -10,9 +10,21 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "check-package"
-WHEEL = ["nissa/__init__.py", "nissa/_fast/walk.pyi", "nissa/_fast/walk.cpython-311-x86_64-linux-gnu.so"]
+WHEEL = [
+    "nissa/__init__.py",
+    "nissa/api/pages/index.html",
+    "nissa/_fast/walk.pyi",
+    "nissa/_fast/walk.cpython-311-x86_64-linux-gnu.so",
+]
 SDIST = ["CHANGELOG.md", "LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg", "setup.py"]
-SDIST += ["proto/a.proto", "src/nissa/__init__.py", "src/nissa/_fast/walk.pyi", "src/nissa/_fast/walk.pyx"]
+SDIST += [
+    "proto/a.proto",
+    "ui/index.html",
+    "src/nissa/api/pages/index.html",
+    "src/nissa/__init__.py",
+    "src/nissa/_fast/walk.pyi",
+    "src/nissa/_fast/walk.pyx",
+]
 
 
 @pytest.fixture
@@ -26,7 +38,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def said_of(tree: Path, names: list[str], suffix: str) -> list[str]:
-    """What the script prints of an archive with these files; its exit code tells the same."""
+    """Output of the script for an archive with these files. Checks the exit code too."""
     archive = tree / f"nissa-1{suffix}"
     if suffix == ".whl":
         with zipfile.ZipFile(archive, "w") as wheel:
@@ -44,7 +56,7 @@ def said_of(tree: Path, names: list[str], suffix: str) -> list[str]:
 
 @pytest.mark.parametrize(("names", "suffix"), [(WHEEL, ".whl"), (SDIST, ".tar.gz")], ids=["wheel", "sdist"])
 def test_archives_hold_what_they_should(tree: Path, names: list[str], suffix: str) -> None:
-    """Nothing is said of what is complete; what is missing and what is too much is named."""
+    """A complete archive has no findings; missing and superfluous files are named."""
     assert said_of(tree, names, suffix) == []
     assert said_of(tree, names[:-1], suffix)[0].startswith(f"nissa-1{suffix} lacks ")
     assert said_of(tree, [*names, "nissa/_fast/walk.c"], suffix) == [f"nissa-1{suffix} holds nissa/_fast/walk.c"]

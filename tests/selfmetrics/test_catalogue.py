@@ -25,7 +25,7 @@ def test_the_reference_page_is_the_catalogue() -> None:
     rows = [
         tuple(cell.strip() for cell in line.strip("|").split("|"))
         for line in PAGE.read_text().splitlines()
-        if line.startswith(("| `nissa_", "| `process_"))
+        if line.startswith(("| `nissa_", "| `process_", "| `esper_"))
     ]
     expected = [
         (f"`{metric.name}`", metric.kind, ", ".join(f"`{label}`" for label in metric.labels), metric.help)

@@ -75,7 +75,7 @@ def test_gzip_only_where_accepted(accept_encoding: str, accepted: bool) -> None:
 
 @pytest.mark.parametrize(("accept", "parse"), [("", parse_text), (PROMETHEUS_3, parse_openmetrics)])
 def test_both_formats_can_be_read_back(accept: str, parse: type) -> None:
-    """What is exposed parses, compressed or not, under the content type it says."""
+    """The exposition parses as its content type, compressed or not."""
     registry = CollectorRegistry()
     Counter("things", "Things.", registry=registry).inc(3)
     headers, plain = expose(registry, accept, "")

@@ -145,7 +145,7 @@ def test_the_deadline_is_looked_at_between_values():
     """A check that raises ends the judging of values."""
     index = index_of([{"__name__": "m", "v": str(at)} for at in range(20)])
 
-    def late() -> None:
+    def late(taken_bytes: int = 0, /) -> None:
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
@@ -155,3 +155,38 @@ def test_the_deadline_is_looked_at_between_values():
 def test_ids_are_dense_numbers():
     """Selection gives uint32, as the columns of samples hold."""
     assert select(index_of(SERIES), (Matcher("job", EQUAL, "api"),)).dtype == np.uint32
+
+
+class Held:
+    """Counts the bytes a question holds."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+
+    def check(self, taken_bytes: int = 0, /) -> None:
+        self.now += taken_bytes
+        self.most = max(self.most, self.now)
+
+
+def test_memory_does_not_grow_with_matchers():
+    """A thousand matchers of many labels and of one hold what two do, and give it back."""
+    index = index_of([{"__name__": "m"} | {f"l{name}": f"v{at}" for name in range(40)} for at in range(2_000)])
+    few, many = Held(), Held()
+    select(index, (Matcher("l0", NOT_EQUAL, "x"), Matcher("l1", EQUAL, "v1")), few.check)
+    matchers = [Matcher(f"l{number % 40}", NOT_EQUAL, f"v{number}") for number in range(1_000)]
+    found = select(index, (*matchers, Matcher("l0", NOT_EQUAL, "")), many.check)
+    assert found.tolist() == list(range(1_000, 2_000))
+    assert (many.most, many.now, few.now) == (few.most, 0, 0)
+    assert few.most > index.symbol_count
+
+
+def test_a_pattern_is_judged_once_in_a_question(monkeypatch):
+    """However many selectors repeat a matcher, each distinct value of the label is looked at once for it."""
+    twin = SeriesTwin([{"__name__": f"m{at % 7}", "v": str(at)} for at in range(500)])
+    looked: list[int] = []
+    text_of = twin.symbol_text
+    monkeypatch.setattr(twin, "symbol_text", lambda symbol: (looked.append(symbol), text_of(symbol))[1])
+    selectors = [(Matcher("__name__", EQUAL, f"m{one}"), Matcher("v", FITS, ".*[13]+")) for one in range(7)]
+    found = select_any(twin, selectors)
+    assert found.tolist() == [at for at in range(500) if str(at)[-1] in "13"]
+    assert len(looked) == 500

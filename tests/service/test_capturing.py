@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from nissa.journal.capture import read_capture
+from nissa.journal.recovery import RecoveryReport
 from nissa.model.errors import Malformed, Unavailable
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.model.intake import Settle
 from nissa.model.receipt import Receipt
 from nissa.service.capturing import FLUSH_INTERVAL_MS, CapturingIntake
-from nissa.store.capture import read_capture
-from nissa.store.recovery import RecoveryReport
 from oracle.engine import NOW_MS, ONE, Rig, body_of
 
 
@@ -27,9 +27,9 @@ class Taken:
         self.durability = "interval:7"
         self.ready = True
 
-    def submit(self, frame: Frame, settle: Settle) -> None:
+    def submit(self, frame: Frame, complete: Settle) -> None:
         self.frames.append(frame)
-        settle(Receipt())
+        complete(Receipt())
 
 
 def frame_of(body: bytes, received_ms: int = NOW_MS, **other: object) -> Frame:
@@ -123,7 +123,7 @@ def test_edges_on_several_threads(rig_intake: tuple[Taken, CapturingIntake], tmp
 
 
 def test_a_second_passes_and_it_is_on_disk(rig_intake: tuple[Taken, CapturingIntake], tmp_path: Path) -> None:
-    """What was captured a second ago is in the file, though the daemon is killed and nobody closes it."""
+    """Frames captured a second ago are in the file, even if the daemon is killed and the file is not closed."""
     _, intake = rig_intake
     intake.submit(frame_of(b"first"), ignored)
     intake.submit(frame_of(b"second", NOW_MS + FLUSH_INTERVAL_MS), ignored)
@@ -132,7 +132,7 @@ def test_a_second_passes_and_it_is_on_disk(rig_intake: tuple[Taken, CapturingInt
 
 
 def test_a_full_disk_ends_the_recording_only(rig_intake: tuple[Taken, CapturingIntake], tmp_path: Path) -> None:
-    """Frames go on to the engine, and what was captured before can be read."""
+    """Frames go on to the engine, and frames captured before can be read."""
     taken, intake = rig_intake
     with file_bytes_max(600_000):
         for turn in range(20):

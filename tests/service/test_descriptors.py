@@ -8,7 +8,7 @@ import pytest
 
 @pytest.mark.parametrize(("soft", "hard", "room"), [(64, 64, 32), (100, 1000, 744), (1024, 1024, 768)])
 def test_the_limit_is_raised_and_some_are_reserved(soft: int, hard: int, room: int) -> None:
-    """Up to the hard limit; the reserve is half of a small one."""
+    """The limit is raised to the hard limit; the reserve is at most half of it."""
     program = (
         "import resource; from nissa.service.descriptors import room_for_connections as room; "
         f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard})); "

@@ -1,4 +1,4 @@
-"""What the log of an embedded engine shows: tracebacks without the local variables of their frames."""
+"""The log of an embedded engine has tracebacks without the local variables of their frames."""
 
 import subprocess
 import sys
@@ -39,6 +39,6 @@ def test_tracebacks_show_no_locals(tmp_path: Path) -> None:
 
 
 def test_the_log_of_the_program_around_is_left_alone(tmp_path: Path) -> None:
-    """Where the program has configured structlog, its choice holds."""
+    """If the program has configured structlog, its configuration holds."""
     output, _ = run(tmp_path, "structlog.configure(processors=[structlog.processors.JSONRenderer()])")
     assert '"event": "a head could not be sealed"' in output

@@ -14,7 +14,7 @@ def logger_to(file: object) -> structlog.PrintLogger:
 
 
 def test_lines_are_written() -> None:
-    """One line each."""
+    """Each message is one line."""
     file = io.StringIO()
     logger_to(file).error("first", reason="x")
     logger_to(file).info("second")
@@ -36,7 +36,7 @@ def test_what_cannot_be_written_is_no_error(level: str) -> None:
 
 
 def test_a_closed_file_is_no_error() -> None:
-    """Behind the end of the program's output too."""
+    """Writing to a closed file is no error, also at the end of the program."""
     file = io.StringIO()
     file.close()
     logger_to(file).error("too late")

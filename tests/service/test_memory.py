@@ -9,8 +9,8 @@ import pytest
 PROGRAM = """
 import resource
 import numpy as np
-from nissa.service.memory import keep_memory
-kept = keep_memory()
+from nissa.service.memory import tune_malloc
+kept = tune_malloc()
 def fill():
     return np.zeros(2_000_000, np.uint8).sum()
 fill()

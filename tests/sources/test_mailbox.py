@@ -64,7 +64,7 @@ def test_one_wake_up_per_batch() -> None:
 
 
 def test_posting_after_the_loop_is_closed() -> None:
-    """A frame that settles after the server is gone harms nobody."""
+    """A frame may settle after the server is gone."""
     loop = asyncio.new_event_loop()
     mailbox: Mailbox[int] = Mailbox(loop, lambda _: None)
     loop.close()

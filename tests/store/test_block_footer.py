@@ -1,4 +1,4 @@
-"""Footers: which row groups a question has to read, and what is said of bytes that are none."""
+"""Footers: the row groups that a query has to read, and errors for bytes that are no footer."""
 
 import itertools
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nissa.catalogue.catalogue import BlockRow
+from nissa.files.checked_file import FileGone, FileSeal
+from nissa.files.names import BLOCKS, locate
 from nissa.model.errors import Damaged
 from nissa.store.block_footer import read_footer
 from nissa.store.blocks import GROUP_ROWS, BlockWriter
-from nissa.store.catalogue import BlockRow
-from nissa.store.checked_file import FileGone, FileSeal
-from nissa.store.names import BLOCKS, locate
 from oracle.directory import batch_of
 
 SERIES = 7
@@ -52,7 +52,7 @@ def test_a_footer_is_parsed_once(tmp_path: Path, block: BlockRow) -> None:
 
 
 def test_what_is_no_block_is_damage(tmp_path: Path, block: BlockRow) -> None:
-    """Changed bytes, another size and a missing file are told apart."""
+    """Changed bytes and another size are damage, and a missing file is FileGone."""
     path = locate(tmp_path, block.path)
     whole = path.read_bytes()
     path.write_bytes(whole[:-30] + bytes(30))

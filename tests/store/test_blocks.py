@@ -1,18 +1,19 @@
-"""Raw blocks: every bit back, only what is wanted read, every damage told."""
+"""Raw blocks: every bit is read back, only wanted rows are read, every damage is reported."""
 
 import random
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from nissa.catalogue.catalogue import BlockRow
+from nissa.files.checked_file import FileGone
+from nissa.files.names import BLOCKS
 from nissa.model.columns import SampleBatch
 from nissa.model.errors import Damaged
 from nissa.store.blocks import BlockWriter, OpenBlock, choose_series, read_block
-from nissa.store.catalogue import BlockRow
-from nissa.store.checked_file import FileGone
-from nissa.store.names import BLOCKS
 from oracle.columns import Sample, select
 from oracle.directory import ALWAYS, batch_of, samples_of
 
@@ -107,7 +108,7 @@ def test_other_readers_see_plain_columns(tmp_path: Path) -> None:
 
 
 def test_every_flipped_bit_is_damage(tmp_path: Path) -> None:
-    """A flip anywhere, footer and page headers included, is told as damage of this file, never read as data."""
+    """A flip anywhere, also in footer and page headers, is reported as damage of this file, never read as data."""
     block = write(tmp_path, [grid(range(20), range(20))])
     path = tmp_path / block.path
     data = path.read_bytes()
@@ -128,15 +129,13 @@ def test_sound_bytes_that_are_no_block_are_damage(tmp_path: Path) -> None:
     block = write(tmp_path, [grid(range(2), range(2))])
     other = write(tmp_path, [grid(range(3), range(3))], number=2)
     (tmp_path / block.path).write_bytes(b"PAR1" + bytes(60))
-    from nissa.store.checked_file import CheckedWriter
+    from nissa.files.checked_file import CheckedWriter
 
     (tmp_path / "blocks" / "x").unlink(missing_ok=True)
     file = CheckedWriter(tmp_path / "blocks" / "x")
     file.write(b"PAR1" + bytes(60))
     seal = file.finish()
-    fake = BlockRow(
-        *[getattr(other, name) for name in other.__struct_fields__[:-3]], seal.bytes, seal.crc, seal.page_crcs
-    )
+    fake = msgspec.structs.replace(other, bytes=seal.bytes, crc=seal.crc, page_crcs=seal.page_crcs)
     (tmp_path / "blocks" / "x").rename(tmp_path / other.path)
     with pytest.raises(Damaged, match="not a block"):
         read(tmp_path, fake, None, *ALWAYS)

@@ -1,4 +1,4 @@
-"""Merging blocks: nobody who reads can tell, and no crash can either."""
+"""Merging blocks: neither a reader nor a crash sees a difference."""
 
 import random
 from pathlib import Path
@@ -9,19 +9,20 @@ import pytest
 from store.test_event_blocks import events_of, text
 from store.test_read import random_samples
 
+from nissa.catalogue.catalogue import BlockRow, Checkpoint, Seal
+from nissa.files.checked_file import FileGone
+from nissa.files.names import block_path, own_files
 from nissa.model.errors import Damaged, Unavailable
-from nissa.query.events import EventQuestion, read_page
+from nissa.model.slices import run_whole
+from nissa.query.events import EventRequest, read_page
 from nissa.store import compaction, event_blocks
 from nissa.store.blocks import GROUP_ROWS_MERGED_MIN
-from nissa.store.catalogue import BlockRow, Checkpoint, Seal
-from nissa.store.checked_file import FileGone
 from nissa.store.compaction import EVENTS_BYTES_MAX, LEVEL_MAX, merge_blocks, plan_compaction
-from nissa.store.event_blocks import write_events
 from nissa.store.event_runs import EventSnapshot
-from nissa.store.names import block_path, own_files
 from nissa.store.read import read_samples, stream_samples
 from nissa.store.verify import verify_directory
 from oracle.directory import ALWAYS, Directory, samples_of
+from oracle.event_blocks import write_events
 
 
 def filled(path: Path, seed: int = 1, seals: int = 6) -> Directory:
@@ -38,9 +39,9 @@ def test_the_export_does_not_change(tmp_path: Path) -> None:
     for seed in range(4):
         directory = filled(tmp_path / str(seed), seed)
         before = directory.export()
-        merge_blocks(directory.path, directory.catalogue, directory.blocks()[1:4], 8)
+        run_whole(merge_blocks(directory.path, directory.catalogue, directory.blocks()[1:4], 8))
         assert directory.export() == before
-        merged = merge_blocks(directory.path, directory.catalogue, directory.blocks(), 9)
+        merged = run_whole(merge_blocks(directory.path, directory.catalogue, directory.blocks(), 9))
         assert directory.export() == before
         assert directory.blocks() == [merged]
         assert own_files(directory.path) == [merged.path]
@@ -69,7 +70,7 @@ def test_the_oldest_of_the_lowest_full_level_are_next(tmp_path: Path) -> None:
 
 
 def test_events_are_merged_with_their_neighbours_only(tmp_path: Path) -> None:
-    """What arrived between two blocks, and is damaged or of another level, keeps them apart; samples it does not."""
+    """A block in between that is damaged or of another level keeps events apart, but not samples."""
     for kind, expected in (("raw", [1, 2, 4]), ("events", [4, 5, 6])):
         blocks = [row(n, 0, kind) for n in range(1, 7)]
         blocks = [msgspec.structs.replace(one, first_lsn=one.id) for one in blocks]
@@ -81,19 +82,23 @@ def test_events_are_merged_with_their_neighbours_only(tmp_path: Path) -> None:
     assert plan_compaction(blocks, 3, kind="events") == ()
 
 
-def test_events_stay_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Merged in any grouping of neighbours, pages and their cursors are what they were, every field as it was."""
+@pytest.mark.parametrize("base_ms", [0, -(2**63), 2**63 - 280])
+def test_events_stay_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base_ms: int) -> None:
+    """Merged in any grouping of neighbours, pages and their cursors are what they were, every field as it was.
+
+    Also at both ends of what an int64 holds.
+    """
     chance = random.Random(5)
     monkeypatch.setattr(event_blocks, "GROUP_ROWS", 7)  # of some row groups each
     monkeypatch.setattr(compaction, "GROUP_BYTES", 2_000)
     directory = Directory(tmp_path)
     catalogue, numbers = directory.catalogue, iter(range(10_000))
     for lsn in range(1, 13):
-        first_ms = chance.choice([lsn * 20, 100])
+        first_ms = base_ms + chance.choice([lsn * 20, 100, 250])
         batches = [
             events_of([first_ms + chance.randrange(30) for _ in range(chance.randrange(1, 12))]) for _ in range(2)
         ]
-        batches = [  # told apart, also within a millisecond
+        batches = [  # each with an id of its own, also within a millisecond
             msgspec.structs.replace(batch, event_id=text([f"{next(numbers)}" for _ in range(len(batch))]))
             for batch in batches
         ]
@@ -102,7 +107,7 @@ def test_events_stay_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     def pages(newest_first: bool) -> list[object]:
         found: list[object] = []
-        question = EventQuestion(limit=61, newest_first=newest_first)
+        question = EventRequest(limit=61, newest_first=newest_first)
         while True:
             page = read_page(EventSnapshot(tmp_path, tuple(catalogue.blocks())), question)
             found.append((page.events, page.cursor, page.complete))
@@ -113,7 +118,7 @@ def test_events_stay_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     before = [pages(False), pages(True)]
     schemas = {pq.ParquetFile(tmp_path / block.path).schema for block in catalogue.blocks()}
     while chosen := plan_compaction(catalogue.blocks(), 3, kind="events"):
-        merged = merge_blocks(tmp_path, catalogue, chosen, 9)
+        merged = run_whole(merge_blocks(tmp_path, catalogue, chosen, 9))
         assert merged.rows == sum(block.rows for block in chosen)
         assert (merged.min_ms, merged.max_ms) == (
             min(block.min_ms for block in chosen),
@@ -150,30 +155,30 @@ def test_a_damaged_block_stops_the_merge_and_nothing_is_lost(tmp_path: Path) -> 
     data[len(data) // 2] ^= 8
     path.write_bytes(data)
     with pytest.raises(Damaged, match=blocks[2].path):
-        merge_blocks(tmp_path, directory.catalogue, blocks, 1)
+        run_whole(merge_blocks(tmp_path, directory.catalogue, blocks, 1))
     assert (directory.blocks(), own_files(tmp_path)) == (blocks, files)
 
 
 def test_a_merge_that_came_too_late_is_given_up(tmp_path: Path) -> None:
-    """Blocks that somebody else replaced meanwhile are not replaced again."""
+    """Blocks that were replaced meanwhile are not replaced again."""
     directory = filled(tmp_path)
     old = directory.blocks()
     copies = [(block.path, (tmp_path / block.path).read_bytes()) for block in old]
-    merged = merge_blocks(tmp_path, directory.catalogue, old, 1)
+    merged = run_whole(merge_blocks(tmp_path, directory.catalogue, old, 1))
     for path, data in copies:
         (tmp_path / path).write_bytes(data)
-    with pytest.raises(Unavailable, match="replaced by somebody else"):
-        merge_blocks(tmp_path, directory.catalogue, old, 1)
+    with pytest.raises(Unavailable, match="replaced meanwhile"):
+        run_whole(merge_blocks(tmp_path, directory.catalogue, old, 1))
     assert directory.blocks() == [merged]
 
 
 def test_readers_meet_the_old_or_the_new_blocks(tmp_path: Path) -> None:
-    """A stream that began goes on; a snapshot from before is told to be taken again."""
+    """A stream that began goes on; an old snapshot raises FileGone, so that a new one is taken."""
     directory = filled(tmp_path)
     before, old = directory.export(), directory.snapshot()
     stream = stream_samples(old, None, *ALWAYS, 50)
     got = samples_of(next(stream))
-    merge_blocks(tmp_path, directory.catalogue, directory.blocks(), 1)
+    run_whole(merge_blocks(tmp_path, directory.catalogue, directory.blocks(), 1))
     assert got + [one for batch in stream for one in samples_of(batch)] == before
     with pytest.raises(FileGone):
         read_samples(old, None, *ALWAYS)
@@ -186,7 +191,7 @@ def test_small_pieces_fill_row_groups(tmp_path: Path) -> None:
     directory.seal([(series, ts_ms, 0) for series in range(0, 4_000, 40) for ts_ms in range(2_000)])
     directory.seal([(series, 5_000, 0) for series in range(4_000)])
     before = directory.export()
-    merged = merge_blocks(tmp_path, directory.catalogue, directory.blocks(), 1)
+    merged = run_whole(merge_blocks(tmp_path, directory.catalogue, directory.blocks(), 1))
     groups = pq.read_metadata(tmp_path / merged.path)
     assert min(groups.row_group(at).num_rows for at in range(groups.num_row_groups)) >= GROUP_ROWS_MERGED_MIN
     assert directory.export() == before

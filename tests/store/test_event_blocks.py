@@ -7,8 +7,9 @@ import pytest
 
 from nissa.model.columns import EventBatch, TextColumn
 from nissa.model.errors import Damaged
-from nissa.store.event_blocks import read_events, write_events
+from nissa.store.event_blocks import read_events
 from oracle.directory import ALWAYS, Directory
+from oracle.event_blocks import write_events
 
 
 def text(values: list[str]) -> TextColumn:

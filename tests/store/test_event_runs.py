@@ -1,18 +1,18 @@
-"""Runs of events: blocks by the row group, the head sorted, damage told and left out."""
+"""Runs of events: blocks by the row group, the head sorted, damage reported and left out."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from nissa.catalogue.catalogue import Checkpoint, Seal
+from nissa.files.checked_file import FileGone
 from nissa.model.errors import Damaged
 from nissa.store import event_blocks, event_runs
-from nissa.store.catalogue import Checkpoint, Seal
-from nissa.store.checked_file import FileGone
-from nissa.store.event_blocks import write_events
-from nissa.store.event_runs import BlockRun, EventSnapshot, HeadRun, places_of, tell_missing, times_of
+from nissa.store.event_runs import BlockRun, EventSnapshot, HeadRun, places_of, report_missing_files, times_of
 from nissa.store.quarantine import Quarantined, put_aside
 from oracle.directory import ALWAYS, Directory
+from oracle.event_blocks import write_events
 from oracle.events import event_batch, event_row
 
 
@@ -104,14 +104,14 @@ def test_damage_is_told_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_what_is_in_quarantine_is_told(tmp_path: Path) -> None:
-    """Of events, and of the range asked for; without somebody to tell it is raised."""
+    """Blocks of events in quarantine are reported if in the range; without ``on_damage`` the damage is raised."""
     directory = Directory(tmp_path)
     block = write_events(tmp_path, 1, [event_batch([event_row(at, at) for at in (5, 9)])], 1, 1, 1)
     directory.catalogue.commit_seal(Seal(Checkpoint(1), (block,)))
     snapshot = EventSnapshot(tmp_path, missing=(put_aside(directory.catalogue, block, "hit", 9),))
     told: list[Damaged] = []
     for start_ms, end_ms in ((0, 5), (10, 20), (9, 10)):
-        tell_missing(snapshot, start_ms, end_ms, told.append)
+        report_missing_files(snapshot, start_ms, end_ms, told.append)
     assert len(told) == 1
     with pytest.raises(Quarantined, match="2 rows of 5 to 9 ms"):
-        tell_missing(snapshot, 0, 99, None)
+        report_missing_files(snapshot, 0, 99, None)

@@ -3,16 +3,16 @@
 from pathlib import Path
 
 import pytest
-from store.test_catalogue import block
+from catalogue.test_catalogue import block
 
+from nissa.catalogue.catalogue import Catalogue, Checkpoint, Seal
 from nissa.model.errors import BadQuery
 from nissa.store import pins
-from nissa.store.catalogue import Catalogue, Checkpoint, Seal
 from nissa.store.pins import Pin, add_pin, drop_unpinned, read_pins, remove_pin
 
 
 def test_pins_outlive_the_process(tmp_path: Path) -> None:
-    """What was pinned is there after reopening, oldest first; a number is never given twice."""
+    """Pins are there after reopening, oldest first; a number is never given twice."""
     catalogue = Catalogue.open(tmp_path)
     assert read_pins(catalogue) == []
     first, second = add_pin(catalogue, "outage", 10, 20, 5), add_pin(catalogue, "", 15, 16, 6)
@@ -27,7 +27,7 @@ def test_pins_outlive_the_process(tmp_path: Path) -> None:
 
 
 def test_a_pin_set_meanwhile_stops_a_drop(tmp_path: Path) -> None:
-    """What is dropped is dropped under the pins it was judged by, or not at all."""
+    """Blocks are dropped only if the pins are those that the decision was based on."""
     catalogue = Catalogue.open(tmp_path)
     catalogue.commit_seal(Seal(Checkpoint(1), (block(1), block(2))))
     known = read_pins(catalogue)
@@ -50,5 +50,8 @@ def test_what_is_no_pin_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     kept = add_pin(catalogue, "é" * 128, 10, 20, 0)
     with pytest.raises(BadQuery, match="1 pins already"):
         add_pin(catalogue, "", 10, 20, 0)
+    monkeypatch.setattr(pins, "PINS_MAX", 3)
+    with pytest.raises(BadQuery, match="1 pins already"):  # the other two are for the operator
+        add_pin(catalogue, "", 10, 20, 0, 2)
     assert read_pins(catalogue) == [kept]
     catalogue.close()

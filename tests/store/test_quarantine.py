@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
-from store.test_catalogue import block
+from catalogue.test_catalogue import block
 
+from nissa.catalogue.catalogue import Catalogue, Checkpoint, Seal
 from nissa.model.errors import Unavailable
-from nissa.store.catalogue import Catalogue, Checkpoint, Seal
-from nissa.store.garbage import Garbage, collect_garbage
+from nissa.store.garbage import Garbage
 from nissa.store.quarantine import missing_from, put_aside, read_quarantine, rename_damaged
+from oracle.directory import collect_garbage
 
 
 def opened(path: Path) -> Catalogue:
@@ -21,7 +22,7 @@ def opened(path: Path) -> Catalogue:
 
 
 def test_a_block_is_put_aside(tmp_path: Path) -> None:
-    """Its row says what was there, the file is renamed, and it is there after reopening."""
+    """The row in quarantine has the facts of the block, the file is renamed, and both survive reopening."""
     catalogue = opened(tmp_path)
     hit, other = catalogue.blocks()
     row = put_aside(catalogue, hit, "CRC " + 999 * "!", 77)
@@ -51,7 +52,7 @@ def test_a_crash_before_the_renaming_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_answers_hear_of_what_is_missing(tmp_path: Path) -> None:
-    """Of the kind and the half-open range asked for."""
+    """Answers report blocks in quarantine of their kind and half-open range."""
     catalogue = opened(tmp_path)
     rows = [put_aside(catalogue, one, "hit", 77) for one in catalogue.blocks()]
     catalogue.close()

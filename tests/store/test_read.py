@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nissa.files.checked_file import FileGone
 from nissa.model.columns import SampleBatch
 from nissa.model.errors import Damaged
 from nissa.store import read
-from nissa.store.checked_file import FileGone
 from nissa.store.read import Snapshot, merge_runs, read_samples, stream_samples
 from oracle.columns import STALE_BITS, Sample, resolve, select
 from oracle.directory import ALWAYS, Directory, batch_of, samples_of
@@ -101,7 +101,7 @@ def test_nothing_is_read_for_nothing(tmp_path: Path) -> None:
 
 
 def test_damage_is_raised_or_told_and_left_out(tmp_path: Path) -> None:
-    """A damaged block stops the answer, unless the caller asks for the rest and is told what is missing."""
+    """A damaged block stops the answer, unless the caller asks for the rest and gets the damage reported."""
     directory = Directory(tmp_path)
     directory.seal([(1, 1, 0)])
     directory.seal([(1, 2, 0)])

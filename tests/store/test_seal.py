@@ -1,7 +1,9 @@
-"""Sealing: what is stored, what was a duplicate, and that nothing half-done exists."""
+"""Sealing: rows stored, duplicates found, and no half-written files."""
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +12,12 @@ from hypothesis import strategies as st
 from store.test_event_blocks import events_of
 from store.test_series_table import SOME, rows_of
 
-from nissa.store.checked_file import FileGone
-from nissa.store.names import own_files
-from nissa.store.seal import SealedHorizon, SealInput, discard_seal, write_seal
+from nissa.catalogue.catalogue import BlockRow
+from nissa.files.checked_file import FileGone
+from nissa.files.names import own_files
+from nissa.model.columns import SampleBatch
+from nissa.store.blocks import read_block
+from nissa.store.seal import HighWaterMarks, SealInput, stand_against_blocks, write_seal
 from oracle.columns import STALE_BITS, Sample, rank, resolve
 from oracle.directory import Directory, batch_of
 
@@ -32,6 +37,7 @@ def test_the_example_of_the_page(tmp_path: Path) -> None:
     assert directory.export() == [(7, 10, one), (7, 20, two), (7, 30, five), (9, 10, five), (9, 20, one)]
 
 
+@pytest.mark.long
 @settings(max_examples=120, deadline=None)
 @given(st.lists(HEAD, min_size=1, max_size=5), st.booleans())
 def test_any_heads_give_the_state_and_counts_of_the_twin(
@@ -74,18 +80,36 @@ def test_every_order_of_arrival_seals_to_one_state(tmp_path: Path) -> None:
     assert states == [states[0]] * 6
 
 
-def test_traffic_in_order_reads_no_block(tmp_path: Path) -> None:
-    """Rows later than all sealed rows of their series are written although the blocks cannot even be opened."""
+def test_traffic_in_order_reads_no_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows later than all sealed rows of their series are written without a look into any block."""
     directory = Directory(tmp_path)
     first = directory.seal([(series, ts_ms, 0) for ts_ms in range(5) for series in range(3)])
-    (tmp_path / first.blocks[0].path).unlink()
+    read: list[BlockRow] = []
+
+    def noting(path: Path, block: BlockRow, *arguments: Any) -> Iterator[SampleBatch]:
+        read.append(block)
+        return read_block(path, block, *arguments)
+
+    monkeypatch.setattr("nissa.store.seal.read_block", noting)
     assert len(directory.seal([(0, 5, 0), (1, 6, 0), (500, 0, 0), (2, 99, 0)]).duplicates) == 0
+    assert not read
+    assert directory.seal([(1, 3, 0)]).duplicates.tolist() == [0]
+    assert read[0] == first.blocks[0]
+
+
+def test_new_data_does_not_wait_for_missing_blocks(tmp_path: Path) -> None:
+    """Possible duplicates of samples in a missing block are stored; a reader gets FileGone and takes a new snapshot."""
+    directory = Directory(tmp_path)
+    first = directory.seal([(0, 3, 0), (1, 3, 0)])
+    (tmp_path / first.blocks[0].path).unlink()
+    directory.seal([(2, 3, 0)])
+    assert directory.seal([(0, 3, 0), (1, 3, 0), (2, 3, 0)]).duplicates.tolist() == [2]
     with pytest.raises(FileGone):
-        directory.seal([(1, 3, 0)])
+        stand_against_blocks(tmp_path, first.blocks, batch_of([(0, 3, 0)]), np.zeros(1, np.uint32))
 
 
 def test_new_data_does_not_wait_for_damaged_blocks(tmp_path: Path) -> None:
-    """What a damaged block cannot tell is stored, as if the block held nothing; others are looked into as ever."""
+    """Possible duplicates of samples in a damaged block are stored; other blocks are compared as ever."""
     directory = Directory(tmp_path)
     first = directory.seal([(0, 3, 0), (1, 3, 0)])
     directory.seal([(1, 4, 0)])
@@ -97,10 +121,10 @@ def test_a_horizon_of_old_blocks_is_never_too_early(tmp_path: Path) -> None:
     """After a restart every known series is looked up until the time of the latest block; unknown series are not."""
     directory = Directory(tmp_path)
     directory.seal([(0, 100, 0), (1, 50, 0)])
-    horizon = SealedHorizon(directory.catalogue.blocks(), 2)
+    horizon = HighWaterMarks(directory.catalogue.blocks(), 2)
     rows = [(0, 100, 0), (1, 60, 0), (1, 101, 0), (2, 10, 0)]
     assert horizon.rows_behind(batch_of(rows)).tolist() == [0, 1]
-    assert SealedHorizon([], 9).rows_behind(batch_of(rows)).tolist() == []
+    assert HighWaterMarks([], 9).rows_behind(batch_of(rows)).tolist() == []
 
 
 def test_series_and_events_are_sealed_with_the_samples(tmp_path: Path) -> None:
@@ -118,9 +142,6 @@ def test_series_and_events_are_sealed_with_the_samples(tmp_path: Path) -> None:
         tmp_path, directory.catalogue, directory.horizon, SealInput([], 5, 5, 9, None, [events_of([1])])
     )
     assert [block.kind for block in only_events.blocks] == ["events"]
-    discard_seal(tmp_path, sealed)
-    discard_seal(tmp_path, only_events)
-    assert own_files(tmp_path) == []
 
 
 def test_a_seal_that_fails_leaves_no_file(tmp_path: Path) -> None:
@@ -148,7 +169,7 @@ def test_an_empty_head_seals_nothing(tmp_path: Path) -> None:
 def test_conflicts_are_parallel_and_rows_ascend(tmp_path: Path) -> None:
     """Over many chunks the duplicates come in order of their input rows, each with its own mark."""
     directory = Directory(tmp_path)
-    directory.horizon = SealedHorizon([], 400_000)
+    directory.horizon = HighWaterMarks([], 400_000)
     half = [(series, 1, 0) for series in range(200_000)]
     directory.seal(half)
     sealed = directory.seal([(series, 1, 0 if series % 2 else 1 << 63) for series in range(199_999, -1, -1)], 4)

@@ -1,5 +1,7 @@
-"""Tier blocks: what is written is read back bit for bit, and only what is asked for."""
+"""Tier blocks: windows are read back bit for bit, and only wanted ones are read."""
 
+import math
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -7,19 +9,25 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from nissa.catalogue.catalogue import NEVER_MS, BlockRow, Catalogue, TierRow
+from nissa.files.checked_file import FileGone, FileSeal, file_crc
+from nissa.files.file_facts import BlockFacts, read_facts
 from nissa.model.columns import SampleBatch
 from nissa.model.errors import Damaged
 from nissa.model.ladder import ALL, DEFAULT_TIERS, SCALARS, Tier, WindowBatch
+from nissa.model.slices import run_whole
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS
 from nissa.rollup.fold import fold_raw
+from nissa.rollup.windows import join_windows
 from nissa.store import tier_blocks
+from nissa.store.block_file import block_row
+from nissa.store.block_series import series_in
 from nissa.store.blocks import choose_series
-from nissa.store.catalogue import NEVER_MS, BlockRow, Catalogue, TierRow
-from nissa.store.checked_file import FileGone
 from nissa.store.tier_blocks import KEYS, NUMBERS, columns_kept, read_tier_block, write_windows
 from nissa.store.verify import verify_directory
 
 ALWAYS = (-(2**63), 2**63 - 1)
+GOLDENS = Path(__file__).parents[1] / "goldens"
 NARROW, WIDE = DEFAULT_TIERS[:2]
 
 
@@ -37,7 +45,7 @@ def some_windows(series_count: int, samples: int, seed: int = 7) -> list[WindowB
 def written(path: Path, tier: Tier, windows: WindowBatch, number: int = 1) -> BlockRow:
     """A block of these windows."""
     (path / "blocks").mkdir(exist_ok=True)
-    block = write_windows(path, number, tier, [windows], 5, 77)
+    block = run_whole(write_windows(path, number, tier, [windows], 5, 77))
     assert block is not None
     return block
 
@@ -57,7 +65,7 @@ def bits_of(windows: WindowBatch) -> list[tuple[object, ...]]:
 
 @pytest.mark.parametrize("place", [0, 1])
 def test_windows_come_back_bit_for_bit(tmp_path: Path, place: int) -> None:
-    """Every column of every row, through several row groups; the catalogue's row tells rows and ranges."""
+    """Every column of every row, through several row groups; the catalogue's row has rows and ranges."""
     windows = some_windows(500, 600)[place]
     tier = DEFAULT_TIERS[place]
     block = written(tmp_path, tier, windows)
@@ -85,7 +93,7 @@ def test_only_what_is_asked_for_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("tier", [WIDE, Tier(MINUTE_MS, 0, ("sum", "min"))])
 def test_one_series_is_the_rows_of_it(tmp_path: Path, tier: Tier) -> None:
-    """Any stretch of any series alone, cut out of its row group, is what is left of all rows without the others."""
+    """Reading a range of one series, cut out of its row group, gives exactly its rows of all rows."""
     windows = some_windows(150, 600)[1]
     block = written(tmp_path, tier, windows)
     everything = [row for batch in read_tier_block(tmp_path, block, None, *ALWAYS) for row in bits_of(batch)]
@@ -126,9 +134,9 @@ def test_keys_are_compressed_fast_and_numbers_well(tmp_path: Path, monkeypatch: 
 
 
 def test_a_tier_keeps_the_columns_its_aggregates_need(tmp_path: Path) -> None:
-    """What is not kept is NaN; what is told from several columns brings them."""
+    """Columns that are not kept read as NaN; an aggregate computed from several columns keeps all of them."""
     assert columns_kept(Tier(MINUTE_MS, MINUTE_MS, ())) == KEYS
-    assert columns_kept(Tier(MINUTE_MS, MINUTE_MS, ("stddev",))) == (*KEYS, "sum", "min", "max", "m2")
+    assert columns_kept(Tier(MINUTE_MS, MINUTE_MS, ("stddev",))) == (*KEYS, "sum", "min", "max", "m2", "carry")
     assert columns_kept(Tier(MINUTE_MS, MINUTE_MS, SCALARS)) == (*KEYS, *NUMBERS)
     assert columns_kept(Tier(MINUTE_MS, MINUTE_MS, ALL)) == (*KEYS, *NUMBERS, "sketch")
     windows = some_windows(3, 60)[0]
@@ -139,9 +147,9 @@ def test_a_tier_keeps_the_columns_its_aggregates_need(tmp_path: Path) -> None:
 
 
 def test_nothing_makes_no_block(tmp_path: Path) -> None:
-    """No windows: no file."""
+    """Without windows no file is made."""
     (tmp_path / "blocks").mkdir()
-    assert write_windows(tmp_path, 1, NARROW, [], 1, 1) is None
+    assert run_whole(write_windows(tmp_path, 1, NARROW, [], 1, 1)) is None
     assert list((tmp_path / "blocks").iterdir()) == []
 
 
@@ -155,7 +163,7 @@ def test_a_block_given_up_leaves_nothing(tmp_path: Path) -> None:
         raise OSError("no space")
 
     with pytest.raises(OSError, match="no space"):
-        write_windows(tmp_path, 1, NARROW, broken(), 1, 1)  # type: ignore[arg-type]
+        run_whole(write_windows(tmp_path, 1, NARROW, broken(), 1, 1))  # type: ignore[arg-type]
     assert list((tmp_path / "blocks").iterdir()) == []
 
 
@@ -172,7 +180,7 @@ def test_damage_is_told(tmp_path: Path) -> None:
     with pytest.raises(FileGone):
         list(read_tier_block(tmp_path, block, None, *ALWAYS))
     other = msgspec.structs.replace(block, path="../elsewhere")
-    with pytest.raises(Damaged, match="never wrote"):
+    with pytest.raises(Damaged, match="no file name of Nissa"):
         list(read_tier_block(tmp_path, other, None, *ALWAYS))
 
 
@@ -204,3 +212,39 @@ def test_the_catalogue_keeps_the_ladder(tmp_path: Path) -> None:
     assert catalogue.blocks("1m") == [block]
     catalogue.commit_tiers(rows, gone=[block])
     assert catalogue.blocks() == []
+
+
+def placed(path: Path, source: Path) -> BlockRow:
+    """A golden block, copied where its facts say that it belongs."""
+    size, crc = file_crc(source)
+    facts = read_facts(source)
+    assert isinstance(facts, BlockFacts)
+    row = block_row(facts, FileSeal(size, crc, crc.to_bytes(4, "little")))  # of one page
+    (path / "blocks").mkdir(exist_ok=True)
+    shutil.copy(source, path / row.path)
+    return row
+
+
+def test_a_block_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """A frozen one: sums of numbers that cancel, that overflow and that repeat, beside what they lack."""
+    block = placed(tmp_path, GOLDENS / "windows-5m.parquet")
+    (windows,) = read_tier_block(tmp_path, block, None, *ALWAYS)
+    assert windows.series.tolist() == series_in(tmp_path, block)[[0, 0, 1, 2, 2]].tolist() == [0, 0, 2, 9, 9]
+    assert windows.count.tolist() == [3, 1, 2, 10, 2]
+    assert windows.sum.tolist() == [1e16 + 2, -1e16, math.inf, 1.0, 4.0]
+    assert windows.carry.tolist() == [-0.5, 0.0, 1.7e308 * 2.0**-31, 5.551115123125783e-17, 0.0]
+
+
+def test_blocks_of_earlier_builds_have_no_carry(tmp_path: Path) -> None:
+    """A missing carry reads as NaN, and stays NaN if the row is written again beside newer ones."""
+    shutil.copytree(GOLDENS / "directory-3", tmp_path, dirs_exist_ok=True)
+    catalogue = Catalogue.open(tmp_path)
+    (block,) = catalogue.blocks("1m")
+    (old,) = read_tier_block(tmp_path, block, None, *ALWAYS)
+    assert np.isnan(old.carry).all()
+    assert np.isfinite(old.sum).all()
+    fresh = fold_raw([SampleBatch(np.array([7_000], np.uint32), np.zeros(1, np.int64), np.ones(1))], DEFAULT_TIERS)[0]
+    again = written(tmp_path, NARROW, join_windows([old, fresh]), catalogue.new_id())
+    (read,) = read_tier_block(tmp_path, again, None, *ALWAYS)
+    assert np.isnan(read.carry).tolist() == [True] * len(old) + [False]
+    assert bits_of(read)[: len(old)] == bits_of(old)

@@ -1,4 +1,4 @@
-"""How much of the torture to run, and where its figures go.
+"""The amount of torture to run, and the place of its figures.
 
 ``NISSA_TORTURE=full`` runs the amounts of the published record (``make torture``); without it a quick share runs.
 ``NISSA_TORTURE_KILLS=500`` and the like set one amount. Figures are printed, and appended to ``NISSA_TORTURE_RECORD``.

@@ -27,14 +27,14 @@ from nissa.rollup.verify import verify_tiers
 SENDER = Path(__file__).parent / "sender.py"
 RECOVERY_TIMEOUT_S = 120.0
 PATIENCE_S = 5.0  # with a sender that says nothing
-PIPE_BYTES = 4_096  # a sender that nobody hears waits
+PIPE_BYTES = 4_096  # a sender whose output is not read waits
 LINES_MAX = 150  # two for each try of a claim
 AGAIN_MAX = 4  # claims of each kind that are sent again after a start
 End = Callable[[Any], None]  # given the process; it is dead and waited for afterwards
 
 
 class Score(msgspec.Struct):
-    """What has been counted. ends: processes ended from outside, in_recovery: those of them that were not ready yet."""
+    """Counts of an attack. ends: processes ended from outside; in_recovery: those of them that were not ready yet."""
 
     ends: int = 0
     in_recovery: int = 0
@@ -61,7 +61,7 @@ class Attack:
     """A directory under attack, and the ledger of what it owes."""
 
     def __init__(self, zygote: Zygote, directory: Path, outside: Path, seed: int, score: Score) -> None:
-        """directory: what is attacked. outside: a directory that is not."""
+        """directory: the attacked one. outside: a directory that is not attacked."""
         self.directory = directory
         self.ledger = WideLedger(seed)
         self.score = score
@@ -78,7 +78,7 @@ class Attack:
         fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         try:
             self._follow(process, end, export_file, in_recovery)
-        except BaseException:  # raised again; nobody may hold the disk that is attacked
+        except BaseException:  # raised again; no process may hold the attacked disk
             kill(process)
             raise
         finally:
@@ -107,7 +107,9 @@ class Attack:
 
     def look(self) -> None:
         """Behind the last end: how many blocks have been named here, and whether the ladder says what samples say."""
-        numbers = [int(path.stem.rpartition("-")[2]) for path in (self.directory / "blocks").glob("*-*")]
+        numbers = [
+            int(path.name.partition(".")[0].rpartition("-")[2]) for path in (self.directory / "blocks").glob("*-*")
+        ]
         self.score.files += max(numbers, default=0)
         for tier in verify_tiers(self.directory):
             assert not tier.count, f"seed {self.ledger.seed}: {tier.name}: {tier.differences}"
@@ -122,14 +124,14 @@ class Attack:
             return self._zygote.start(command, stdout=subprocess.PIPE, stderr=log, env=os.environ)
 
     def _again(self) -> list[int]:
-        """Claims to send again: some that nobody answered for, the last that were acknowledged, and any."""
+        """Claims to send again: some without an answer, the last acknowledged ones, and some at random."""
         owed = sorted(claim for claim in self.ledger.acknowledged if has_packet(claim))
         unknown = sorted(self.ledger.claimed - self.ledger.acknowledged)
         some = self._draw.sample(owed, min(AGAIN_MAX, len(owed)))
         return sorted({*unknown[-AGAIN_MAX:], *owed[-AGAIN_MAX:], *some})
 
     def _read(self, lines: "Lines", seconds: float, until_recovered: bool, lines_max: int = 2**31) -> bool:
-        """Take note of what is said, for ``seconds`` at most; True once it says that it has recovered."""
+        """Note lines for ``seconds`` at most; True once the process reports that it has recovered."""
         end_s = time.monotonic() + seconds
         for _ in range(lines_max):
             left_s = end_s - time.monotonic()
@@ -138,8 +140,8 @@ class Attack:
                 return False
             word, _, rest = line.partition(" ")
             if word == "recovered":
-                stored, _, residue = rest.partition(" ")
-                assert not residue, f"seed {self.ledger.seed}: unaccounted {residue}"
+                stored, _, unaccounted = rest.partition(" ")
+                assert not unaccounted, f"seed {self.ledger.seed}: unaccounted {unaccounted}"
                 self._stored = int(stored)
                 if until_recovered:
                     return True
@@ -158,12 +160,14 @@ class Lines:
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self._fd = pipe.fileno()
+        self._poll = select.poll()  # select() takes no descriptor from 1,024 on, which other tests of the process reach
+        self._poll.register(self._fd, select.POLLIN)
         self._read = b""
 
     def next(self, patience_s: float) -> str | None:
         """The next line; None where none comes in time, or none any more."""
         while b"\n" not in self._read:
-            ready, _, _ = select.select([self._fd], [], [], max(patience_s, 0.0))
+            ready = self._poll.poll(max(patience_s, 0.0) * 1_000)
             data = os.read(self._fd, 65_536) if ready else b""
             if not data:
                 return None

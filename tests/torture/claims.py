@@ -1,13 +1,13 @@
-"""What the engine under attack is sent: samples over hours, so that the ladder is written, some late, and packets.
+"""Claims sent to the engine under attack: samples over hours, so that the ladder is written, some late, and packets.
 
     claim  1   2   3       4   5   6       7      8   9 …        40 s apart, some sent two hours late
            s   s   s + P   s   s   s + P   late   s   s + P      every third a packet of two points and an event
 
-A claim is acknowledged once all of its bodies are. One writes the obligations down, and compares what is found.
+A claim is acknowledged once all of its bodies are. The ledger notes claims, and compares the samples found with them.
 
-Packets are told by their id, or by epoch and request, in three languages in turn, and are sent again: at once, behind
-seals, after the next start, whether their claim was acknowledged, refused, or nobody knows. Each try of a packet says
-in its points and its event which it is, so what is found tells how often it was taken, and when:
+Packets are identified by their id, or by epoch and request, in three languages in turn, and are sent again: at once,
+behind seals, after the next start, with their claim acknowledged, refused, or unanswered. Each try of a packet has its
+number in its points and its event, so these show how often it was taken, and when:
 
     try 1 ──► no answer: killed        try 2 ──► acknowledged        try 3 ──► acknowledged
               └───────────── one of these two is there ────┘         └─ never there: it came before
@@ -46,7 +46,7 @@ CONFIG = Config(
         scrub_interval_ms=1_000,
     ),
     ingest=Ingest(body_bytes_max=16 * KIB, decompressed_bytes_max=64 * KIB),
-    acceptance=Acceptance(past_ms=YEARS_MS),
+    acceptance=Acceptance(past_ms=YEARS_MS, event_past_ms=YEARS_MS),
     ladder=Ladder(
         tiers=(
             Tier(MINUTE_MS, YEARS_MS, SCALARS),
@@ -103,7 +103,7 @@ class WideLedger(Ledger):
         yield from self._samples[claim]
 
     def bodies(self, claim: int, number: int) -> Iterator[tuple[bytes, Codec, Encoding]]:
-        """What is sent for try ``number`` of a claim, in this order."""
+        """Bodies of try ``number`` of a claim, in the order of sending."""
         yield self.body(claim), Codec.REMOTE_WRITE_1, Encoding.SNAPPY
         if has_packet(claim):
             codec = Codec.LEYLINE_PACKET if claim % 9 == 3 else Codec.NISSA_PACKET
@@ -137,11 +137,11 @@ class WideLedger(Ledger):
         return f"try {number} of claim {claim} of ledger {self.seed}"
 
     def check(self, found: Export) -> None:
-        """As any ledger, of samples outside of packets."""
+        """Check samples outside of packets, as any ledger does."""
         super().check({labels: series for labels, series in found.items() if ("__name__", POINT_NAME) not in labels})
 
     def check_packets(self, found: Export, events: Iterable[dict[str, Any]]) -> None:
-        """Every packet that is owed is there once and whole, as it was sent; no repetition; none that nobody sent."""
+        """Check that every acknowledged packet is there once and whole, and that none was repeated or never sent."""
         got: dict[int, dict[int, set[str]]] = {}
         for claim, number, part in [*self._events(events), *self._points(found)]:
             assert claim in self.claimed, f"{self} {claim} invented"
@@ -180,12 +180,12 @@ class WideLedger(Ledger):
 
 
 def value_of(claim: int, number: int) -> float:
-    """What a point of a try says."""
+    """The value of the points of a try."""
     return float(claim * TRIES_MAX + number)
 
 
 def has_packet(claim: int) -> bool:
-    """Whether a claim brings one."""
+    """True if a claim has a packet."""
     return claim % 3 == 0
 
 

@@ -45,12 +45,12 @@ class CutDisk:
             os.close(fd)
 
     def restart(self) -> None:
-        """Power is back. Call it once nobody has a file open."""
+        """Power is back. No process may have a file open."""
         self.unmount()
         self._mount()
 
     def write_back_some(self) -> None:
-        """Have the kernel write a random part of what is dirty, in no order."""
+        """Have the kernel write a random part of the dirty pages, in no order."""
         for path in self.directory.rglob("*"):
             if self._draw.random() < 0.5:
                 try:

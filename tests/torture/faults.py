@@ -24,7 +24,7 @@ TIMEOUT_S = 60.0
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """What to do at which call. code: the errno of a failure, the seed of a power cut."""
+    """A fault at one call. what: its kind; number: of the call; code: errno of a failure, seed of a power cut."""
 
     what: int
     number: int = 0
@@ -32,7 +32,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """How it ended (the exit code; negative: the signal), and every call made: its name and the file."""
+    """Result of a run. code: the exit code; negative: the signal. calls: (name, file) of every call."""
 
     code: int
     calls: list[tuple[str, str]]

@@ -2,11 +2,11 @@
 
     python tests/torture/peers.py [ROUNDS] [NAME …]         as root; servers from scripts/install-debian-peers
 
-    start ─► 3 senders, each waits for its answer ─► SIGKILL, or the disk's power is cut ─► start ─► what is there? ─► …
+    start ─► 3 senders, each waits for its answer ─► SIGKILL, or the disk's power is cut ─► start ─► compare ─► …
 
 A server runs on its own ext4 (``cut_disk.py``) with free ports. The ledger of what was acknowledged is here, outside.
-After every end the server must come back by itself; an acknowledged claim that it then cannot show is lost, once. How
-far back the losses reach is told as well: from the oldest acknowledgement lost to the end.
+After every end the server must come back by itself; an acknowledged claim that it then cannot show is lost, once. The
+reach of the losses is reported as well: from the oldest acknowledgement lost to the end.
 """
 
 import abc
@@ -60,15 +60,15 @@ class Peer(abc.ABC):
 
     @abc.abstractmethod
     def command(self) -> list[str]:
-        """What starts it."""
+        """The command that starts the server."""
 
     @abc.abstractmethod
     def ready(self) -> bool:
-        """Whether it takes claims."""
+        """True if the server takes claims."""
 
     @abc.abstractmethod
     def link(self, ledger: Ledger) -> tuple[Callable[[int], bool], Callable[[], None]]:
-        """What sends one claim and says whether it was acknowledged; and what closes the connection."""
+        """(A function that sends a claim and returns True if it was acknowledged, a function that closes the link)."""
 
     @abc.abstractmethod
     def found(self, ledger: Ledger) -> set[int]:
@@ -180,7 +180,7 @@ class VictoriaMetrics(Metrics):
         return got
 
     def found(self, ledger: Ledger) -> set[int]:
-        """What it has, with values as near as it keeps them: it rounds by design (to 64 bits, decimal)."""
+        """The claims it has, comparing values within 1e-9: it rounds by design (to 64 bits, decimal)."""
         got = self.bits()
         whole: set[int] = set()
         for claim in ledger.claimed:
@@ -218,7 +218,7 @@ class Socket:
 
 
 def text_of(ledger: Ledger, claim: int) -> str:
-    """What a claim is as a message: its number, and bytes that follow from it."""
+    """A claim as a message: its number, and bytes that follow from it."""
     return f"{claim} " + random.Random(ledger.seed * 7 + claim).randbytes(200).hex()
 
 
@@ -338,7 +338,7 @@ PEERS: tuple[type[Peer], ...] = (Nissa, Prometheus, VictoriaMetrics, Redis, Redi
 
 
 class Score(msgspec.Struct):
-    """What came of one server under one attack."""
+    """Results of one server under one attack."""
 
     ends: int = 0
     acknowledged: int = 0
@@ -355,7 +355,7 @@ class Score(msgspec.Struct):
 
 
 class Trial:
-    """One server on one disk."""
+    """A server on a disk of its own."""
 
     def __init__(self, kind: type[Peer], outside: Path, seed: int) -> None:
         self.draw = random.Random(seed)
@@ -374,7 +374,7 @@ class Trial:
             for thread in threads:
                 thread.start()
             time.sleep(self.draw.uniform(*LOAD_S))
-            stop.set()  # what is said from here on does not count
+            stop.set()  # answers from here on do not count
             ended_s = time.monotonic()
             if how == "power cut":
                 self.disk.cut(NO_LOG_FLUSH)
@@ -394,7 +394,7 @@ class Trial:
         self.settle(found, ended_s)
 
     def settle(self, found: set[int], ended_s: float) -> None:
-        """Compare, and forget what is lost."""
+        """Compare the claims found, and forget lost ones."""
         lost = [claim for claim in self.acknowledged if claim not in found and -claim not in found]
         score = self.score
         score.altered += sum(claim < 0 for claim in found)
@@ -441,7 +441,7 @@ class Trial:
 
 
 class Closing(msgspec.Struct):
-    """What ``contextlib.closing`` closes."""
+    """Makes a function usable with ``contextlib.closing``."""
 
     close: Callable[[], None]
 

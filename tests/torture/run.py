@@ -30,7 +30,7 @@ EXECUTIONS: Final = "100000000"
 
 
 class Part(NamedTuple):
-    """name, and what is run from the top of the tree. prints_table: its table belongs into the record."""
+    """A part of the torture. command: run from the top of the tree. prints_table: its table belongs into the record."""
 
     name: str
     command: tuple[str, ...]
@@ -111,12 +111,12 @@ def keep_table(log: Path) -> None:
 
 
 def say(line: str) -> None:
-    """One line for whoever watches."""
+    """Print a line about progress."""
     print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
 
 
 def main(names: list[str]) -> int:
-    """Run, and tell how long each part took; 1 where one failed."""
+    """Run the parts, and print how long each took; returns 1 if one failed."""
     LOGS.mkdir(parents=True, exist_ok=True)
     chosen = [part for part in PARTS if not names or any(part.name.startswith(name) for name in names)]
     workers, began_s = Workers(chosen, int(os.environ.get("WORKERS", "3"))), time.monotonic()

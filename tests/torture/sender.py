@@ -1,4 +1,4 @@
-"""What is killed: an engine that exports all it recovered, then takes claims as fast as it can until somebody stops it.
+"""The process to kill: an engine that exports all it recovered, then takes claims as fast as it can until the end.
 
     python sender.py DATA_DIR EXPORT_FILE SEED BASE_MS FIRST_CLAIM AGAIN
 
@@ -18,8 +18,8 @@ from pathlib import Path
 import nissa
 from nissa.model.errors import NissaError
 from nissa.model.selector import read_selectors
-from nissa.query.events import EventQuestion, read_table
-from nissa.query.export import export
+from nissa.query.events import EventRequest, read_event_table
+from nissa.query.export import export_samples
 from nissa.query.export_form import ExportForm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -32,7 +32,7 @@ WHOLE = (-(2**63), 2**63 - 1)
 
 
 def tell(word: str, claim: int | str = "") -> None:
-    """One line, in one piece."""
+    """Write a line, in one piece."""
     os.write(1, f"{word} {claim}\n".encode())
 
 
@@ -47,7 +47,7 @@ class Senders:
         self._lock = threading.Lock()
 
     def run(self) -> None:
-        """One thread: what is left of earlier lives, then new claims."""
+        """One thread: first the claims of earlier lives, then new ones."""
         while True:
             try:
                 claim = self._again.pop()
@@ -61,7 +61,7 @@ class Senders:
                 self._send(earlier)  # behind a seal, or several
 
     def _send(self, claim: int) -> None:
-        with self._lock:  # tries are told in the order of their numbers
+        with self._lock:  # tries are printed in the order of their numbers
             number = self._ledger.begin(claim)
             tell("claim", claim)
         try:
@@ -75,10 +75,10 @@ class Senders:
 
 
 def export_all(engine: nissa.Engine, path: str) -> None:
-    """Everything the engine has, into a file that is outside of what is attacked."""
+    """Export everything the engine has to a file outside of the attacked directory."""
     with Path(path).open("wb") as file:
-        file.writelines(export(engine, read_selectors('{job="ledger"}'), WHOLE, ExportForm.JSONL))
-    events = read_table(engine.event_snapshot(), EventQuestion()).select(["event_id", "description"]).to_pylist()
+        file.writelines(export_samples(engine, read_selectors('{job="ledger"}'), WHOLE, ExportForm.JSONL))
+    events = read_event_table(engine.event_snapshot(), EventRequest()).select(["event_id", "description"]).to_pylist()
     Path(f"{path}.events").write_text("".join(f"{json.dumps(event)}\n" for event in events))
 
 
@@ -93,8 +93,8 @@ def main(data_dir: str, export_file: str, seed: str, base_ms: str, first_claim: 
     engine = nissa.Engine(data_dir, CONFIG)
     export_all(engine, export_file)
     tallies = engine.accounting()
-    residue = {source: tally.residue for source, tally in tallies.items() if tally.residue}
-    tell("recovered", f"{sum(tally.stored for tally in tallies.values())} {residue or ''}")
+    unaccounted = {source: counters.unaccounted for source, counters in tallies.items() if counters.unaccounted}
+    tell("recovered", f"{sum(counters.stored for counters in tallies.values())} {unaccounted or ''}")
     senders = Senders(engine, ledger, int(first_claim))
     threads = [threading.Thread(target=senders.run, daemon=True) for _ in range(THREADS)]
     with contextlib.suppress(KeyboardInterrupt):

@@ -24,7 +24,7 @@ RECOVERY_SHARE = 0.3
 
 
 def first_seed() -> int:
-    """A seed, told, that NISSA_SEED repeats."""
+    """The seed of NISSA_SEED, or a random one; it is printed."""
     seed = int(os.environ.get("NISSA_SEED", str(random.randrange(1 << 30))))
     print(f"seed {seed}")
     return seed

@@ -13,20 +13,20 @@ from pathlib import Path
 
 import pytest
 from journeys.rig import Daemon, Ledger, connect, post, running
-from journeys.test_upkeep import comes
+from journeys.test_maintenance import comes
 from torture.amount import amount, told
 
 from nissa.model.units import DAY_MS, HOUR_MS, SECOND_MS
 
 pytestmark = pytest.mark.slow
 
-SETTINGS = {"NISSA_STORAGE__SEAL_INTERVAL_MS": "200"}
+SETTINGS = {"NISSA_STORAGE__SEAL_INTERVAL": "200ms"}
 TRUSTED_MS = 60 * SECOND_MS
 YEAR_MS = 365 * DAY_MS
 
 
 def at(year: int, month: int = 1, day: int = 1) -> int:
-    """How far from now a date is."""
+    """Distance of a date from now, in ms."""
     return int((datetime(year, month, day, tzinfo=UTC) - datetime.now(UTC)).total_seconds() * 1000)
 
 
@@ -47,7 +47,7 @@ JUMPS = {
 
 
 class Clock:
-    """What the daemon's clock is off by."""
+    """Sets the offset of the daemon's clock, by a preloaded library."""
 
     def __init__(self, outside: Path) -> None:
         library, self._file = outside / "clock.so", outside / "clock"
@@ -59,7 +59,7 @@ class Clock:
         self.environment = {**SETTINGS, "LD_PRELOAD": preload, "TORTURE_CLOCK": str(self._file)}
 
     def jump(self, off_ms: int) -> None:
-        """At once, in one piece."""
+        """Set the offset at once, in one piece."""
         with self._file.open("r+b") as file:
             file.write(struct.pack("=q", off_ms))
 
@@ -90,10 +90,10 @@ def test_jumps_of_the_wall_clock_delete_nothing(tmp_path: Path) -> None:
             assert daemon.get("/api/status")["mode"] == "ready", name
             daemon.kill()
         with running(directory, environment=clock.environment) as daemon:
-            doubt = abs(JUMPS[name]) > TRUSTED_MS
-            assert comes(lambda expected=doubt: told_doubt(daemon) is expected), name
-            upkeep = daemon.get("/api/status")["upkeep"]
-            assert (upkeep["dropped"]["blocks"], upkeep["failures"]) == (0, 0), (name, upkeep)
+            clock_jump = abs(JUMPS[name]) > TRUSTED_MS
+            assert comes(lambda expected=clock_jump: told_doubt(daemon) is expected), name
+            maintenance = daemon.get("/api/status")["maintenance"]
+            assert (maintenance["dropped"]["blocks"], maintenance["failures"]) == (0, 0), (name, maintenance)
             ledger.check(daemon.export())
             assert daemon.stop() == 0, name
         clock.jump(0)
@@ -101,10 +101,10 @@ def test_jumps_of_the_wall_clock_delete_nothing(tmp_path: Path) -> None:
         assert comes(lambda: told_doubt(daemon) is False)
         assert send(daemon, ledger) // 100 == 2
         ledger.check(daemon.export())
-        assert daemon.residue() == dict.fromkeys(daemon.residue(), 0)
+        assert daemon.unaccounted() == dict.fromkeys(daemon.unaccounted(), 0)
     told("T-01", f"{len(chosen)} jumps of a running daemon and of a start: {', '.join(chosen)}; deleted 0, lost 0")
 
 
 def told_doubt(daemon: Daemon) -> bool:
-    """Whether the clock is in doubt, as the status tells it."""
-    return bool(daemon.get("/api/status")["upkeep"]["clock_in_doubt"])
+    """True if the clock is in doubt, according to the status."""
+    return bool(daemon.get("/api/status")["maintenance"]["clock_in_doubt"])

@@ -1,4 +1,4 @@
-"""D0-13: single bits flipped in every kind of file. Nothing altered is ever served; what is missing is told.
+"""D0-13: single bits flipped in every kind of file. Nothing altered is ever served; missing rows are reported.
 
 journal     every bit of small journals: a frame comes back as it was, or not at all and counted
 blocks      bits of raw blocks: the file is refused as damaged
@@ -24,15 +24,16 @@ from torture.amount import amount, told
 from torture.claims import WideLedger, has_packet
 
 import nissa
+from nissa.catalogue.catalogue import Catalogue
+from nissa.journal.journal import Journal
+from nissa.journal.recovery import RecoveryReport, read_journal
+from nissa.maintenance.scrub import ScrubbedFile, read_back
 from nissa.model.columns import SampleBatch
 from nissa.model.durability import FSYNC
 from nissa.model.errors import Damaged, NissaError
 from nissa.model.frame import Codec, Encoding, Frame, Source
+from nissa.model.slices import run_whole
 from nissa.store.blocks import BlockWriter, read_block
-from nissa.store.catalogue import Catalogue
-from nissa.store.journal import Journal
-from nissa.store.recovery import RecoveryReport, read_journal
-from nissa.store.scrub import ScrubbedFile, read_back
 
 pytestmark = pytest.mark.slow
 
@@ -73,7 +74,7 @@ def small_journal(directory: Path, rng: random.Random) -> dict[int, Frame]:
 
 
 def fate(directory: Path, frames: dict[int, Frame], intact: int) -> str:
-    """What reading makes of the damage. Raises: AssertionError where a frame is served altered, or lost untold."""
+    """The effect of damage on reading. Raises: AssertionError where a frame is altered, or lost without a report."""
     report = RecoveryReport()
     try:
         found = {entry.lsn: entry.frame for entry in read_journal(directory, 0, report)}
@@ -90,7 +91,7 @@ def fate(directory: Path, frames: dict[int, Frame], intact: int) -> str:
 
 @pytest.mark.timeout(0)
 def test_flipped_bits_of_a_journal(tmp_path: Path) -> None:
-    """Each costs one frame at most, which is told; no frame is served otherwise than it was written."""
+    """Each flip costs one frame at most, which is reported; every other frame is read as it was written."""
     wanted, seed = amount("NISSA_TORTURE_JOURNAL_FLIPS", quick=3_000, full=520_000), random.randrange(1 << 30)
     rng = random.Random(seed)
     print(f"seed {seed}")
@@ -110,7 +111,7 @@ def test_flipped_bits_of_a_journal(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(0)
 def test_flipped_bits_of_blocks(tmp_path: Path) -> None:
-    """Every one is told as damage of that block before a single row of it is served."""
+    """Every flip is reported as damage of the block before a single row of it is served."""
     wanted, rng = (
         amount("NISSA_TORTURE_BLOCK_FLIPS", quick=1_000, full=260_000),
         random.Random(random.randrange(1 << 30)),
@@ -137,7 +138,7 @@ def test_flipped_bits_of_blocks(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(0)
 def test_flipped_bits_of_every_file(tmp_path: Path) -> None:
-    """Blocks of samples, of windows of each tier, of events, and series: reading back tells every bit of them."""
+    """Blocks of samples, of windows of each tier, of events, and series: reading back detects every flipped bit."""
     directory = tmp_path / "data"
     workload.main(str(directory), str(tmp_path / "notes"))
     catalogue = Catalogue.open(directory, readonly=True)
@@ -147,10 +148,10 @@ def test_flipped_bits_of_every_file(tmp_path: Path) -> None:
     detected: Counter[str] = Counter()
     for file in files:
         path = directory / file.path
-        assert read_back(directory, file, lambda _: None) == ""
+        assert run_whole(read_back(directory, file)) == ""
         kind = path.stem.rpartition("-")[0]
         for _ in flips(path, iter(range(rng.randrange(stride), 8 * path.stat().st_size, stride))):
-            assert read_back(directory, file, lambda _: None), f"{file.path}: a flipped bit is not told"
+            assert run_whole(read_back(directory, file)), f"{file.path}: a flipped bit is not told"
             detected[kind] += 1
         told("D0-13 files read back so far", str(detected.total()))
     told("D0-13 files read back", f"{detected.total()} bits flipped, all detected: {dict(sorted(detected.items()))}")
@@ -158,7 +159,7 @@ def test_flipped_bits_of_every_file(tmp_path: Path) -> None:
 
 
 class Sound(msgspec.Struct):
-    """What a directory says that nothing was done to."""
+    """The content of an undamaged directory."""
 
     ledger: WideLedger
     samples: set[tuple[object, int]]
@@ -167,7 +168,7 @@ class Sound(msgspec.Struct):
 
 
 def outcome(directory: Path, sound: Sound) -> str:
-    """What a reader makes of the directory."""
+    """The effect of damage on a reader of the directory: refused, altered, less or harmless."""
     sink = io.BytesIO()
     try:
         with warnings.catch_warnings(), nissa.open(directory) as reader:
@@ -192,9 +193,9 @@ def outcome(directory: Path, sound: Sound) -> str:
 
 
 def sound_of(directory: Path, notes: Path) -> Sound:
-    """What stands in it."""
+    """Read the content of an undamaged directory."""
     ledger = workload.noted(notes)
-    ledger.acknowledged.clear()  # what is missing is told by outcome()
+    ledger.acknowledged.clear()  # outcome() finds missing samples
     sink = io.BytesIO()
     with nissa.open(directory) as reader:
         reader.export(sink, '{job="ledger"}')

@@ -1,6 +1,6 @@
 """D0-01, D0-02: the journal alone on the disk that forgets (``oracle/power_cut.py``), cut at random calls, many times.
 
-``tests/store/test_journal.py`` cuts at every call with three seeds; here the seeds of workload and disk go on and on.
+``tests/journal/test_journal.py`` cuts at every call with three seeds; here the seeds of workload and disk go on and on.
 """
 
 import random
@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from store.test_journal import check_recovery, run_until_cut
+from journal.test_journal import check_recovery, run_until_cut
 from torture.amount import amount, told
 
 from nissa.model.durability import FSYNC
@@ -21,7 +21,7 @@ CALLS = 70  # a workload makes about as many
 
 @pytest.mark.timeout(0)
 def test_power_cuts_of_a_simulated_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the disk forgets of what was not synced: all that was acknowledged is recovered, only what was sent."""
+    """Whatever unsynced writes the disk loses, all acknowledged frames are recovered, and none that was not sent."""
     cuts, seed = amount("NISSA_TORTURE_JOURNAL_CUTS", quick=60, full=3_000), random.randrange(1 << 30)
     print(f"seed {seed}")
     made = acknowledged = 0

@@ -19,7 +19,7 @@ KILLS_A_ROUND = 50
 
 @pytest.mark.timeout(0)
 def test_kills_at_random_moments_lose_nothing_acknowledged(tmp_path: Path) -> None:
-    """Whenever the daemon dies, what it acknowledged is there bit for bit, and nothing that nobody sent."""
+    """Whenever the daemon dies, acknowledged samples are there bit for bit, and none that were not sent."""
     first_seed = int(os.environ.get("NISSA_SEED", str(random.randrange(1 << 30))))
     kills = amount("NISSA_TORTURE_KILLS", quick=5, full=2_000)
     starts_s: list[float] = []

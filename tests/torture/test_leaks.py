@@ -25,7 +25,7 @@ from oracle.wire import damage
 
 pytestmark = pytest.mark.slow
 
-BODIES, ROUNDS = 40, 6
+BODIES, ROUNDS = 10, 4
 OURS = "_5nissa_5_fast_"  # in the names of all functions of the compiled modules
 CODECS = (1, 2, leyline.BUS, leyline.EVENT, leyline.PACKET, packets.PACKET, packets.COLUMNS, packets.POINT)
 
@@ -47,7 +47,7 @@ def bodies_of(codec: int, rng: random.Random) -> list[bytes]:
 
 
 def decoder_of(codec: int, wire: fuzz_wire.Harness) -> Callable[[bytes], object]:
-    """What decodes one body, as the engine does."""
+    """A function that decodes one body, as the engine does."""
     terms: Any = fuzz_remote_write.Terms(oldest_ms=NOW_MS - 1, newest_ms=NOW_MS + 1)
 
     def decode(body: bytes) -> None:
@@ -76,13 +76,13 @@ def test_decoding_leaves_nothing_behind() -> None:
         for turn in range(rounds):
             gc.collect()
             before = (sys.getallocatedblocks(), heap().uordblks)
-            for _ in range(10):
+            for _ in range(4):
                 for body in bodies:
                     decode(body)
             gc.collect()
             after = (sys.getallocatedblocks(), heap().uordblks)
             grown.append((after[0] - before[0], after[1] - before[1]))
-            decoded += 10 * len(bodies) * (turn > 0)
+            decoded += 4 * len(bodies) * (turn > 0)
         # The first turns fill caches; a leak shows in each.
         blocks, heap_bytes = (sorted(column)[rounds // 2] for column in zip(*grown[1:], (0, 0), strict=True))
         assert blocks <= 1, (codec, grown)

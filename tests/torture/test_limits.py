@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from journeys.rig import BUSY, Daemon, Ledger, connect, post, running
-from journeys.test_upkeep import comes
+from journeys.test_maintenance import comes
 from torture import workload
 from torture.amount import amount, told
 
@@ -28,7 +28,7 @@ TRIES = 40
 
 @pytest.mark.timeout(0)
 def test_files_that_may_not_grow_cost_nothing(tmp_path: Path) -> None:
-    """Whichever file meets the limit, journal, block or catalogue: what was acknowledged is found without it."""
+    """Whichever file meets the limit, journal, block or catalogue, acknowledged samples are found afterwards."""
     sizes = [KIB << place for place in range(1, 8)]
     sizes = sizes[:: amount("NISSA_TORTURE_SIZES_STEP", quick=3, full=1)]
     ends = []
@@ -57,7 +57,7 @@ def test_a_daemon_whose_files_may_not_grow_refuses_and_comes_back(tmp_path: Path
         daemon.kill()
     with running(tmp_path / "data", environment=BUSY) as daemon:
         ledger.check(daemon.export())
-        assert daemon.residue() == dict.fromkeys(daemon.residue(), 0)
+        assert daemon.unaccounted() == dict.fromkeys(daemon.unaccounted(), 0)
 
 
 def test_a_daemon_without_descriptors_keeps_what_it_took(tmp_path: Path) -> None:
@@ -77,13 +77,13 @@ def test_a_daemon_without_descriptors_keeps_what_it_took(tmp_path: Path) -> None
         assert comes(lambda: send_some(daemon, ledger, 1) == {200})
         daemon.wait_sealed()
         ledger.check(daemon.export())
-        assert daemon.residue() == dict.fromkeys(daemon.residue(), 0)
+        assert daemon.unaccounted() == dict.fromkeys(daemon.unaccounted(), 0)
         assert daemon.stop() == 0
     told("C-05", f"{CLIENTS} clients, {FILES_MAX} descriptors: answers {sorted(set(statuses))}, lost 0")
 
 
 def test_senders_leave_descriptors_for_files(tmp_path: Path) -> None:
-    """With a limit that was there at the start, a crowd of senders keeps neither blocks nor the API from working."""
+    """Under a limit set at the start, a crowd of senders keeps neither blocks nor the API from working."""
     ledger = Ledger(8)
 
     def start(command: list[str], **options: Any) -> Any:

@@ -17,6 +17,7 @@ from torture.amount import amount, told
 pytestmark = pytest.mark.slow
 
 TICK_MS = 100
+ANY_PORTS = ("--ingest", "127.0.0.1:0", "--api", "127.0.0.1:0")
 COMMITS = "nissa_journal_commits_total"
 
 
@@ -33,7 +34,7 @@ def test_pauses_under_load_cost_nothing(tmp_path: Path) -> None:
             daemon.process.send_signal(signal.SIGSTOP)
             if number % 50 == 0:
                 second = subprocess.run(
-                    [sys.executable, "-m", "nissa.cli.ingest", "--data-dir", str(directory)],
+                    [sys.executable, "-m", "nissa.cli.ingest", "--data-dir", str(directory), *ANY_PORTS],
                     capture_output=True,
                     check=False,
                     timeout=60,
@@ -46,7 +47,7 @@ def test_pauses_under_load_cost_nothing(tmp_path: Path) -> None:
         senders.stop()
         assert {status // 100 for status in senders.statuses} == {2}
         ledger.check(daemon.export())
-        assert daemon.residue() == dict.fromkeys(daemon.residue(), 0)
+        assert daemon.unaccounted() == dict.fromkeys(daemon.unaccounted(), 0)
         assert daemon.stop() == 0
     told("A-06", f"{pauses} pauses up to {longest_s:.1f} s, {len(ledger.acknowledged)} requests acknowledged, lost 0")
 
@@ -54,7 +55,7 @@ def test_pauses_under_load_cost_nothing(tmp_path: Path) -> None:
 def test_timers_fire_once_behind_a_pause(tmp_path: Path) -> None:
     """A daemon that slept through many ticks of its own telemetry makes up for none of them."""
     began_s, asleep_s = time.monotonic(), 0.0
-    with running(tmp_path / "data", environment={"NISSA_TELEMETRY__INTERVAL_MS": str(TICK_MS)}) as daemon:
+    with running(tmp_path / "data", environment={"NISSA_TELEMETRY__INTERVAL": f"{TICK_MS}ms"}) as daemon:
         for _ in range(3):
             time.sleep(0.5)
             daemon.process.send_signal(signal.SIGSTOP)

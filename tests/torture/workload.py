@@ -5,10 +5,10 @@
     open ─► 4 claims ─► seal, ladder ─► 4 claims ─► again ─► merges ─► 3 claims ─► close        (claims 30 min apart)
               3, 3 again                  6              3, 6 again      9, 9 again             claims with packets
 
-It writes raw blocks, blocks of windows of three tiers, late windows, events, series, what is remembered of packets and
-the catalogue, fills journal segments and trims them. Each try of a claim is noted before it is sent, and again behind
-its receipts, in a file outside of the directory. Packets are sent again whether they were taken or refused, by whoever
-checks too. What it waits for are states, and not for ever: a disk that fails may never let them come.
+It writes raw blocks, blocks of windows of three tiers, late windows, events, series, dedup keys of packets and the
+catalogue, fills journal segments and trims them. Each try of a claim is noted before it is sent, and again behind its
+receipts, in a file outside of the directory. Packets are sent again whether they were taken or refused, by ``check``
+too. It waits for states, but not for ever: on a failing disk they may never come.
 """
 
 import contextlib
@@ -89,10 +89,10 @@ class Sender:
         return True
 
     def _hope(self) -> bool:
-        return bool(self._engine.status()["mode"] == "ready")
+        return bool(self._engine.status().mode == "ready")
 
     def send_again(self) -> None:
-        """Every claim with a packet, whatever became of it."""
+        """Send every claim with a packet again, whatever its earlier outcome."""
         for claim in filter(has_packet, sorted(self._ledger.claimed)):
             self.send(claim)
 
@@ -127,8 +127,8 @@ def send_some(sender: Sender, ledger: FixedLedger, count: int, repetitions: str)
 
 
 def ladder_is_written(engine: nissa.Engine) -> bool:
-    """Whether all that is sealed is folded."""
-    status = engine.status()
+    """True if all sealed samples are folded into the ladder."""
+    status = engine.status().facts()
     return bool(status["ladder"]["lsn"] >= status["journal"]["checkpoint_lsn"])
 
 
@@ -136,7 +136,7 @@ def wait_until(engine: nissa.Engine, there: Callable[[], bool]) -> None:
     """Wait for it: for a while at most, and not for what a disk that fails keeps from coming."""
     broken = 0
     for _ in range(WAITS):
-        status = engine.status()
+        status = engine.status().facts()
         fails = status["mode"] != "ready" or status["ladder"]["last_error"] or status["seal"]["last_error"]
         broken += bool(fails)
         if there() or broken > WAITS_BROKEN:
@@ -154,11 +154,11 @@ def noted(notes: Path) -> FixedLedger:
 
 
 def check(directory: Path, notes: Path) -> None:
-    """Open what is left, send packets again; compare samples and packets with the notes, the ladder with samples."""
+    """Open the directory, send packets again; compare samples and packets with the notes, the ladder with samples."""
     ledger, sink = noted(notes), io.BytesIO()
     with nissa.Engine(directory, CONFIG) as engine, contextlib.closing(Sender(engine, ledger, str(notes))) as sender:
         sender.send_again()
-        stored = sum(tally.stored for tally in engine.accounting().values())
+        stored = sum(counters.stored for counters in engine.accounting().values())
     ledger = noted(notes)
     with nissa.open(directory) as reader:
         reader.export(sink, '{job="ledger"}')

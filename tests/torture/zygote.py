@@ -125,7 +125,7 @@ def child(question: dict[str, Any]) -> None:
 
 
 def serve() -> None:
-    """Fork and wait as told, until the standard input ends."""
+    """Fork and wait on request, until the standard input ends."""
     for line in sys.stdin:
         question = json.loads(line)
         if "command" in question:
@@ -141,9 +141,13 @@ def serve() -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
+    import psycopg  # noqa: F401
     import pyarrow.parquet  # noqa: F401 -- loaded before the forks
+    from sqlalchemy.dialects import sqlite  # noqa: F401
     from torture import sender, workload  # noqa: F401
 
+    from nissa.database import database  # noqa: F401
+    from nissa.notifiers import dispatcher  # noqa: F401
     from nissa.service import daemon  # noqa: F401
 
     serve()

@@ -39,7 +39,7 @@ REMOTE_WRITE_1 = """
     if batch.status == OK:
         batch.status = index.resolve(batch, labels_of_1, NULL, 1, 1 << 30)
     if batch.status == OK:
-        batch.settle(oldest_ms, newest_ms)
+        batch.complete(oldest_ms, newest_ms)
     return sound(at, size, batch)
 """
 REMOTE_WRITE_2 = """
@@ -52,7 +52,7 @@ REMOTE_WRITE_2 = """
     if batch.status == OK:
         batch.status = notes_of_new(batch)
     if batch.status == OK:
-        batch.settle(oldest_ms, newest_ms)
+        batch.complete(oldest_ms, newest_ms)
     return sound(at, size, batch)
 """
 WALK = """
@@ -65,13 +65,14 @@ WALK = """
     batch.begin()
     decode_body(&walk, batch, index, message, {codec}fuzz_below(8) == 0, 1, 1 << 30)
     if batch.status == OK:
-        batch.settle(oldest_ms, newest_ms)
+        batch.complete(oldest_ms, newest_ms)
     status = sound(at, size, batch)
     if status == 0:
         touch(&walk)
     end_walk(&walk)
     return status
-
+"""
+TOUCH = """
 
 cdef size_t touched
 
@@ -95,11 +96,12 @@ cdef void touch_text(Text text) noexcept nogil:
     for place in range(text.size):
         touched += text.at[place]
 """
+WALK += TOUCH
 CLAIMS = (
     WALK.replace("        touch(&walk)\n", "        touch(&walk)\n        status = come_again(batch)\n")
     + """
 
-include "claims.pyx"
+include "dedup_keys.pyx"
 from nissa._fast.ttl cimport TtlMap
 cdef TtlMap known_events = TtlMap(5000), known_metrics = TtlMap(5000), known_alerts = TtlMap(50)
 cdef uint64_t last_lsn = 0
@@ -113,7 +115,7 @@ cdef int come_again(Batch batch) noexcept with gil:
     last_lsn += 1
     clock_ms += fuzz_below(3)
     try:
-        marks = claim_packets(batch, known_events, known_metrics, known_alerts, last_lsn, clock_ms, 100, 200, 300)
+        marks = dedup_packets(batch, known_events, known_metrics, known_alerts, last_lsn, clock_ms, 100, 200, 300)
     except Exception:
         return -7
     if batch.rows + batch.duplicate_rows != rows or (marks is not None and len(marks) != batch.events):
@@ -124,6 +126,88 @@ cdef int come_again(Batch batch) noexcept with gil:
     return 0
 """
 )
+INFLUX = """
+    cdef Lines lines
+    lines.unit_ns = 0 if fuzz_below(2) else 1000000
+    lines.now_ms = newest_ms
+    lines.oldest_ms, lines.newest_ms = oldest_ms, newest_ms
+    decode_lines(&lines, index, batch, at, size, 1, 1 << 30)
+    return sound(at, size, batch)
+"""
+OTLP_METRICS = """
+    cdef Export export
+    cdef int status
+    begin_export(&export, &index.secret, oldest_ms, newest_ms)
+    export.adds_up = True
+    decode_metrics(&export, index, batch, totals, at, size, 1 + <uint32_t>fuzz_below(90), 1 << 30)
+    status = sound(at, size, batch)
+    end_export(&export)
+    return status
+
+
+cdef DeltaTotals totals = DeltaTotals(1_000, 60)
+"""
+OTLP_LOGS = """
+    cdef Logs logs
+    cdef Text message
+    cdef int status
+    message.at, message.size = at, <uint32_t>size
+    begin_logs(&logs, index, batch, 7)
+    decode_logs(&logs, batch, message)
+    status = sound(at, size, batch)
+    if status == 0:
+        touch(&logs.walk)
+    end_logs(&logs)
+    return status
+"""
+GRAPHITE = """
+    cdef Paths paths
+    paths.now_ms = newest_ms
+    paths.oldest_ms, paths.newest_ms = oldest_ms, newest_ms
+    decode_paths(&paths, index, batch, at, size, 1, 1 << 30)
+    return sound(at, size, batch)
+"""
+EXPOSITION = """
+    cdef Page page
+    page.openmetrics = fuzz_below(2) == 0
+    page.own_times = fuzz_below(8) != 0
+    page.stale = False
+    page.now_ms = newest_ms
+    page.oldest_ms, page.newest_ms = oldest_ms, newest_ms
+    begin_page(&page, &index.secret, batch, at, size)
+    end_page(&page, index, batch, labels_of_exposition, NULL, 1, 1 << 30)
+    return 1 if batch.status == ENDING_WRONG else sound(at, size, batch)
+"""
+STATSD = """
+    cdef Cursor cursor = cursor_over(at, size)
+    cdef Line line
+    cdef int found = UNKNOWN
+    cdef uint32_t meter
+    global meters
+    if meters is None:
+        with gil:
+            meters = Meters(bytes(range(32)), 64, 4096, 4096)
+    if meters.raw.used > 2000 or meters.bucket_count > 4000 or meters.members.used > 4000:
+        clear_table(&meters.raw)
+        clear_table(&meters.places)
+        clear_table(&meters.members)
+        meters.bucket_count = 0
+    meters.fault_count = 0
+    while found != ADDED:
+        found = walk_lines(meters, &cursor, &line)
+        if found == UNKNOWN:
+            meter = <uint32_t>(line.kind + 4 * fuzz_below(16))
+            if meters.sums.kind[meter] == NO_KIND:
+                begin_meter(&meters.sums, meter, line.kind)
+            if meters.sums.kind[meter] != line.kind:
+                return -7
+            put(&meters.raw, line.key.low, <uint32_t>line.key.high, meter)
+            add_line(meters, &line, meter)
+    return 0 if meters.fault_count == 0 else 1
+
+
+cdef Meters meters = None
+"""
 SKETCH = """
     cdef int32_t offsets[2]
     cdef const uint8_t* stopped = NULL
@@ -160,6 +244,12 @@ TARGETS: dict[str, tuple[str, int, str]] = {
     "claims": ("packets", 6, CLAIMS),
     "point": ("packets", 8, WALK),
     "event_v2": ("packets", 9, WALK),
+    "influx": ("influx", 14, INFLUX),
+    "graphite": ("graphite", 17, GRAPHITE),
+    "otlp_metrics": ("otlp_metrics", 12, OTLP_METRICS),
+    "otlp_logs": ("otlp_logs", 13, OTLP_LOGS + TOUCH),
+    "exposition": ("exposition", 15, EXPOSITION),
+    "statsd": ("statsd", 16, STATSD),
     "sketch": ("sketch", 0, SKETCH),
 }
 IMPORTS = """
@@ -201,7 +291,7 @@ def build(targets: list[str]) -> None:
 
 
 def compile_targets(targets: list[str]) -> None:
-    """With the flags of setup.py's sanitize mode, and the coverage of GCC."""
+    """Compile with the flags of setup.py's sanitize mode, and the coverage of GCC."""
     import numpy as np
     from Cython.Build import cythonize
     from setuptools import Distribution, Extension
@@ -242,12 +332,19 @@ def compile_targets(targets: list[str]) -> None:
 
 def seeds_of(target: str, rng: random.Random) -> list[bytes]:
     """Messages made up, and for remote write 1.0 series of a real capture."""
-    from oracle import leyline, packets
+    from oracle import fuzz_lines, fuzz_otlp, fuzz_otlp_logs, leyline, packets
     from oracle.fuzz_remote_write import generate
+    from oracle.otlp import a_request
 
     decoder, codec, _ = TARGETS[target]
     if decoder == "sketch":
         return sketches(rng)
+    if codec in fuzz_lines.CODECS:
+        return [fuzz_lines.a_body(codec, rng) for _ in range(SEEDS)]
+    if codec in fuzz_otlp.CODECS:
+        return [a_request(rng).SerializeToString() for _ in range(SEEDS)]
+    if codec in fuzz_otlp_logs.CODECS:
+        return [fuzz_otlp_logs.a_request(rng).SerializeToString() for _ in range(SEEDS)]
     if codec <= 2:
         made = [generate(codec, rng).SerializeToString() for _ in range(SEEDS)]
         return made + (captured(rng) if codec == 1 else [])
@@ -274,7 +371,7 @@ def captured(rng: random.Random) -> list[bytes]:
     import cramjam
 
     from nissa._proto.remote_write_v1_pb2 import WriteRequest
-    from nissa.store.capture import read_capture
+    from nissa.journal.capture import read_capture
 
     made: list[bytes] = []
     for frame in read_capture(CAPTURE):
@@ -288,12 +385,18 @@ def captured(rng: random.Random) -> list[bytes]:
 
 
 def comparison(target: str) -> Callable[[bytes], str]:
-    """What compares one body, by the public door of the decoder, with its twin."""
-    from oracle import fuzz_remote_write, fuzz_wire
+    """A function that compares the decoder, by its public interface, with its twin for one body."""
+    from oracle import fuzz_lines, fuzz_otlp, fuzz_otlp_logs, fuzz_remote_write, fuzz_wire
 
     _, codec, _ = TARGETS[target]
     if codec == 0:
         return lambda body: ""
+    if codec in fuzz_lines.CODECS:
+        return lambda body: fuzz_lines.compare(body, codec)
+    if codec in fuzz_otlp.CODECS:
+        return lambda body: fuzz_otlp.Harness().compare(body)
+    if codec in fuzz_otlp_logs.CODECS:
+        return lambda body: fuzz_otlp_logs.Harness().compare(body)
     if codec <= 2:
         remote = fuzz_remote_write.Harness()
         return lambda body: remote.compare(body, codec)
@@ -363,7 +466,7 @@ def sanitized(target: str, count: int, seed: int) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Build, run each target in turn, tell its figures as soon as it has them."""
+    """Build, run each target in turn, and print its figures at its end."""
     count = int(arguments[0]) if arguments else 1_000_000
     targets = arguments[1:] or list(TARGETS)
     build(targets)

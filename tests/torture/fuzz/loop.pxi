@@ -49,7 +49,7 @@ cdef int sound(const uint8_t* at, size_t size, Batch batch) noexcept nogil:
     cdef size_t refused = 0, place
     cdef int status = batch.status
     if status == OK:
-        for place in range(16):
+        for place in range(32):
             refused += batch.refused_row_counts[place]
         if batch.rows + refused != batch.rows_received:
             return -1
@@ -59,7 +59,7 @@ cdef int sound(const uint8_t* at, size_t size, Batch batch) noexcept nogil:
             if batch.series[place] == SERIES_NONE:
                 return -3
         return status
-    if not 0 < status <= 16:
+    if not 0 < status < 32:
         return -4
     if batch.stopped_at != NULL and not at <= batch.stopped_at <= at + size:
         return -5

@@ -1,0 +1,153 @@
+"""Backups hold everything acknowledged, copy only new files, and can be deleted one by one."""
+
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from nissa.backup.backup import BackupResult, make_backup
+from nissa.backup.manifest import backup_ids
+from nissa.backup.restore import restore_backup
+from nissa.cli.main import app
+from nissa.config.database import DatabaseSettings
+from nissa.database.database import open_database
+from nissa.files.destinations import BucketDestination, Destination, FolderDestination
+from nissa.model.errors import ConfigInvalid, Unavailable
+from nissa.store.verify import verify_directory
+from oracle.engine import NOW_MS, ONE, Rig, rows_in
+
+
+def back_up(rig: Rig, destination: Destination, keep: int = 0) -> BackupResult:
+    """A backup at the rig's time."""
+    rig.now_ms += 1000
+    return make_backup(rig.path, destination, rig.now_ms, "0", keep)
+
+
+def rows_of(path: Path) -> dict[tuple[str, int], int]:
+    """Everything that an engine finds in a restored directory."""
+    found = Rig(path)
+    try:
+        return rows_in(found.engine.snapshot(), found.engine.index)
+    finally:
+        found.engine.close()
+
+
+@pytest.mark.parametrize("kind", ["folder", "object store"])
+def test_a_backup_has_blocks_and_journal(tmp_path: Path, kind: str) -> None:
+    """While the engine runs: sealed and unsealed samples; the next one copies only what is new."""
+    rig = Rig(tmp_path / "d")
+    place: Destination = FolderDestination(tmp_path / "b") if kind == "folder" else BucketDestination("memory:///", "s")
+    open_database(DatabaseSettings(), rig.path).close()
+    (rig.path / "dead-letters").mkdir()
+    (rig.path / "dead-letters" / "far.jsonl").write_text("{}\n")
+    rig.keep([(f"m{number}", NOW_MS + number, ONE + number) for number in range(50)])
+    rig.engine.flush()
+    rig.keep([("unsealed", NOW_MS, ONE)])
+    first = back_up(rig, place)
+    assert first.copied_files == len(first.manifest.files)
+    kept = dict(rig.rows)
+    rig.keep([("later", NOW_MS, ONE)])
+    second = back_up(rig, place)
+    assert second.copied_files == 1  # the segment that is written
+    rig.engine.close()
+    for backup, rows in ((first, kept), (second, rig.rows)):
+        target = tmp_path / backup.manifest.id
+        assert restore_backup(place, target, backup.manifest.id).damaged == {}
+        assert verify_directory(target).sound
+        assert (target / "dead-letters" / "far.jsonl").read_text() == "{}\n"
+        assert (target / "copies").is_dir()
+        assert not (target / "restore.unfinished").exists()
+        open_database(DatabaseSettings(), target).close()
+        assert rows_of(target) == rows
+
+
+def test_only_the_last_backups_are_kept(tmp_path: Path) -> None:
+    """Files of given up backups go; those that others share stay, and each left can be restored."""
+    rig, place = Rig(tmp_path / "d"), FolderDestination(tmp_path / "b")
+    made = []
+    for number in range(4):
+        rig.keep([(f"m{number}", NOW_MS + number, ONE)])
+        rig.engine.flush()
+        made.append(back_up(rig, place, keep=2))
+    assert made[-1].deleted == (made[1].manifest.id,)
+    assert backup_ids(place) == [one.manifest.id for one in made[2:]]
+    named = {file.name for one in made[2:] for file in one.manifest.files}
+    found = {str(path.relative_to(tmp_path / "b")) for path in (tmp_path / "b" / "files").rglob("*") if path.is_file()}
+    assert found == named
+    rig.engine.close()
+    assert len(restore_backup(place, tmp_path / "r", made[2].manifest.id).manifest.files) == len(made[2].manifest.files)
+    assert len(rows_of(tmp_path / "r")) == 3
+
+
+def test_a_damaged_file_is_taken_from_an_earlier_backup_or_left_out(tmp_path: Path) -> None:
+    """Damage never gets into a backup, and is named."""
+    rig, place = Rig(tmp_path / "d"), FolderDestination(tmp_path / "b")
+    rig.keep([("m", NOW_MS, ONE)])
+    rig.engine.flush()
+    back_up(rig, place)
+    rig.keep([("n", NOW_MS, ONE)])
+    rig.engine.flush()
+    rig.engine.close()
+    first, second = sorted((rig.path / "blocks").glob("raw-*"))
+    for path in (first, second):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    made = make_backup(rig.path, place, rig.now_ms + 1, "0")
+    assert list(made.manifest.damaged) == [f"blocks/{second.name}"]
+    assert "expected" in made.manifest.damaged[f"blocks/{second.name}"]
+    second.unlink()
+    made = make_backup(rig.path, place, rig.now_ms + 2, "0")
+    assert made.manifest.damaged == {f"blocks/{second.name}": "the file is missing"}
+    done = restore_backup(place, tmp_path / "r")
+    assert list(done.damaged) == [f"blocks/{second.name}"]
+    assert [file.path for file in verify_directory(tmp_path / "r").files if file.damage] == [f"blocks/{second.name}"]
+
+
+def test_a_destination_is_of_one_directory(tmp_path: Path) -> None:
+    """Another directory is refused, and so is what is none, and a second backup at a time."""
+    place = FolderDestination(tmp_path / "b")
+    rigs = [Rig(tmp_path / name) for name in ("a", "c")]
+    back_up(rigs[0], place)
+    with pytest.raises(ConfigInvalid, match="backups of another data directory"):
+        back_up(rigs[1], place)
+    assert len(backup_ids(place)) == 1
+    fd = os.open(rigs[0].path, os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    with pytest.raises(Unavailable, match="another backup of it is running"):
+        back_up(rigs[0], place)
+    os.close(fd)
+    for rig in rigs:
+        rig.engine.close()
+    (tmp_path / "empty").mkdir()
+    for path, reason in ((tmp_path / "empty", "has no catalogue"), (tmp_path / "none", "is not a directory")):
+        with pytest.raises(ConfigInvalid, match=reason):
+            make_backup(path, place, NOW_MS, "0")
+
+
+def test_a_file_that_is_cut_off_in_the_destination_is_copied_again(tmp_path: Path) -> None:
+    """Its name alone does not count."""
+    rig, place = Rig(tmp_path / "d"), FolderDestination(tmp_path / "b")
+    rig.keep([("m", NOW_MS, ONE)])
+    rig.engine.flush()
+    rig.engine.close()
+    back_up(rig, place)
+    block, catalogue = (next((tmp_path / "b" / "files").glob(name)) for name in ("blocks/raw-*", "catalogue.sqlite.*"))
+    for path in (block, catalogue):
+        os.truncate(path, path.stat().st_size // 2)
+    assert back_up(rig, place).copied_files == 2
+    assert restore_backup(place, tmp_path / "r").damaged == {}
+
+
+@pytest.mark.parametrize("name", ["", "blocks", "new/one", "../link/new"])
+def test_a_folder_in_the_data_directory_is_refused(tmp_path: Path, name: str) -> None:
+    """Whatever it is called; nothing is written into it."""
+    Rig(tmp_path / "d").engine.close()
+    (tmp_path / "link").symlink_to(tmp_path / "d")
+    before = sorted((tmp_path / "d").rglob("*"))
+    done = CliRunner().invoke(app, ["backup", str(tmp_path / "d" / name), str(tmp_path / "link")])
+    assert done.exit_code == 2
+    assert "outside of it" in done.output
+    assert sorted((tmp_path / "d").rglob("*")) == before

@@ -1,0 +1,31 @@
+"""The post-mortem."""
+
+from nissa.incidents.incident_store import LinkedAlert
+from nissa.incidents.lifecycle import Entry, Escalation, IncidentReport, acknowledging, opened, resolving
+from nissa.incidents.postmortem import written_postmortem
+
+DAY_MS = 86_400_000
+
+
+def test_facts_are_filled_in_and_texts_of_senders_have_no_effect() -> None:
+    """Timeline, alerts, graphs as bars, errors and moves; Markdown and HTML in texts are escaped."""
+    one = opened(IncidentReport("k", "<b>slow</b> *api*", "api", started_ms=DAY_MS), DAY_MS + 60_000, Escalation())
+    one, acknowledged = acknowledging(DAY_MS + 120_000, "ann")(one)
+    one, resolved = resolving(DAY_MS + 360_000, "ann", "line\n# two")(one)
+    entries = [Entry(DAY_MS + 60_000, "opened"), acknowledged, resolved]
+    line = {"labels": {"job": "api"}, "points": [[at, float(at % 8)] for at in range(96)]}
+    evidence = {
+        "graphs": [{"expression": "rate(x[5m])", "last_day": [line], "week_before": []}],
+        "errors": [{"count": 3, "last_ms": DAY_MS, "text": "db: gone"}],
+        "moves": [{"name": "depth", "before": 1.0, "after": 3.0, "change": 2.0}],
+    }
+    text = written_postmortem(one, entries, [LinkedAlert("f", DAY_MS, 0, {"alertname": "A"}, {})], evidence, 0)
+    assert text.startswith("# Incident 0: \\<b\\>slow\\</b\\> \\*api\\*\n")
+    assert "| Trouble lasted | 6.0 minutes |" in text
+    assert "1970-01-02 00:02:00 UTC, 1.0 minutes after it was opened" in text
+    assert "**resolved** by ann: line \\# two" in text
+    assert "- 3 times, last at 1970-01-02 00:00:00 UTC: db: gone" in text
+    assert "- depth: 1 to 3 (+200%)" in text
+    assert any(char in text for char in "▁█")
+    assert "## Root cause" in text
+    assert "## Alerts" not in written_postmortem(one, entries, [], {}, 0)

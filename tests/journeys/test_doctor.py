@@ -1,0 +1,53 @@
+"""nissa doctor on running daemons: a sound one, and one with open ports, a sink that is down and refused samples."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from journeys.rig import Daemon, Ledger, connect, post, running
+
+
+def findings(daemon: Daemon, code: int) -> dict[str, str]:
+    """Subject -> finding, without what is of this machine."""
+    command = [sys.executable, "-m", "nissa.cli.main", "doctor", "--api", daemon.api_url, "--json"]
+    command += ["--data-dir", str(daemon.directory)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr == ""
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    machine = {"clock", "limits", "disk", "directory"}
+    rest = {one["subject"]: one["finding"] for one in found if one["subject"] not in machine}
+    assert done.returncode == (1 if found else 0)
+    assert bool(rest) == bool(code)
+    return rest
+
+
+@pytest.mark.long
+def test_findings_are_those_of_the_daemon(tmp_path: Path) -> None:
+    """None of a fresh one; of the other one each fault."""
+    with running(tmp_path / "sound") as daemon:
+        findings(daemon, 0)
+    (tmp_path / "nissa.yaml").write_text(
+        "storage: {durability: os}\nsinks: {away: {type: remote_write, url: 'http://127.0.0.1:9/api/v1/write'}}\n"
+        "series: {active_max: 40}\n"
+    )
+    directory = tmp_path / "open"
+    with running(
+        directory, "--config", str(tmp_path / "nissa.yaml"), "--ingest", "0.0.0.0:0", environment={}
+    ) as daemon:
+        directory.chmod(0o755)
+        (directory / "catalogue.sqlite").chmod(0o644)
+        ledger, late = Ledger(3), Ledger(4)
+        late.base_ms -= 86_400_000
+        port = daemon.ingest_url.rpartition(":")[2]
+        link = connect(f"http://127.0.0.1:{port}")
+        for sent in (ledger, late, ledger, ledger):
+            post(link, sent.body(sent.claim()))
+        while "sinks.away" not in (found := findings(daemon, 1)):
+            continue
+    assert found["refused too_old"].startswith("20 of ")
+    assert found["storage.durability"].endswith("(os)")
+    assert "can send" in found["ingest.listen"]
+    assert found["permissions"].startswith("everybody may read ")
+    assert "active" in found["series"]

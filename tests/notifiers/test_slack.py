@@ -1,0 +1,56 @@
+"""Slack: messages, threads, and its errors."""
+
+import asyncio
+import json
+
+import pytest
+
+from nissa.config.receivers import SlackConfig
+from nissa.notifiers.notifier import NotDelivered
+from nissa.notifiers.slack import SlackNotifier
+from oracle.http_receiver import http_receiver
+from oracle.messages_out import RESOLVED, a_message, an_alert
+
+
+def test_a_message_has_a_colour_and_escaped_texts() -> None:
+    """Red while an alert fires, green when all have resolved; own texts are templates."""
+
+    async def work() -> None:
+        async with http_receiver() as receiver:
+            config = SlackConfig(
+                api_url=receiver.url, channel="#ops", title="{{ status }} {{ common_labels.severity }}"
+            )
+            notifier = SlackNotifier(config, "s")
+            await notifier.send(a_message(an_alert(instance="<b>")))
+            await notifier.send(a_message(an_alert(RESOLVED)))
+            await notifier.close()
+            first, second = receiver.bodies
+            assert (first["text"], second["text"]) == ("firing critical", "resolved critical")
+            assert (first["attachments"][0]["color"], second["attachments"][0]["color"]) == ("danger", "good")
+            text = first["attachments"][0]["blocks"][1]["text"]["text"]
+            assert "instance=&lt;b&gt;" in text
+            assert "too &lt;much&gt; &amp; more" in text
+            assert first["channel"] == "#ops"
+
+    asyncio.run(work())
+
+
+def test_messages_of_a_group_form_a_thread() -> None:
+    """With a token a group has one thread until it resolves; an error in an answer with status 200 is a failure."""
+
+    async def work() -> None:
+        async with http_receiver() as receiver:
+            receiver.default = (200, {}, json.dumps({"ok": True, "ts": "1.5"}).encode())
+            notifier = SlackNotifier(SlackConfig(api_url=receiver.url, token="t", channel="#ops"), "s")
+            for one in (a_message(), a_message(key="other"), a_message(), a_message(an_alert(RESOLVED)), a_message()):
+                await notifier.send(one)
+            assert [body.get("thread_ts") for body in receiver.bodies] == [None, None, "1.5", "1.5", None]
+            assert receiver.headers[0]["Authorization"] == "Bearer t"
+            for error, retry in (("channel_not_found", False), ("ratelimited", True)):
+                receiver.answers = [(200, {}, json.dumps({"ok": False, "error": error}).encode())]
+                with pytest.raises(NotDelivered, match=error) as found:
+                    await notifier.send(a_message())
+                assert found.value.retry is retry
+            await notifier.close()
+
+    asyncio.run(work())

@@ -1,0 +1,59 @@
+"""Rollups in both databases: idempotent flushes, trends, and the time of a large one."""
+
+import time
+
+import pytest
+
+from nissa.database.database import Database
+from nissa.model.errors import BadQuery
+from nissa.model.units import DAY_MS, HOUR_MS
+from nissa.tiers.silver import Rollup, RollupKey, SilverStore
+
+KEY = RollupKey("api", "latency", (("route", "/a"),))
+NOW_MS = 100 * DAY_MS
+
+
+def row(bucket_ms: int, total: float = 10.0, key: RollupKey = KEY) -> Rollup:
+    """A row of five samples."""
+    return Rollup(key, bucket_ms, 5, total, 1.0, 4.0, (2.0, 3.0, None, 3.9))
+
+
+def test_writing_again_corrects_rows(database: Database) -> None:
+    """Late samples change a row of the range; rows outside of it, and of the other length, stay."""
+    store = SilverStore(database)
+    store.replace("hour", 0, 3 * HOUR_MS, [row(0), row(HOUR_MS), row(2 * HOUR_MS)])
+    store.replace("minute", 0, HOUR_MS, [row(0)])
+    for _ in range(2):
+        store.replace("hour", HOUR_MS, 3 * HOUR_MS, [row(HOUR_MS, 11.0), row(2 * HOUR_MS)])
+    found = store.rollups("hour", "api", "latency", 0, DAY_MS)
+    assert [(one["bucket_ms"], one["sum"]) for one in found] == [(0, 10), (HOUR_MS, 11), (2 * HOUR_MS, 10)]
+    assert (found[0]["tags"], found[0]["p90"], found[0]["p95"]) == ({"route": "/a"}, 3, None)
+    assert store.last_bucket_ms("hour") == 2 * HOUR_MS
+    assert len(store.rollups("minute", "", "", 0, DAY_MS)) == 1
+    assert store.rollups("hour", "db", "", 0, DAY_MS) == []
+    with pytest.raises(BadQuery, match="granularity"):
+        store.rollups("year", "", "", 0, 1)
+
+
+def test_periods_are_compared(database: Database) -> None:
+    """Means are weighted by counts; a combination that is in one period only has no change."""
+    store, other = SilverStore(database), RollupKey("api", "latency", (("route", "/b"),))
+    week_ms = 7 * DAY_MS
+    rows = [row(NOW_MS - HOUR_MS, 20.0), row(NOW_MS - week_ms - HOUR_MS, 10.0), row(NOW_MS - HOUR_MS, 1.0, other)]
+    store.replace("hour", 0, NOW_MS, rows)
+    first, second = store.trend("api", "latency", "week", NOW_MS + 5)
+    assert (first["tags"], first["now"]["mean"], first["before"]["mean"], first["change"]) == ({"route": "/a"}, 4, 2, 1)
+    assert (second["before"], second["change"]) == (None, None)
+    with pytest.raises(BadQuery, match="period"):
+        store.trend("", "", "year", NOW_MS)
+
+
+def test_ten_thousand_keys_are_one_flush(database: Database) -> None:
+    """They are all there; the time is printed."""
+    store = SilverStore(database)
+    rows = [row(0, key=RollupKey("api", "latency", (("route", f"/{number}"),))) for number in range(10_000)]
+    for _ in range(2):
+        begin_s = time.perf_counter()
+        store.replace("hour", 0, HOUR_MS, rows)
+        print(database.kind, time.perf_counter() - begin_s)
+    assert len(store.rollups("hour", "", "", 0, HOUR_MS)) == 10_000
