@@ -16,12 +16,15 @@ import nissa
 from nissa.catalogue.catalogue import Catalogue
 from nissa.config.sinks import IcebergSink
 from nissa.config.tree import Ladder
+from nissa.files.checked_file import FileSeal
+from nissa.files.file_facts import BlockFacts, SeriesFacts, read_facts
 from nissa.forwarders.file_mirror import MirrorResult
 from nissa.forwarders.iceberg import IcebergMirror
 from nissa.model.errors import Unavailable
 from nissa.model.ladder import SCALARS, Tier
 from nissa.model.receipt import Receipt
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS
+from nissa.store.verify import damage_of
 from oracle.engine import NOW_MS, ONE, Rig, config_of, wait_until
 from oracle.log_frames import logs_frame
 
@@ -173,6 +176,33 @@ def test_directories_share_tables(tmp_path: Path) -> None:
     assert len(set(table["instance"].to_pylist())) == 2
     for rig in rigs:
         rig.engine.close()
+
+
+def test_a_block_that_goes_while_it_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is merged or expired between the list and its footer is asked of the catalogue again."""
+    rig, place = Rig(tmp_path / "d"), tmp_path / "lake"
+    keep(rig, 0)
+    calls: list[str] = []
+
+    def facts(path: Path) -> BlockFacts | SeriesFacts | None:
+        calls.append("facts")
+        if calls.count("facts") == 1:
+            path.rename(path.with_suffix(".gone"))
+        return read_facts(path)
+
+    def damage(directory: Path, path: str, seal: FileSeal) -> str:
+        calls.append("damage")
+        aside = (directory / path).with_suffix(".gone")
+        if aside.exists():
+            aside.rename(directory / path)
+        return damage_of(directory, path, seal)
+
+    monkeypatch.setattr("nissa.forwarders.iceberg.read_facts", facts)
+    monkeypatch.setattr("nissa.forwarders.iceberg.damage_of", damage)
+    run(rig, place)
+    assert calls == ["damage", "facts", "damage", "facts"]
+    assert samples_in(place) == sorted(rig.rows)
+    rig.engine.close()
 
 
 def test_damage_is_left_out_and_expired_rows_stay(tmp_path: Path) -> None:

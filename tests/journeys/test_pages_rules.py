@@ -12,6 +12,8 @@ import yaml
 from journeys.page_data import write_series
 from journeys.rig import Daemon, running
 
+from oracle.engine import wait_until
+
 expect = pytest.importorskip("playwright.sync_api").expect
 pytestmark = [pytest.mark.needs_debian("chromium"), pytest.mark.long]
 RULES = """
@@ -36,6 +38,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         heat = [(now_ms - 1_000 * ago, 90.0 if 120 <= ago < 180 else 20.0) for ago in range(300, -1, -1)]
         labels = {"__name__": "engine_heat", "job": 'a "b"', "engine": "left"}
         write_series(started, [(labels, heat), ({**labels, "engine": "right"}, heat[-5:])])
+        wait_until(lambda: started.get("/api/v1/status/series_added")["data"]["total"] >= 2)  # pages ask once a minute
         yield started
 
 

@@ -37,6 +37,18 @@ def test_marks_outlive_a_restart(tmp_path: Path) -> None:
     assert oldest_ms == clock.now_ms - KEPT_MS - INTERVAL_MS
 
 
+def test_series_added_before_the_first_interval_are_counted(tmp_path: Path) -> None:
+    """The first mark is of the moment at which the marks are opened, not of the one at which they first run."""
+    clock, state = Clock(), State.open(tmp_path)
+    marks, start_ms = clock.marks(state), clock.now_ms
+    clock.now_ms += 5_000
+    clock.count = 7
+    marks.mark()
+    assert marks.since(0) == (start_ms, 0)
+    assert clock.marks(state).between(0) == [(start_ms, 0), (clock.now_ms, 7)]
+    state.close()
+
+
 def test_marks_that_cannot_be_are_dropped(tmp_path: Path) -> None:
     """After a restored directory or a clock that was ahead, marks begin anew."""
     clock, state = Clock(), State.open(tmp_path)

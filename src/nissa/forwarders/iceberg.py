@@ -186,8 +186,10 @@ class IcebergMirror:
         for block in blocks:
             try:
                 facts = read_facts(self._directory / block.path)
-            except FileNotFoundError:
-                raise FileGone(block.path) from None
+            except ValueError:
+                if not (self._directory / block.path).exists():  # merged or expired since it was listed
+                    raise FileGone(block.path) from None
+                raise
             sources = set(facts.sources) if facts is not None else set()
             found |= {one.id for one in gone if one.id in sources or (block.level and _covers(block, one))}
         return found

@@ -163,6 +163,7 @@ async def _serve_engine(
     read: Callable[[], Config],
     passed: socket.socket | None = None,
 ) -> None:
+    marks = SeriesMarks(engine.state, lambda: engine.index.series_count, wall_ms)  # before any source can add series
     cells = HttpCells()
     guards = Safeguarding(config.safeguards, engine, wall_ms)
     place = (config.storage.data_dir, intake, wall_ms, engine.state)
@@ -192,7 +193,6 @@ async def _serve_engine(
     _say_ready(server, api_socket, config)
     notify(READY)
     facts = _facts(config, sources, status, guards, sinks)
-    marks = SeriesMarks(engine.state, lambda: engine.index.series_count, wall_ms)
     known = {"reload": reload.reload, "database": database.open, "alerting": alerting.opened_control}
     apps = AppInlet(config, intake, engine.secret, wall_ms)
     facts = msgspec.structs.replace(facts, **known, apps=apps, series_marks=marks, **watching.api_facts)

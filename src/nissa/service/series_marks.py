@@ -32,16 +32,19 @@ class SeriesMarks:
     """Numbers of series ids by time. ``mark`` and ``run`` are for one thread at a time, ``since`` for any."""
 
     def __init__(self, state: State, series_count: Callable[[], int], now_ms: Callable[[], int]) -> None:
-        """series_count: ids given out so far. now_ms: wall clock, Unix milliseconds. Raises: Damaged, Unavailable."""
+        """series_count: ids given out so far. now_ms: wall clock, Unix milliseconds. Raises: Damaged, Unavailable.
+
+        Where no mark was kept, the first one is the number at this moment.
+        """
         self._state, self._series_count, self._now_ms = state, series_count, now_ms
         content = state.read(ROOM).get(KEY)
-        self._marks: list[Mark] = msgspec.json.decode(content, type=list[Mark]) if content else []
+        self._marks: list[Mark] = [(now_ms(), series_count())]
+        if content:
+            self._marks = msgspec.json.decode(content, type=list[Mark])
 
     def since(self, start_ms: int) -> Mark:
-        """The last mark before ``start_ms``, or the first one there is; now where there is none."""
+        """The last mark before ``start_ms``, or the first one there is."""
         marks = self._marks
-        if not marks:
-            return self._now_ms(), self._series_count()
         return marks[max(bisect_right(marks, start_ms, key=lambda mark: mark[0]) - 1, 0)]
 
     def between(self, start_ms: int) -> list[Mark]:
