@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -184,4 +186,29 @@ def test_other_systems_and_people_open_incidents(tmp_path: Path, hook: Hook) -> 
         assert post_event(daemon, event_action="trigger", payload=payload)[0] == 429
         listed = nissa_command("incidents", "list", "--json", "--state", "open", "--api", daemon.api_url)
         assert len(listed.splitlines()) == 2
+        assert daemon.stop() == 0
+
+
+def test_commands_take_an_incident_through_its_life(tmp_path: Path) -> None:
+    """Opened by hand once for one title, commented on and merged; faults of the caller end with exit code 2."""
+    with running(tmp_path / "data") as daemon:
+
+        def command(*arguments: str) -> str:
+            return nissa_command("incidents", *arguments, "--api", daemon.api_url).decode()
+
+        options = ("--service", "disks", "--severity", "warning", "--responder", "ada")
+        assert command("open", "the disk fills", *options) == "incident 1 is open\n"
+        assert command("open", "the disk fills") == "incident 1 is open: it has the same key\n"
+        assert command("open", "writes fail", "--key", "writes", "--urgency", "high") == "incident 2 is open\n"
+        assert command("comment", "1", "a volume is on its way") == "incident 1 has the comment\n"
+        assert command("merge", "2", "--into", "1") == "incident 2 is merged into 1\n"
+        room = daemon.get("/api/v1/incidents/1")["data"]
+        assert [room[name] for name in ("service", "severity", "urgency", "responder")] == [
+            *("disks", "warning", "medium", "ada"),
+        ]
+        kinds = [(entry["kind"], entry["text"]) for entry in room["timeline"]][1:]
+        assert kinds == [("comment", "a volume is on its way"), ("merged", "with incident 2")]
+        command_line = [sys.executable, "-m", "nissa.cli.main", "incidents", "merge", "1", "--into", "1"]
+        done = subprocess.run([*command_line, "--api", daemon.api_url], capture_output=True, check=False)
+        assert (done.returncode, b"cannot be merged into itself" in done.stderr) == (2, True)
         assert daemon.stop() == 0

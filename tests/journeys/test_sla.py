@@ -91,6 +91,14 @@ def test_days_are_caught_up_once(tmp_path: Path) -> None:
         assert (status, json.loads(answer)["data"]["version"]) == (200, 2)
         (definition,) = daemon.get("/api/v1/sla/definitions")["data"]["definitions"]
         assert [one["target"] for one in definition["versions"]] == [99.9, 99.0]
+        listed = nissa_command("sla", "list", "--json", "--service", "api", "--data-dir", tmp_path / "data")
+        rows = [json.loads(line) for line in listed.splitlines()]
+        assert [(row["id"], row["version"], row["target"], bool(row["to"])) for row in rows] == [
+            ("up", 1, 99.9, True),
+            ("up", 2, 99.0, True),
+        ]
+        other = nissa_command("sla", "list", "--service", "other", "--data-dir", tmp_path / "data")
+        assert other == b"definitions (0)\n"
         count = daemon.get("/api/v1/sla/verification")["data"]["snapshots"]
         assert f"{count} snapshots hold" in nissa_command("sla", "verify", "--data-dir", tmp_path / "data").decode()
         assert daemon.stop() == 0

@@ -1,4 +1,4 @@
-"""nissa incidents: lists incidents of a daemon, and acknowledges, resolves or reopens one."""
+"""nissa incidents: lists incidents of a daemon, opens one, and takes it through its life."""
 
 from typing import Annotated, Any, Final
 
@@ -14,7 +14,7 @@ COLUMNS: Final = ("id", "state", "severity", "service", "responder", "title")
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="List incidents of a running daemon, and acknowledge, resolve or reopen one.",
+    help="List incidents of a running daemon; open, acknowledge, resolve, reopen, merge or comment on one.",
     rich_markup_mode=None,
 )
 Number = Annotated[int, typer.Argument(help="Number of the incident.", metavar="NUMBER")]
@@ -30,6 +30,27 @@ def list_incidents(
 ) -> None:
     """Show incidents, the newest first."""
     run_command("nissa incidents list", lambda: _list(api, state or [], limit, as_json))
+
+
+@app.command("open")
+def open_by_hand(
+    title: Annotated[str, typer.Argument(help="What is wrong, in one line.", metavar="TITLE")],
+    service: Annotated[str, typer.Option(help="Service that is in trouble.", metavar="NAME")] = "",
+    severity: Annotated[
+        str, typer.Option(help="critical, error, warning or info; error by default.", metavar="WORD")
+    ] = "",
+    urgency: Annotated[
+        str, typer.Option(help="high, medium or low; by default that of the severity.", metavar="WORD")
+    ] = "",
+    responder: Annotated[str, typer.Option(help="Who looks after it.", metavar="NAME")] = "",
+    key: Annotated[
+        str, typer.Option(help="While an incident has it, no second one opens; by default the title.", metavar="KEY")
+    ] = "",
+    api: Api = DEFAULT_API,
+) -> None:
+    """Open an incident by hand, or name the one that has its key already."""
+    form = {"title": title, "service": service, "severity": severity, "urgency": urgency, "responder": responder}
+    run_command("nissa incidents open", lambda: _open(api, {**form, "key": key}))
 
 
 @app.command("acknowledge")
@@ -48,6 +69,26 @@ def resolve_number(number: Number, comment: Comment = "", api: Api = DEFAULT_API
 def reopen_number(number: Number, comment: Comment = "", api: Api = DEFAULT_API) -> None:
     """Open a resolved incident again."""
     run_command("nissa incidents reopen", lambda: _change(api, number, "reopen", comment))
+
+
+@app.command("merge")
+def merge_numbers(
+    number: Number,
+    into: Annotated[int, typer.Option(help="Number of the incident that goes on.", metavar="NUMBER")],
+    api: Api = DEFAULT_API,
+) -> None:
+    """Merge an incident into another one, which takes over its alerts and its key."""
+    run_command("nissa incidents merge", lambda: _merge(api, number, into))
+
+
+@app.command("comment")
+def comment_number(
+    number: Number,
+    comment: Annotated[str, typer.Argument(help="Comment for the timeline.", metavar="TEXT")],
+    api: Api = DEFAULT_API,
+) -> None:
+    """Add a comment to the timeline, in whatever state the incident is."""
+    run_command("nissa incidents comment", lambda: _comment(api, number, comment))
 
 
 @app.command("postmortem")
@@ -69,14 +110,35 @@ def _list(api: str, states: list[str], limit: int, as_json: bool) -> None:
     print_table("incidents", COLUMNS, [[one[column] for column in COLUMNS] for one in found], as_json=as_json)
 
 
+def _open(api: str, fields: dict[str, str]) -> None:
+    found = _posted(api, "", {name: value for name, value in fields.items() if value or name == "title"})
+    already = "" if found["new"] else ": it has the same key"
+    print(f"incident {found['id']} is {found['state']}{already}")
+
+
 def _change(api: str, number: int, action: str, comment: str) -> None:
+    found = _posted(api, f"/{number}/{action}", {"comment": comment} if comment else {})
+    print(f"incident {found['id']} is {found['state']}")
+
+
+def _merge(api: str, number: int, into: int) -> None:
+    found = _posted(api, f"/{number}/merge", {"into": str(into)})
+    print(f"incident {found['id']} is {found['state']} into {found['merged_into']}")
+
+
+def _comment(api: str, number: int, comment: str) -> None:
+    found = _posted(api, f"/{number}/comment", {"comment": comment})
+    print(f"incident {found['id']} has the comment")
+
+
+def _posted(api: str, path: str, form: dict[str, str]) -> dict[str, Any]:
     import orjson
 
     from nissa.cli.daemon_request import ask_daemon
 
-    path, body = f"/api/v1/incidents/{number}/{action}", {"comment": comment} if comment else {}
-    found = orjson.loads(ask_daemon(api, path, body, TIMEOUT_S, ANSWER_BYTES_MAX))["data"]
-    print(f"incident {found['id']} is {found['state']}")
+    answer = ask_daemon(api, f"/api/v1/incidents{path}", form, TIMEOUT_S, ANSWER_BYTES_MAX)
+    data: dict[str, Any] = orjson.loads(answer)["data"]
+    return data
 
 
 def _postmortem(api: str, number: int) -> None:

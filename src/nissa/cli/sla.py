@@ -1,18 +1,35 @@
-"""nissa sla: checks files of definitions, verifies the chain of snapshots, and writes reports."""
+"""nissa sla: lists definitions and checks files of them, verifies the chain of snapshots, and writes reports."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from nissa.cli.fault import run_command
 from nissa.cli.own_database import ConfigFile, DataDirectory, own_database
+from nissa.cli.text_table import print_table, utc
+
+COLUMNS: Final = ("id", "version", "service", "type", "target", "window", "from", "to", "changed by")
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Check definitions of service level agreements, verify their snapshots, and write reports.",
+    help="List and check definitions of service level agreements, verify their snapshots, and write reports.",
     rich_markup_mode=None,
 )
+
+
+@app.command("list")
+def list_sla(
+    service: Annotated[str, typer.Option(help="Only of this service.", metavar="NAME")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    config: ConfigFile = None,
+    data_dir: DataDirectory = None,
+) -> None:
+    """Show definitions with all their versions, the oldest first. The daemon may be running.
+
+    A version is in force from one time until another, in UTC; the current one has no end.
+    """
+    run_command("nissa sla list", lambda: _list(service, as_json, config, data_dir))
 
 
 @app.command("check")
@@ -50,6 +67,22 @@ def report_sla(
     Needs the extra nissa[reports].
     """
     run_command("nissa sla report", lambda: _report(sla, pdf, period, config, data_dir))
+
+
+def _list(service: str, as_json: bool, config: Path | None, data_dir: Path | None) -> None:
+    from nissa.tiers.sla_store import SlaStore
+
+    with own_database(config, data_dir) as database:
+        stored = SlaStore(database, 1).definitions().values()
+    rows = [
+        [one.id, one.version, one.service, one.metric_type, one.target, one.time_window]
+        + [utc(at_ms, to_the_second=True) if at_ms else "" for at_ms in (one.active_from_ms, one.active_to_ms)]
+        + [one.changed_by]
+        for versions in stored
+        for one in versions
+        if not service or versions[-1].service == service
+    ]
+    print_table("definitions", COLUMNS, rows, as_json=as_json)
 
 
 def _check(files: list[Path]) -> None:
