@@ -59,6 +59,7 @@ from nissa.service.series_marks import SeriesMarks
 from nissa.service.source_tasks import SourceTasks
 from nissa.service.systemd import READY, STOPPING, notify, passed_sockets, report_life
 from nissa.service.telemetry import ingest_telemetry
+from nissa.service.thread_names import keep_threads_named
 from nissa.service.waiting_room import waiting_room
 from nissa.service.watching import Watching
 from nissa.sources.http.listener import open_listener
@@ -199,7 +200,14 @@ async def _serve_engine(
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.start)
     api = asyncio.create_task(_serve_api(engine, config, api_socket, stop, facts))
     telemetry = ingest_telemetry(engine, registry, config.telemetry.interval_ms, wall_ms, guards.telemetry_factor)
-    works = (guards.run(intake), telemetry, marks.run(), _life(engine), watch_certificates(entrance))
+    works = (
+        guards.run(intake),
+        telemetry,
+        marks.run(),
+        _life(engine),
+        keep_threads_named(),
+        watch_certificates(entrance),
+    )
     beside = [asyncio.create_task(work) for work in works]
     await stop.wait()
     notify(STOPPING)
@@ -217,7 +225,9 @@ async def _serve_engine(
 
 
 async def _life(engine: Engine) -> None:
-    await report_life(lambda: (engine.status().watchdog or {}).get("stalled", ()))
+    """Report to systemd that all threads go on, and to the kernel what they are called."""
+    life = report_life(lambda: (engine.status().watchdog or {}).get("stalled", ()))
+    await asyncio.gather(life, keep_threads_named())
 
 
 def _stop_signal(bound: ExitBound) -> asyncio.Event:
