@@ -1,16 +1,21 @@
 """A mixed day in an hour: everything at once against one daemon, at fixed rates, and what it costs.
 
-    python -m bench.day [--minutes 60] [--rate 300000] [--targets 100] [--rules 1000] [--dashboards 50]
+    python -m bench.day [--system nissa] [--minutes 60] [--rate 300000] [--targets 100] [--rules 1000] [--dashboards 50]
 
     remote write   --rate samples/s, open loop: latency counts from when a body was due; 5 % new series each hour
     OTLP           1,000 points/s, over HTTP                 Oona        100 packets/s of 8 metrics, in a real Redis
-    scraping       --targets of 1,000 series every 15 s      rules       --rules recording rules every 30 s
+    scraping       --targets of 1,000 series every 15 s      rules       --rules every 30 s, one of ten an alert
     dashboards     --dashboards of 4 range queries over the last hour, each refreshed every 30 s
+    pushes         10 batch jobs a second, 100 groups        alerts      notified to a webhook
     sinks          remote write to a receiver that counts, sealed files to a folder
     ladder         three tiers
 
-Printed: CPU by thread, resident memory by sixteenths of the run, ack and query latencies, what was sent late, and the
-accounting. Senders run on the same cores: --rate is what is offered, not what the daemon could take.
+``--system prometheus`` gives the same to Prometheus with Alertmanager and Pushgateway, but for OTLP, Oona, the folder
+and the tiers, which are Nissa's alone.
+
+Printed: CPU by thread (of the others by process), resident memory by sixteenths of the run, ack and query latencies,
+what was sent late, and the accounting of Nissa. Senders run on the same cores: --rate is what is offered, not what a
+system could take.
 """
 
 import argparse
@@ -24,6 +29,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -32,12 +38,11 @@ from urllib.parse import urlencode, urlsplit
 
 import cramjam
 import numpy as np
-import yaml
 
+from bench.day_systems import STARTS, Place, System
 from bench.load import METRICS, Template, host_labels, remote_write_template
-from bench.scraping import configuration, serve_pages
-from bench.servers import Server, start_nissa
-from bench.usage import cpu_by_thread, usage_of
+from bench.scraping import serve_pages
+from bench.servers import Server
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from journeys.brokers import RedisServer, bus, put
@@ -51,11 +56,8 @@ OTLP_POINTS = 1_000
 PACKETS_PER_S = 100
 PARTS = 16
 RANGE_S = 3600
-TIERS = [
-    {"interval": "1m", "retention": "24h", "aggregates": ["sum", "min", "max", "first", "last", "stddev", "increase"]},
-    {"interval": "5m", "retention": "7d"},
-    {"interval": "1h", "retention": "30d"},
-]
+PUSHES_PER_S = 10
+PUSH_GROUPS = 100
 QUERIES = (
     'sum by (region) (rate(cpu_usage_user{{service="{0}"}}[1m]))',
     'max by (rack) (cpu_usage_system{{service="{0}"}})',
@@ -202,35 +204,28 @@ class _Counting(BaseHTTPRequestHandler):
         """Nothing."""
 
 
-def write_settings(place: Path, redis: RedisServer, receiver: int, pages: int, options: argparse.Namespace) -> Path:
-    """nissa.yaml with everything that it names."""
-    (place / "prometheus.yml").write_text(configuration(pages, options.targets, 15, True))
-    rules = [
-        {"record": f"day:rule_{number}", "expr": QUERIES[number % 2].format(number % 20)}
-        for number in range(options.rules)
-    ]
-    groups = [{"name": f"day-{at}", "rules": rules[at : at + 50]} for at in range(0, len(rules), 50)]
-    (place / "rules.yaml").write_text(yaml.safe_dump({"groups": groups}))
-    settings = {
-        "sources": {"scrape": {"config_file": str(place / "prometheus.yml")}, "oona": {"url": redis.url}},
-        "rules": {"files": [str(place / "rules.yaml")], "interval": "30s"},
-        "ladder": {"tiers": TIERS},
-        "series": {"active_max": 2_000_000},
-        "sinks": {
-            "far": {"type": "remote_write", "url": f"http://127.0.0.1:{receiver}/write"},
-            "folder": {"type": "files", "url": str(place / "folder")},
-        },
-    }
-    (place / "nissa.yaml").write_text(yaml.safe_dump(settings))
-    return place / "nissa.yaml"
+def send_pushes(url: str, seconds: float, failed: list[str]) -> None:
+    """Batch jobs: a group each, twenty samples a push."""
+    end, number = time.monotonic() + seconds, 0
+    link = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+    while time.monotonic() < end:
+        values = "".join(f'day_push_rows{{part="{part}"}} {number + part}\n' for part in range(20))
+        path = f"{urlsplit(url).path}/day/instance/{number % PUSH_GROUPS}"
+        link.request("PUT", path, "# TYPE day_push_rows gauge\n" + values, {"Content-Type": "text/plain"})
+        answer = link.getresponse()
+        body = answer.read()
+        if answer.status >= 300:
+            failed.append(body.decode()[:200])
+        number += 1
+        time.sleep(1 / PUSHES_PER_S)
 
 
-def watch(server: Server, seconds: float, resident: list[float]) -> None:
+def watch(system: System, seconds: float, resident: list[float]) -> None:
     """Resident memory, PARTS times."""
     for _ in range(PARTS):
         time.sleep(seconds / PARTS)
         with suppress(OSError):
-            resident.append(usage_of(server.process.pid).rss_bytes / 2**20)
+            resident.append(system.resident_mib())
 
 
 def get(url: str, path: str) -> Any:
@@ -246,90 +241,99 @@ def share(values: list[float], part: float) -> float:
     return ordered[min(int(part * len(ordered)), len(ordered) - 1)] if ordered else 0.0
 
 
-def measure(options: argparse.Namespace, place: Path) -> None:
+@dataclass
+class Found:
+    """What a run found. late_s: from when a body was due to its ack. resident: MiB. failed: texts of errors."""
+
+    late_s: list[float] = field(default_factory=list)
+    refused: int = 0
+    acknowledged: int = 0
+    resident: list[float] = field(default_factory=list)
+    took_s: list[float] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    spent_s: dict[str, float] = field(default_factory=dict)
+
+
+def measure(options: argparse.Namespace, directory: Path) -> None:
     """Run it all, and print."""
-    seconds = options.minutes * 60
-    redis = RedisServer(place / "redis")
+    redis = RedisServer(directory / "redis")
     receiver = ThreadingHTTPServer(("127.0.0.1", 0), _Counting)
     threading.Thread(target=receiver.serve_forever, daemon=True).start()
     here, there = multiprocessing.Pipe()
     pages = multiprocessing.Process(target=serve_pages, args=(1_000, there), daemon=True)
     pages.start()
-    config = write_settings(place, redis, receiver.server_port, here.recv(), options)
-    server = start_nissa(place / "data", config=config)
-    pipes = [multiprocessing.Pipe() for _ in range(CONNECTIONS)]
-    took_s: list[float] = []
-    failed: list[str] = []
-    resident: list[float] = []
+    system = STARTS[options.system](Place(directory, here.recv(), receiver.server_port, redis.url), options)
     try:
-        for seed, (_, tell) in enumerate(pipes):
-            rate = options.rate // CONNECTIONS
-            arguments = (server.write_url, rate, seed, seconds, tell)
-            multiprocessing.Process(target=send_remote_write, args=arguments, daemon=True).start()
-        for results, _ in pipes:
-            results.recv()  # its bodies are made
-        for results, _ in pipes:
-            results.send("go")
-        before = cpu_by_thread(server.process.pid)
-        works: list[Callable[[], object]] = [
-            lambda: send_otlp(server.write_url, seconds),
-            lambda: send_oona(redis, seconds),
-            lambda: watch(server, seconds, resident),
-        ]
-        works += [
-            lambda number=number: refresh(server.api_url, number, seconds, took_s, failed)  # type: ignore[misc]
-            for number in range(options.dashboards)
-        ]
-        threads = [threading.Thread(target=work, daemon=True) for work in works]
-        for thread in threads:
-            thread.start()
-        parts = [results.recv() for results, _ in pipes]
-        sent = (
-            [one for part in parts for one in part[0]],
-            sum(part[1] for part in parts),
-            sum(part[2] for part in parts),
-        )
-        for thread in threads:
-            thread.join(120)
-        after = cpu_by_thread(server.process.pid)
-        report(server, options, (before, after), resident, sent, took_s, failed)
+        report(system, options, run(system, options, redis))
     finally:
-        server.kill()
+        system.kill()
         redis.kill()
         pages.terminate()
         receiver.shutdown()
 
 
-def report(
-    server: Server,
-    options: argparse.Namespace,
-    cpu: tuple[dict[str, float], dict[str, float]],
-    resident: list[float],
-    sent: tuple[list[float], int, int],
-    took_s: list[float],
-    failed: list[str],
-) -> None:
+def run(system: System, options: argparse.Namespace, redis: RedisServer) -> Found:
+    """All loads, until the time is over."""
+    seconds, found = options.minutes * 60, Found()
+    pipes = [multiprocessing.Pipe() for _ in range(CONNECTIONS)]
+    for seed, (_, tell) in enumerate(pipes):
+        arguments = (system.write_url, options.rate // CONNECTIONS, seed, seconds, tell)
+        multiprocessing.Process(target=send_remote_write, args=arguments, daemon=True).start()
+    for results, _ in pipes:
+        results.recv()  # its bodies are made
+    for results, _ in pipes:
+        results.send("go")
+    before = system.cpu_s()
+    works: list[Callable[[], object]] = [
+        lambda: watch(system, seconds, found.resident),
+        lambda: send_pushes(system.push_url, seconds, found.failed),
+        *(
+            lambda number=number: refresh(system.api_url, number, seconds, found.took_s, found.failed)  # type: ignore[misc]
+            for number in range(options.dashboards)
+        ),
+    ]
+    if system.server is not None:
+        works += [lambda: send_otlp(system.write_url, seconds), lambda: send_oona(redis, seconds)]
+    threads = [threading.Thread(target=work, daemon=True) for work in works]
+    for thread in threads:
+        thread.start()
+    for results, _ in pipes:
+        latencies, refused, acknowledged = results.recv()
+        found.late_s += latencies
+        found.refused += refused
+        found.acknowledged += acknowledged
+    for thread in threads:
+        thread.join(120)
+    found.spent_s = {name: used - before.get(name, 0.0) for name, used in system.cpu_s().items()}
+    return found
+
+
+def report(system: System, options: argparse.Namespace, found: Found) -> None:
     """Print what was found."""
-    before, after = cpu
-    seconds = options.minutes * 60
-    status, accounting = get(server.api_url, "/api/status"), get(server.api_url, "/api/v1/accounting")["data"]
-    spent = {name: after[name] - before.get(name, 0.0) for name in after}
-    total = accounting["total"]
-    print(f"\n{options.minutes:g} minutes, offered {options.rate:,} samples/s of remote write")
-    print(f"\nCPU: {sum(spent.values()):.1f} s, {sum(spent.values()) / seconds:.2f} cores, "
-          f"{sum(spent.values()) / max(total['stored'], 1) * 1e6:.2f} s per million records stored")  # fmt: skip
-    for name, used in sorted(spent.items(), key=lambda pair: -pair[1]):
-        if used >= 0.01 * sum(spent.values()):
-            print(f"  {name:<20} {used:8.1f} s  {used / seconds:5.2f} cores")
-    print("\nresident MiB: " + " ".join(f"{one:.0f}" for one in resident))
-    latencies, refused, acknowledged = sent
-    rate = acknowledged / seconds
-    print(f"remote write: {acknowledged:,} samples acknowledged, {rate:,.0f}/s; {refused} bodies refused")
-    print(f"  ack from when due: p50 {share(latencies, 0.5) * 1e3:.1f} ms, p99 {share(latencies, 0.99) * 1e3:.1f} ms")
-    print(f"queries: {len(took_s)}, {len(failed)} failed; p50 {share(took_s, 0.5) * 1e3:.0f} ms, "
-          f"p99 {share(took_s, 0.99) * 1e3:.0f} ms")  # fmt: skip
-    for text in sorted(set(failed))[:3]:
+    seconds, spent_s = options.minutes * 60, sum(found.spent_s.values())
+    print(f"\n{system.name}: {options.minutes:g} minutes, offered {options.rate:,} samples/s of remote write")
+    print(f"\nCPU: {spent_s:.1f} s, {spent_s / seconds:.2f} cores, "
+          f"{spent_s / max(found.acknowledged, 1) * 1e6:.2f} s per million samples of remote write")  # fmt: skip
+    for name, used in sorted(found.spent_s.items(), key=lambda pair: -pair[1]):
+        if used >= 0.01 * spent_s:
+            print(f"  {name:<24} {used:8.1f} s  {used / seconds:5.2f} cores")
+    print("\nresident MiB: " + " ".join(f"{one:.0f}" for one in found.resident))
+    rate = found.acknowledged / seconds
+    print(f"remote write: {found.acknowledged:,} samples acknowledged, {rate:,.0f}/s; {found.refused} bodies refused")
+    late_s, took_s = found.late_s, found.took_s
+    print(f"  ack from when due: p50 {share(late_s, 0.5) * 1e3:.1f} ms, p99 {share(late_s, 0.99) * 1e3:.1f} ms")
+    print(f"queries: {len(took_s)}; p50 {share(took_s, 0.5) * 1e3:.0f} ms, p99 {share(took_s, 0.99) * 1e3:.0f} ms")
+    print(f"failed queries and pushes: {len(found.failed)}")
+    for text in sorted(set(found.failed))[:3]:
         print(f"  {text}")
+    if system.server is not None:
+        report_accounting(system.server)
+
+
+def report_accounting(server: Server) -> None:
+    """Print what became of every record."""
+    status, accounting = get(server.api_url, "/api/status"), get(server.api_url, "/api/v1/accounting")["data"]
+    total = accounting["total"]
     counts = ", ".join(f"{name} {total[name]:,}" for name in ("received", "stored", "duplicate", "in_flight"))
     print(f"\nrecords: {counts}, refused {total['refused']}, unaccounted {total['unaccounted']}")
     for source, counters in sorted(accounting["sources"].items()):
@@ -346,6 +350,7 @@ def report(
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--system", choices=sorted(STARTS), default="nissa")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--rate", type=int, default=300_000)
     parser.add_argument("--targets", type=int, default=100)
