@@ -2,21 +2,24 @@
 
 import asyncio
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Self
 
 import pytest
 import uvloop
 
+from nissa.access.certificates import Certificates
 from nissa.config.tree import Ingest
 from nissa.model.frame import Frame
 from nissa.model.intake import Settle
 from nissa.model.receipt import Receipt
 from nissa.selfmetrics.cells import HttpCells
+from nissa.sources.entrance import Entrance
 from nissa.sources.http.endpoint import Endpoint
 from nissa.sources.http.server import HttpServer, serve_http
 
@@ -66,7 +69,9 @@ def expose(accept: str, accept_encoding: str) -> tuple[dict[str, str], bytes]:
 class Rig:
     """A server on a loop in a thread, and sockets to it."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, certificates: Certificates | None = None, **settings: Any) -> None:
+        """certificates: of TLS; None: without it."""
+        self._entrance = Entrance(certificates)
         self.intake = ThreadIntake()
         self.cells = HttpCells()
         self._config = Ingest(listen="127.0.0.1:0", **settings)
@@ -77,7 +82,13 @@ class Rig:
     async def _serve(self) -> None:
         self._stop = asyncio.Event()
         server = await serve_http(
-            self._config, self.intake, lambda: NOW_MS, self.cells, expose, otlp=("127.0.0.1:0", "localhost:0")
+            self._config,
+            self.intake,
+            lambda: NOW_MS,
+            self.cells,
+            expose,
+            otlp=("127.0.0.1:0", "localhost:0"),
+            entrance=self._entrance,
         )
         self._started.set_result((asyncio.get_running_loop(), server))
         await self._stop.wait()
@@ -121,7 +132,10 @@ class Rig:
 
     @contextmanager
     def connect(self, address: tuple[str, int] | None = None) -> Iterator["Client"]:
-        with socket.create_connection(address or self.server.address, timeout=PATIENCE_S) as link:
+        with ExitStack() as ends:
+            link = ends.enter_context(socket.create_connection(address or self.server.address, timeout=PATIENCE_S))
+            if self._entrance.certificates is not None:
+                link = ends.enter_context(ssl._create_unverified_context().wrap_socket(link))
             yield Client(link)
 
     def exchange(self, raw: bytes) -> "Response":

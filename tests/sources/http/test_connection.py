@@ -1,19 +1,23 @@
 """One connection over a real socket: order, cuts, smuggling, limits, time, back-pressure."""
 
 import random
+import shutil
 import socket
 import struct
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from sources.http.edge_rig import V2_HEADERS, WRITE_HEADERS, Rig, chunked, get, post, until, write
 
+from nissa.access.certificates import Certificates
 from nissa.model.receipt import Receipt
-from nissa.sources.http import connection, endpoint
+from nissa.sources.http import connection, endpoint, server
 from nissa.sources.http.connection import PIPELINED_MAX
 from nissa.sources.http.head import HEADERS_MAX
+from oracle.certificates import self_signed
 
 SMUGGLED = get("/-/healthy")
 POST_HEAD = b"POST /api/v1/write HTTP/1.1\r\nHost: x\r\n" + WRITE_HEADERS.encode()
@@ -341,6 +345,24 @@ def test_slow_body() -> None:
         assert (response.status, response.headers["retry-after"]) == (503, "1")
         assert client.read_to_end() == b""
         assert rig.cells.timeouts["body"] == 1
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_requests_that_end_early_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over TLS, which has no half-closed connections, a refused sender can read why, and time runs out as often as
+    senders are slow."""
+    monkeypatch.setattr(server, "LINGER_S", 60.0)
+    certificates = Certificates(self_signed(tmp_path, "server"), "ingest.tls")
+    with Rig(certificates, body_timeout_ms=200) as rig:
+        with rig.connect() as client:
+            client.send(post("/api/v1/nothing", "", bytes(4_000_000)))
+            assert client.read().status == 404
+        for _ in range(2):
+            with rig.connect() as client:
+                client.send(write()[:-1])
+                assert client.read().status == 503
+                assert client.read_to_end() == b""
+        assert rig.cells.timeouts["body"] == 2
 
 
 @pytest.mark.parametrize("before", [b"", b"\r\n", write()])

@@ -35,5 +35,11 @@ def test_lines_are_named() -> None:
 
 def test_faults_in_words() -> None:
     """Faults that concern no line have the same fields, without data."""
-    for status, code in ((400, "invalid"), (413, "request too large"), (503, "unavailable"), (500, "internal error")):
+    for status, code in (
+        (400, "invalid"),
+        (401, "unauthorized"),
+        (413, "request too large"),
+        (503, "unavailable"),
+        (500, "internal error"),
+    ):
         assert json.loads(refused_body(status, "why")) == {"code": code, "message": "why", "error": "why"}  # type: ignore[arg-type]

@@ -138,11 +138,12 @@ class Connection(asyncio.BufferedProtocol):
         return None
 
     def eof_received(self) -> bool:
-        """The sender has closed its half: answer complete requests. True keeps our half open until then."""
+        """The sender has closed its half: answer complete requests. True keeps our half open until then, which TLS
+        cannot."""
         self._half_closed = True
         self._phase = DEAF
         self._forget_unfinished()
-        if not self._pending:
+        if not self._pending or self._transport is None or not self._transport.can_write_eof():
             return False
         self._pending[-1].close = True
         return True
@@ -258,9 +259,9 @@ class Connection(asyncio.BufferedProtocol):
         cut_short = self._exchange is not None and not self._half_closed
         self._forget_unfinished()
         self._enter(DEAF, LINGER_S)
-        if cut_short:
+        if cut_short and transport.can_write_eof():
             transport.write_eof()
-        else:
+        else:  # over TLS it reads on by itself: there is no half of a connection to close
             transport.close()
 
     # Time, pressure and drain: called by the endpoint.
@@ -281,7 +282,7 @@ class Connection(asyncio.BufferedProtocol):
             return "idle"
         phase = "header" if self._phase == HEADER else "body"
         # Not 408: senders of remote write take every 4xx but 429 for final, and drop the batch.
-        self._fail(HTTPStatus.SERVICE_UNAVAILABLE, f"the {phase} took too long (ingest.{phase}_timeout_ms)")
+        self._fail(HTTPStatus.SERVICE_UNAVAILABLE, f"the {phase} took too long (ingest.{phase}_timeout)")
         self.flush()
         return phase
 

@@ -17,6 +17,7 @@ from nissa.model.text_faults import LineFault
 
 _CODES = {
     HTTPStatus.BAD_REQUEST: "invalid",
+    HTTPStatus.UNAUTHORIZED: "unauthorized",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "request too large",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "invalid",
     HTTPStatus.SERVICE_UNAVAILABLE: "unavailable",

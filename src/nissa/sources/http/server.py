@@ -28,7 +28,7 @@ from nissa.model.intake import Intake
 from nissa.model.units import SECOND_MS
 from nissa.selfmetrics.cells import HttpCells
 from nissa.sources.entrance import OPEN, Entrance
-from nissa.sources.http.connection import Connection
+from nissa.sources.http.connection import LINGER_S, Connection
 from nissa.sources.http.endpoint import Endpoint, Exposition
 from nissa.sources.http.listener import open_listener
 from nissa.sources.http.pushes import Pushes
@@ -111,7 +111,11 @@ def _secured(entrance: Entrance, handshake_timeout_s: float) -> dict[str, Any]:
     """Arguments of a listener for TLS; none without it."""
     if entrance.certificates is None:
         return {}
-    return {"ssl": entrance.certificates.context, "ssl_handshake_timeout": handshake_timeout_s}
+    return {
+        "ssl": entrance.certificates.context,
+        "ssl_handshake_timeout": handshake_timeout_s,
+        "ssl_shutdown_timeout": LINGER_S,
+    }
 
 
 async def _listen(
