@@ -200,14 +200,7 @@ async def _serve_engine(
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.start)
     api = asyncio.create_task(_serve_api(engine, config, api_socket, stop, facts))
     telemetry = ingest_telemetry(engine, registry, config.telemetry.interval_ms, wall_ms, guards.telemetry_factor)
-    works = (
-        guards.run(intake),
-        telemetry,
-        marks.run(),
-        _life(engine),
-        keep_threads_named(),
-        watch_certificates(entrance),
-    )
+    works = (guards.run(intake), telemetry, marks.run(), _life(engine), watch_certificates(entrance))
     beside = [asyncio.create_task(work) for work in works]
     await stop.wait()
     notify(STOPPING)
