@@ -2,18 +2,16 @@
 
     right ─► data sealed ─► jump ─► requests ─► SIGKILL ─► start under the wrong clock ─► retention looks ─► right again
 
-The clock is that of the process alone (``clock.c``, preloaded).
+The clock is that of the process alone (``journeys/wall_clock.py``).
 """
 
-import os
-import struct
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from journeys.rig import Daemon, Ledger, connect, post, running
 from journeys.test_maintenance import comes
+from journeys.wall_clock import WallClock
 from torture.amount import amount, told
 
 from nissa.model.units import DAY_MS, HOUR_MS, SECOND_MS
@@ -46,24 +44,6 @@ JUMPS = {
 }
 
 
-class Clock:
-    """Sets the offset of the daemon's clock, by a preloaded library."""
-
-    def __init__(self, outside: Path) -> None:
-        library, self._file = outside / "clock.so", outside / "clock"
-        source = Path(__file__).parent / "clock.c"
-        command = [os.environ.get("CC", "gcc"), "-shared", "-fPIC", "-O1", "-o", str(library), str(source)]
-        subprocess.run(command, check=True, capture_output=True)
-        self._file.write_bytes(struct.pack("=q", 0))
-        preload = f"{os.environ.get('LD_PRELOAD', '')} {library}".strip()
-        self.environment = {**SETTINGS, "LD_PRELOAD": preload, "TORTURE_CLOCK": str(self._file)}
-
-    def jump(self, off_ms: int) -> None:
-        """Set the offset at once, in one piece."""
-        with self._file.open("r+b") as file:
-            file.write(struct.pack("=q", off_ms))
-
-
 def send(daemon: Daemon, ledger: Ledger) -> int:
     """One claim; the status."""
     link, claim = connect(daemon.ingest_url), ledger.claim()
@@ -76,20 +56,21 @@ def send(daemon: Daemon, ledger: Ledger) -> int:
 
 def test_jumps_of_the_wall_clock_delete_nothing(tmp_path: Path) -> None:
     """Requests are answered, retention waits, and with the clock right again all is as before."""
-    clock, ledger, directory = Clock(tmp_path), Ledger(3), tmp_path / "data"
-    with running(directory, environment=clock.environment) as daemon:
+    clock, ledger, directory = WallClock(tmp_path), Ledger(3), tmp_path / "data"
+    environment = {**SETTINGS, **clock.environment}
+    with running(directory, environment=environment) as daemon:
         assert send(daemon, ledger) // 100 == 2
         daemon.wait_sealed()
         assert daemon.stop() == 0
     chosen = list(JUMPS)[: amount("NISSA_TORTURE_JUMPS", quick=3, full=len(JUMPS))]
     for name in chosen:
-        with running(directory, environment=clock.environment) as daemon:
+        with running(directory, environment=environment) as daemon:
             assert send(daemon, ledger) // 100 == 2, name
             clock.jump(JUMPS[name])
             assert send(daemon, ledger) in (200, 204, 400), name  # too old or too new, or not
             assert daemon.get("/api/status")["mode"] == "ready", name
             daemon.kill()
-        with running(directory, environment=clock.environment) as daemon:
+        with running(directory, environment=environment) as daemon:
             clock_jump = abs(JUMPS[name]) > TRUSTED_MS
             assert comes(lambda expected=clock_jump: told_doubt(daemon) is expected), name
             maintenance = daemon.get("/api/status")["maintenance"]
@@ -97,7 +78,7 @@ def test_jumps_of_the_wall_clock_delete_nothing(tmp_path: Path) -> None:
             ledger.check(daemon.export())
             assert daemon.stop() == 0, name
         clock.jump(0)
-    with running(directory, environment=clock.environment) as daemon:
+    with running(directory, environment=environment) as daemon:
         assert comes(lambda: told_doubt(daemon) is False)
         assert send(daemon, ledger) // 100 == 2
         ledger.check(daemon.export())

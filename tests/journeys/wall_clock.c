@@ -1,4 +1,4 @@
-/* The wall clock of a process, as far off as a file says. Preloaded; the file, named by TORTURE_CLOCK, holds an int64 of
+/* The wall clock of a process, as far off as a file says. Preloaded; the file, named by TEST_CLOCK, holds an int64 of
    milliseconds that is added, and may change at any time. Clocks that nobody can set are left alone. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -15,7 +15,7 @@ static const volatile int64_t *off_ms;
 
 __attribute__((constructor)) static void begin(void)
 {
-    const char *path = getenv("TORTURE_CLOCK");
+    const char *path = getenv("TEST_CLOCK");
     int fd = path ? open(path, O_RDONLY) : -1;
     if (fd < 0)
         return;
