@@ -41,7 +41,7 @@ class Served:
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join(20)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
 
@@ -69,7 +69,7 @@ def serve() -> Iterator[Serve]:
         served = Served(backend, limits or Api())
         running.append(served)
         host, port = served.address
-        clients.append(httpx.Client(base_url=f"http://{host}:{port}", timeout=30))
+        clients.append(httpx.Client(base_url=f"http://{host}:{port}", timeout=60))
         return clients[-1]
 
     yield start

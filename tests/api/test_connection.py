@@ -104,8 +104,7 @@ def test_a_reader_that_takes_nothing_is_cut_off(serve):
     client = serve(BackendTwin(UP, regular(1, 2_000_000)), Api(query_timeout_ms=2_000, concurrent_queries_max=1))
     with connect((client.base_url.host, client.base_url.port), 4_096) as raw:
         raw.sendall(EXPORT)
-        while client.get("/api/status").json()["queries"]["exports_running"] != 1:
-            time.sleep(0.01)
+        assert raw.recv(10).startswith(b"HTTP/1.1 2")
         while client.get("/api/status").json()["queries"]["exports_running"] != 0:
             time.sleep(0.01)
         assert not read_to_end(raw).endswith(b"0\r\n\r\n")

@@ -121,10 +121,10 @@ def test_exports_beyond_the_limit_are_told_to_come_again(serve):
     client = serve(BackendTwin(LABELS, regular(2, 1_000_000)), Api(concurrent_queries_max=1))
     with client.stream("GET", "/api/v1/export", params=UP, headers={"accept-encoding": "identity"}) as held:
         assert held.status_code == 200
-        refused = httpx.get(f"{client.base_url}/api/v1/export", params=UP, timeout=30)
+        refused = httpx.get(f"{client.base_url}/api/v1/export", params=UP, timeout=60)
         assert (refused.status_code, refused.json()["errorType"]) == (503, "unavailable")
         assert int(refused.headers["retry-after"]) >= 1
-        assert httpx.get(f"{client.base_url}/api/v1/labels", timeout=30).status_code == 200
+        assert httpx.get(f"{client.base_url}/api/v1/labels", timeout=60).status_code == 200
     _until(lambda: client.get("/api/status").json()["queries"]["exports_running"] == 0)
     assert client.get("/api/v1/export", params={**UP, "end": "1732190001"}).status_code == 200
 

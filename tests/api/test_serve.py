@@ -54,7 +54,7 @@ def test_it_serves_in_the_loop_that_runs_and_leaves_signals_alone():
 def test_broken_requests_are_answered_or_dropped(serve, request_bytes):
     """Bytes that are no request, and heads without end, end that connection only."""
     client = serve(BackendTwin(UP, regular(1, 1)))
-    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=20) as raw:
+    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=60) as raw:
         try:
             raw.sendall(request_bytes)
             raw.shutdown(socket.SHUT_WR)
@@ -83,7 +83,7 @@ def drip_until_closed(raw: socket.socket) -> None:
 def test_a_request_that_does_not_end_is_given_up(serve, part):
     """A connection with half a head or half a body is closed, though bytes come; whole requests before do not count."""
     client = serve(BackendTwin(UP, regular(1, 1)), Api(request_timeout_ms=300))
-    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=20) as raw:
+    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=60) as raw:
         for _ in range(3):
             raw.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
             answer = b""

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from journeys.rig import running
-from journeys.test_prometheus import free_port
+
+from oracle.ports import free_port
 
 PAGES = Path(__file__).parents[2] / "docs" / "switching"
 BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -19,7 +19,7 @@ def test_a_commit_wakes_who_waits(tmp_path: Path) -> None:
 
     def run(place: int) -> None:
         while len(seen[place]) < 3:
-            assert waiting[place].wait(30)
+            assert waiting[place].wait(60)
             seen[place] += [one.lsn for one in waiting[place].read()]
 
     threads = [threading.Thread(target=run, args=(place,)) for place in range(2)]

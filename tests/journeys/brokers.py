@@ -18,16 +18,10 @@ import nats.errors
 import redis
 
 from nissa._proto import leyline_pb2 as leyline
+from oracle.ports import free_port
 
 WAIT_S = 60
 METRICS = 8
-
-
-def free_port() -> int:
-    """A port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RedisServer:
@@ -209,7 +203,7 @@ class NatsServer:
                 self.url, allow_reconnect=False, max_reconnect_attempts=1, connect_timeout=5, **options
             )
             try:
-                return await work(client, client.jetstream(timeout=10))
+                return await work(client, client.jetstream(timeout=60))
             finally:
                 await client.close()
 

@@ -1,13 +1,13 @@
 """Servers of the Java world, out of Maven artifacts that are fetched once; tests skip where there is no Java."""
 
-import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+
+from oracle.fetching import kept
 
 RECIPES = Path(__file__).parent / "java"
 FETCH_S = 200
@@ -18,19 +18,18 @@ def artifacts(server: str) -> Path:
     """The directory with the jars of a server, fetched where they are not there. Skips where they cannot be."""
     if shutil.which("java") is None or shutil.which("mvn") is None:
         pytest.skip(f"java and mvn are missing: {server} is NOT tested (Debian: default-jre-headless, maven)")
-    place = Path(tempfile.gettempdir()) / f"nissa-java-{os.getuid()}" / server
-    jars = place / "lib"
-    if (place / "complete").exists():
+    with kept("java", server) as place:
+        jars = place / "lib"
+        if (place / "complete").exists():
+            return jars
+        shutil.copy(RECIPES / f"{server}-pom.xml", place / "pom.xml")
+        command = ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib", "-DincludeScope=runtime"]
+        try:
+            subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=FETCH_S, check=True)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            pytest.skip(f"Maven artifacts cannot be fetched: {server} is NOT tested: {str(error.stdout)[-300:]}")
+        (place / "complete").touch()
         return jars
-    place.mkdir(parents=True, exist_ok=True)
-    shutil.copy(RECIPES / f"{server}-pom.xml", place / "pom.xml")
-    command = ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib", "-DincludeScope=runtime"]
-    try:
-        subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=FETCH_S, check=True)
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        pytest.skip(f"Maven artifacts cannot be fetched: {server} is NOT tested: {str(error.stdout)[-300:]}")
-    (place / "complete").touch()
-    return jars
 
 
 class JavaServer:

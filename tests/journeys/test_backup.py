@@ -4,7 +4,6 @@ import contextlib
 import os
 import random
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,8 @@ from pathlib import Path
 import pytest
 from journeys.java_servers import READY_S, JavaServer
 from journeys.rig import BUSY, Ledger, Senders, nissa_command, running
+
+from oracle.ports import free_port
 
 BACKUPS = 2
 KILLS = 3
@@ -80,9 +81,7 @@ def test_backups_under_ingestion_are_whole(tmp_path: Path) -> None:
 @contextlib.contextmanager
 def s3_server(directory: Path) -> Iterator[str]:
     """S3Proxy over a folder; its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     store = directory / "store"
     (store / "backups").mkdir(parents=True)
     settings = directory / "s3proxy.conf"

@@ -62,7 +62,7 @@ def test_full_disk_refuses_and_resumes(small_disk: Path) -> None:
         assert daemon.stop() == 0
 
 
-def wait_for(send: object, status: int, seconds: float = 20) -> bool:
+def wait_for(send: object, status: int, seconds: float = 60) -> bool:
     """True if ``send`` answers ``status`` in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

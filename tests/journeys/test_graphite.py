@@ -20,7 +20,7 @@ def send(daemon: Daemon, lines: bytes) -> None:
 
 def accounted(daemon: Daemon, received: int) -> dict[str, object]:
     """Counters of the source, once so many lines are in them and none is under way."""
-    for _ in range(600):
+    for _ in range(1_200):
         counters = daemon.get("/api/v1/accounting")["data"]["sources"].get("graphite/graphite", {})
         if counters.get("received") == received and not counters["in_flight"]:
             return dict(counters)
@@ -78,7 +78,7 @@ def test_an_address_in_use_leaves_the_rest_at_work(tmp_path: Path) -> None:
         facts = daemon.get("/api/status")["sources"]["graphite"]
         assert facts["state"] == "failing"
         assert address in facts["error"]
-    for _ in range(600):
+    for _ in range(1_200):
         if daemon.get("/api/status")["sources"]["graphite"]["up"]:
             break
         time.sleep(0.05)

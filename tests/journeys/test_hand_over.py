@@ -3,7 +3,6 @@
 import contextlib
 import json
 import math
-import socket
 import struct
 import subprocess
 import time
@@ -17,6 +16,7 @@ from journeys.rig import START_TIMEOUT_S, connect, nissa_command, post, running
 
 from nissa._proto import remote_write_v1_pb2 as pb
 from nissa.model.columns import STALE_BITS
+from oracle.ports import free_port
 
 STALE = struct.unpack("<d", struct.pack("<Q", STALE_BITS))[0]
 CASES = {
@@ -30,8 +30,7 @@ CASES = {
 @contextlib.contextmanager
 def victoria(directory: Path) -> Iterator[str]:
     """The address of a VictoriaMetrics of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = ["victoria-metrics", f"-httpListenAddr=127.0.0.1:{port}", f"-storageDataPath={directory}"]
     with subprocess.Popen([*command, "-retentionPeriod=100y"], stderr=subprocess.DEVNULL) as process:
         try:

@@ -302,7 +302,7 @@ def exchange(daemon: Daemon, sent: bytes) -> bytes:
     """Everything the daemon answers to ``sent`` until it closes."""
     parts = urlsplit(daemon.ingest_url)
     answer = b""
-    with socket.create_connection((parts.hostname, parts.port), timeout=30) as link:
+    with socket.create_connection((parts.hostname, parts.port), timeout=60) as link:
         with contextlib.suppress(ConnectionError):  # it was closed before everything was sent; what it said is there
             link.sendall(sent)
         with contextlib.suppress(ConnectionError):

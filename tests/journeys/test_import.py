@@ -13,8 +13,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from journeys.rig import Daemon, connect, running
-from journeys.test_prometheus import free_port
+from journeys.rig import START_TIMEOUT_S, Daemon, connect, running
+
+from oracle.ports import free_port
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -95,10 +96,12 @@ def server(command: list[str], url: str, log: Path) -> Iterator[str]:
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out)
     try:
-        for _ in range(300):
+        for _ in range(START_TIMEOUT_S * 10):
             with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
                 break
             time.sleep(0.1)
+        else:
+            raise RuntimeError(f"{command[0]} does not answer; see {log}")
         yield url
     finally:
         process.kill()
@@ -127,14 +130,14 @@ def test_what_victoria_metrics_exports(tmp_path: Path) -> None:
     with running(tmp_path / "data", environment=SEAL_OFTEN) as daemon:
         with server(command, f"http://127.0.0.1:{port}/health", tmp_path / "vm.log"):
             vm = f"http://127.0.0.1:{port}/api/v1"
-            urllib.request.urlopen(f"{vm}/import", json_lines(samples), timeout=30).close()
+            urllib.request.urlopen(f"{vm}/import", json_lines(samples), timeout=60).close()
             exported = b""
-            for _ in range(100):
+            for _ in range(START_TIMEOUT_S * 5):
                 question = urlencode({"match[]": "history", "start": "-30d"})
-                with urllib.request.urlopen(f"{vm}/export?{question}", timeout=30) as reply:
+                with urllib.request.urlopen(f"{vm}/export?{question}", timeout=60) as reply:
                     exported = reply.read()
-                if exported.count(b"i2"):
-                    break
+                if sum(len(json.loads(line)["values"]) for line in exported.splitlines()) == 3 * 2_000:
+                    break  # its shards show what they have one by one
                 time.sleep(0.2)
         for _ in range(2):
             assert post(daemon, exported) == (204, b"")

@@ -61,7 +61,7 @@ def post_event(daemon: Daemon, **event: Any) -> tuple[int, dict[str, Any]]:
     request = urllib.request.Request(f"{daemon.api_url}/api/events", json.dumps(event).encode())
     request.add_header("Content-Type", "application/json")
     try:
-        with urllib.request.urlopen(request, timeout=30) as reply:
+        with urllib.request.urlopen(request, timeout=60) as reply:
             return reply.status, json.loads(reply.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())
@@ -74,7 +74,7 @@ def post_alert(daemon: Daemon, labels: dict[str, str], *, ended: bool = False) -
         alert["endsAt"] = "2024-11-21T12:53:20Z"
     request = urllib.request.Request(f"{daemon.api_url}/api/v2/alerts", json.dumps([alert]).encode())
     request.add_header("Content-Type", "application/json")
-    with urllib.request.urlopen(request, timeout=30) as reply:
+    with urllib.request.urlopen(request, timeout=60) as reply:
         return int(reply.status)
 
 
@@ -182,8 +182,8 @@ def test_other_systems_and_people_open_incidents(tmp_path: Path, hook: Hook) -> 
         assert incidents(daemon, "service=other") == []
         actions = {entry["action"] for entry in daemon.get("/api/v1/audit?action=incident")["data"]["entries"]}
         assert {"incident.open", "incident.merge", "incident.reopen", "incident.change"} <= actions
-        assert post_event(daemon, event_action="trigger", payload=payload)[0] == 202
-        assert post_event(daemon, event_action="trigger", payload=payload)[0] == 429
+        assert post_event(daemon, event_action="trigger", dedup_key="e", payload=payload)[0] == 202
+        wait_for(lambda: post_event(daemon, event_action="trigger", dedup_key="e", payload=payload)[0] == 429)
         listed = nissa_command("incidents", "list", "--json", "--state", "open", "--api", daemon.api_url)
         assert len(listed.splitlines()) == 2
         assert daemon.stop() == 0

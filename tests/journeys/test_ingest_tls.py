@@ -11,11 +11,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from journeys.brokers import free_port
 from journeys.rig import running
 
 from nissa.config.access import Tls
 from oracle.certificates import self_signed, signed_by
+from oracle.ports import free_port
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates"),

@@ -11,9 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
-from journeys.brokers import free_port
 from journeys.oidc_provider import CLIENT_ID, authorized, installed, provider
 from journeys.rig import Daemon, running
+
+from oracle.ports import free_port
 
 pytest.importorskip("authlib", reason="authlib is not installed: logins by OIDC are NOT tested")
 pytestmark = pytest.mark.long
@@ -61,7 +62,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
         f"{prefix}OIDC__SCOPES": '["openid","profile","groups"]',
         f"{prefix}OIDC__ADMIN_GROUPS": '["nissa-admins"]',
         f"{prefix}OIDC__VIEWER_GROUPS": '["staff"]',
-        f"{prefix}OIDC__TIMEOUT": "1s",
+        f"{prefix}OIDC__TIMEOUT": "30s",
     }
     with running(tmp_path / "data", "--api", f"127.0.0.1:{api_port}", environment=environment) as daemon:
         yield Place(daemon, port, callback)
@@ -123,7 +124,8 @@ def test_answers_of_another_login(place: Place) -> None:
         ann.cookies.set("nissa_oidc", first.cookies["nissa_oidc"], path="/")
         again = ann.get(answer)
         assert (again.status_code, "invalid_grant" in again.text) == (401, True)
-        assert eve.get(answer).status_code == 503  # five failures of this address: it waits
+        # Five failures of this address within a minute: it waits.
+        assert [eve.get(answer).status_code for _ in range(6)][-1] == 503
 
 
 def test_a_provider_that_is_away(place: Place) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journeys.brokers import free_port
 from journeys.rig import Daemon, running
 from journeys.test_otlp import a_request, value_of
+
+from oracle.ports import free_port
 
 grpc = pytest.importorskip("grpc", reason="grpcio is not installed: OTLP over gRPC is not tested")
 for name in ("grpc", "http"):

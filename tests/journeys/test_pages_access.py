@@ -76,8 +76,9 @@ def test_the_end_of_a_session_leads_back(page) -> None:
     page.goto("/events?text=lost&level=error")
     log_in(page, "vera")
     page.get_by_role("heading", level=1, name="Events").wait_for()
-    page.context.clear_cookies()
     page.get_by_role("button", name="Follow").click()
+    page.get_by_role("button", name="Following").wait_for()
+    page.context.clear_cookies()
     log_in(page, "vera")
     page.get_by_role("button", name="Following").wait_for()
     assert "text=lost" in page.url
@@ -99,10 +100,9 @@ def test_a_viewer_is_told_what_the_role_may_not_do(page) -> None:
         page.get_by_text("You are vera, viewer.").wait_for()
 
 
-def test_a_role_that_changes_is_noticed(browser, daemon) -> None:
+def test_a_role_that_changes_is_noticed(new_context) -> None:
     """After a change that the daemon refuses, the pages know the role that one has now."""
-    context = browser.new_context(base_url=daemon.api_url)
-    page = context.new_page()
+    page = new_context().new_page()
     page.goto("/settings")
     log_in(page, "otto")
     button = page.get_by_role("button", name="emergency")
@@ -114,7 +114,6 @@ def test_a_role_that_changes_is_noticed(browser, daemon) -> None:
     button.click()
     page.get_by_role("button", name="Change the mode").click()
     expect(button).to_have_attribute("aria-disabled", "true")
-    context.close()
 
 
 def fulfil_as_viewer(route: Any) -> None:
@@ -150,7 +149,7 @@ def test_users_are_added_changed_and_removed(page) -> None:
     dialog.get_by_role("alert").wait_for()
 
 
-def test_the_secret_of_a_token_is_shown_once(page, daemon) -> None:
+def test_the_secret_of_a_token_is_shown_once(page, new_context) -> None:
     """It works as long as the token is there."""
     page.goto("/settings?tab=access")
     log_in(page, "ann")
@@ -160,10 +159,10 @@ def test_the_secret_of_a_token_is_shown_once(page, daemon) -> None:
     dialog.get_by_role("button", name="Add").click()
     secret = page.locator(".secret code").inner_text()
     headers = {"Authorization": f"Bearer {secret}"}
-    with_token = page.context.browser.new_context(base_url=daemon.api_url, extra_http_headers=headers)
+    with_token = new_context(extra_http_headers=headers)
     assert with_token.request.get("/api/v1/query?query=1").status == 200
-    with_token.close()
     page.get_by_role("button", name="Hide").click()
+    page.locator(".secret").wait_for(state="detached")
     assert secret not in page.content()
     row = page.get_by_role("row").filter(has_text="scripts")
     row.get_by_role("button", name="Remove").click()

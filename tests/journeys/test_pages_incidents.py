@@ -44,11 +44,22 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         form = {"sla": "up", "service": "api", "target": "99.9", "window": "7d", "bad": "requests_failed"}
         first_s = now_s // DAY_S * DAY_S - DAYS * DAY_S
         post_form(started, "/api/v1/sla/definitions", **form, total="requests_total", active_from=str(first_s))
-        labels = {"__name__": "errors_now", "service": HOSTILE}
-        write_series(started, [(labels, [(now_s * 1_000, 9.0)])])
+        write_errors(started)
         wait_for(lambda: len(snapshots(started)) >= DAYS)
         wait_for(lambda: started.get("/api/v1/incidents")["data"]["incidents"])
         yield started
+
+
+def write_errors(daemon: Daemon) -> None:
+    """A sample over the threshold, now."""
+    labels = {"__name__": "errors_now", "service": HOSTILE}
+    write_series(daemon, [(labels, [(time.time_ns() // 1_000_000, 9.0)])])
+
+
+@pytest.fixture(autouse=True)
+def _fires(daemon) -> None:
+    """The sample is never old, however long the tests take: the incident would end after five minutes."""
+    write_errors(daemon)
 
 
 def snapshots(daemon: Daemon) -> list[dict]:

@@ -1,5 +1,6 @@
 """Pages that stay open: a stream with very many messages, a network that is cut, dead letters, keys, first paint."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -7,10 +8,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from journeys.conftest import PATIENCE_MS
 from journeys.page_data import write_series
 from journeys.rig import Daemon, running
 
-expect = pytest.importorskip("playwright.sync_api").expect
+playwright = pytest.importorskip("playwright.sync_api")
+expect = playwright.expect
 pytestmark = [pytest.mark.needs_debian("chromium"), pytest.mark.long]
 MESSAGES = 17_000  # a day of the stream, one each 5 s
 HEAP_BYTES_MORE_MAX = 3_000_000
@@ -62,7 +65,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[Daemon]:
-    """A daemon with a sink that refuses one series, and an objective."""
+    """A daemon with a sink that refuses two series, and an objective."""
     directory = tmp_path_factory.mktemp("long")
     (directory / "slo.yaml").write_text(OBJECTIVES)
     environment = {
@@ -71,7 +74,8 @@ def daemon(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iter
     }
     (directory / "nissa.yaml").write_text(f"sinks: {{second: {{type: remote_write, url: '{receiver.url}'}}}}")
     with running(directory / "data", "--config", str(directory / "nissa.yaml"), environment=environment) as started:
-        write_series(started, [({"__name__": "refused_there"}, [(time.time_ns() // 1_000_000, 1.0)])])
+        at_ms = time.time_ns() // 1_000_000
+        write_series(started, [({"__name__": name}, [(at_ms, 1.0)]) for name in ("refused_there", "refused_too")])
         yield started
 
 
@@ -82,6 +86,7 @@ def test_dead_letters_are_sent_again(page, receiver) -> None:
     page.goto("/flow")
     letters = page.get_by_role("region", name="Dead letters")
     letter = letters.get_by_role("row").filter(has_text="refused_there")
+    letters.get_by_role("row").filter(has_text="refused_too").wait_for()  # it stays for the second click
     letter.get_by_role("button", name="Forget").click()
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     receiver.takes.set()
@@ -130,9 +135,7 @@ def test_keys_reach_everything(page) -> None:
         ("c", "Settings"),
         ("b", "Objectives"),
     ):
-        page.keyboard.press("g")
-        page.keyboard.press(letter)
-        page.get_by_role("heading", level=1, name=title).wait_for()
+        go_to(page, letter, title)
     page.keyboard.press("?")
     page.get_by_role("dialog").get_by_role("heading", name="Keys").wait_for()
     page.keyboard.press("Escape")
@@ -142,6 +145,19 @@ def test_keys_reach_everything(page) -> None:
     page.keyboard.type("refused")
     page.get_by_role("button", name="refused_there").wait_for()
     page.wait_for_url("**text=refused")
+
+
+def go_to(page: Any, letter: str, title: str) -> None:
+    """``g`` and the letter, until the page is there: over a second and a half they are no chord."""
+    heading = page.get_by_role("heading", level=1, name=title)
+    ends = time.monotonic() + PATIENCE_MS / 1_000
+    while time.monotonic() < ends:
+        page.keyboard.press("g")
+        page.keyboard.press(letter)
+        with contextlib.suppress(playwright.TimeoutError):
+            heading.wait_for(timeout=5_000)
+            return
+    raise AssertionError(f"g {letter} does not lead to {title}")
 
 
 def test_who_wants_no_motion_gets_none(page) -> None:
@@ -174,7 +190,7 @@ def test_a_page_that_stays_open_does_not_grow(page) -> None:
     page.route_web_socket("**/ws/stream", lambda opened: sockets.insert(0, opened))
     page.goto("/")
     page.get_by_role("heading", name="Journal").wait_for()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_MS / 1_000
     while not sockets and time.monotonic() < deadline:
         page.wait_for_timeout(50)
     message = '{"type":"alerts","id":"1","alerts":[]}'
@@ -189,16 +205,23 @@ def test_a_page_that_stays_open_does_not_grow(page) -> None:
     flood(1_000)
     heap_before, nodes_before = used(page)
     flood(MESSAGES)
-    heap_after, nodes_after = used(page)
-    assert heap_after - heap_before < HEAP_BYTES_MORE_MAX
-    assert nodes_after - nodes_before < NODES_MORE_MAX
+    ends = time.monotonic() + PATIENCE_MS / 1_000
+    while True:  # messages that have not been worked off yet are in the heap
+        heap_after, nodes_after = used(page)
+        grown = (heap_after - heap_before, nodes_after - nodes_before)
+        if (grown[0] < HEAP_BYTES_MORE_MAX and grown[1] < NODES_MORE_MAX) or time.monotonic() > ends:
+            break
+        page.wait_for_timeout(1_000)
+    assert grown[0] < HEAP_BYTES_MORE_MAX
+    assert grown[1] < NODES_MORE_MAX
 
 
 def test_the_first_paint_is_measured(page, record_property) -> None:
     """The first content is painted from what comes with the first load: no page and no editor is loaded for it."""
     page.goto("/")
     page.get_by_role("heading", name="Journal").wait_for()
-    painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    paint = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+    painted = page.wait_for_function(paint).json_value()
     record_property("first_contentful_paint_ms", round(painted))
     scripts = page.evaluate(
         "performance.getEntriesByType('resource').map(one => one.name).filter(name => name.endsWith('.js'))"

@@ -34,7 +34,6 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     texts, now_ms = payloads(), time.time_ns() // 1_000_000
     assert len(set(texts)) == 500
     with running(directory / "data", environment=environment) as started:
-        write_series(started, [({"__name__": "page_payload", "payload": text}, [(now_ms, 1.0)]) for text in texts])
         for text in texts:
             event = {"event_id": text, "source": text, "description": text, "level": 2, "timestamp_ms": now_ms}
             send_event(started, {**event, "attributes": [{"name": "payload", "value": text}]})
@@ -42,8 +41,21 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
             fields = {"title": text, "service": text, "responder": text, "user": text}
             assert post_form(started, "/api/v1/incidents", **fields)[0] == 200
         assert post_form(started, "/api/v1/incidents/1/comment", user=texts[1], comment=texts[1])[0] == 200
+        write_payloads(started)
         wait_for(lambda: len(started.get("/api/v1/alerts")["data"]["alerts"]) == len(texts))
         yield started
+
+
+def write_payloads(daemon: Daemon) -> None:
+    """A sample of now for each, that an alert fires on."""
+    now_ms = time.time_ns() // 1_000_000
+    write_series(daemon, [({"__name__": "page_payload", "payload": text}, [(now_ms, 1.0)]) for text in payloads()])
+
+
+@pytest.fixture(autouse=True)
+def _fires(daemon) -> None:
+    """The samples are never old, however long the tests take: graphs and rules look back five minutes."""
+    write_payloads(daemon)
 
 
 def payloads() -> list[str]:

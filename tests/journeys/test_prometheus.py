@@ -6,8 +6,6 @@ Nissa /metrics ──►┘  └──► its own query API ──────�
 
 import contextlib
 import json
-import random
-import socket
 import subprocess
 import threading
 import time
@@ -19,6 +17,8 @@ from urllib.parse import urlencode
 
 import pytest
 from journeys.rig import Daemon, Export, Ledger, bits_of_export, connect, post, running
+
+from oracle.ports import free_port
 
 STALE = 0x7FF0000000000002
 JOBS = 4
@@ -84,17 +84,8 @@ class Target:
 def scrape(nissa: Daemon, accept: str) -> tuple[bytes, str]:
     """Body and content type of Nissa's /metrics."""
     request = urllib.request.Request(nissa.ingest_url + "/metrics", headers={"Accept": accept})
-    with urllib.request.urlopen(request, timeout=10) as reply:
+    with urllib.request.urlopen(request, timeout=60) as reply:
         return reply.read(), reply.headers["Content-Type"]
-
-
-def free_port() -> int:
-    """A free port, below those that the system gives out by itself, so that no other process gets it meanwhile."""
-    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    while True:
-        with socket.socket() as free, contextlib.suppress(OSError):
-            free.bind(("127.0.0.1", random.randrange(first // 2, first)))
-            return int(free.getsockname()[1])
 
 
 class Prometheus:
@@ -115,7 +106,7 @@ class Prometheus:
     def raw(self, at_ms: int) -> Export:
         """Every sample it has of the five minutes before ``at_ms``. Staleness markers are not in its answers."""
         question = urlencode({"query": '{job=~".+"}[5m]', "time": f"{at_ms / 1000:.3f}"})
-        with urllib.request.urlopen(f"{self.url}/api/v1/query?{question}", timeout=30) as reply:
+        with urllib.request.urlopen(f"{self.url}/api/v1/query?{question}", timeout=60) as reply:
             answer = json.load(reply)
         return {
             tuple(sorted(series["metric"].items())): {

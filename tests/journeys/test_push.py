@@ -68,7 +68,7 @@ def test_groups_are_there_until_they_are_deleted(tmp_path: Path) -> None:
         daemon.kill()
     with running(data, environment=SETTINGS) as daemon:
         again = value(daemon, "count_over_time(rows{job='nightly'}[5m])")
-        for _ in range(600):
+        for _ in range(1_200):
             if int(value(daemon, "count_over_time(rows{job='nightly'}[5m])") or 0) > int(again or 0):
                 break
             time.sleep(0.05)

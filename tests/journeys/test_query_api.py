@@ -21,11 +21,11 @@ from urllib.parse import quote, urlencode
 import cramjam
 import pytest
 from journeys.rig import Daemon, running
-from journeys.test_prometheus import free_port
 
 from nissa._proto import remote_write_v1_pb2 as pb
 from nissa._proto.remote_read_pb2 import LabelMatcher, Query, ReadRequest
 from nissa.model.columns import STALE_BITS
+from oracle.ports import free_port
 from oracle.xor_twin import read_chunk, read_frames
 
 STEP_MS = 15_000
@@ -191,7 +191,7 @@ def send(url: str, body: bytes) -> None:
     """One remote write."""
     headers = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
     headers["X-Prometheus-Remote-Write-Version"] = "0.1.0"
-    with urllib.request.urlopen(urllib.request.Request(f"{url}/api/v1/write", body, headers), timeout=30):
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/api/v1/write", body, headers), timeout=60):
         return
 
 
@@ -310,7 +310,7 @@ def chunks_of(url: str, begin_ms: int, end_ms: int) -> dict[tuple[tuple[str, str
     headers["X-Prometheus-Remote-Read-Version"] = "0.1.0"
     request = urllib.request.Request(f"{url}/api/v1/read", bytes(cramjam.snappy.compress_raw(body)), headers)
     found: dict[tuple[tuple[str, str], ...], list[tuple[int, int]]] = {}
-    with urllib.request.urlopen(request, timeout=30) as reply:
+    with urllib.request.urlopen(request, timeout=60) as reply:
         for frame in read_frames(reply.read()):
             (one,) = frame.chunked_series
             labels = tuple((label.name, label.value) for label in one.labels)
@@ -399,7 +399,7 @@ def test_a_federation_is_what_prometheus_federates(stage: Stage) -> None:
     texts = []
     for url in (stage.nissa.url, stage.prometheus.url):
         query = "&".join(f"match[]={quote(selector)}" for selector in ("load", "odd", "latency_seconds_count"))
-        with urllib.request.urlopen(f"{url}/federate?{query}", timeout=30) as reply:
+        with urllib.request.urlopen(f"{url}/federate?{query}", timeout=60) as reply:
             texts.append(reply.read().decode())
     assert sorted(texts[0].splitlines()) == sorted(texts[1].splitlines())
 

@@ -3,7 +3,6 @@
 import http.client
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from nissa.ingest.pipeline import ADMIT_ALL
 from nissa.journal.journal import Journal
 from nissa.model.durability import parse_durability
 from nissa.model.frame import Codec, Encoding, Frame, Source
+from oracle.ports import free_port
 
 START_TIMEOUT_S = 60
 FRAMES = 3_000
@@ -46,7 +46,7 @@ def write_journal(directory: Path) -> None:
 def ask(port: int, path: str) -> tuple[int, bytes]:
     """Status and body; status 0 if the connection is refused."""
     with suppress(OSError, http.client.HTTPException):
-        link = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        link = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         link.request("GET", path)
         reply = link.getresponse()
         return reply.status, reply.read()
@@ -57,8 +57,7 @@ def test_a_long_recovery_tells_and_can_be_ended(tmp_path: Path) -> None:
     """Ready is 503 with a percentage meanwhile; SIGTERM ends it with 0; the next start brings every sample."""
     directory = tmp_path / "data"
     write_journal(directory / "journal")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-c", SLOW, "--data-dir", str(directory), "--ingest", "127.0.0.1:0"]
     process = subprocess.Popen([*command, "--api", f"127.0.0.1:{port}"], stderr=subprocess.DEVNULL)
     told: dict[str, Any] = {}

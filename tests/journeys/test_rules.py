@@ -71,7 +71,7 @@ def post_form(daemon: Daemon, path: str, **form: str) -> tuple[int, str]:
     """Status and answer of a POST to the API."""
     request = urllib.request.Request(f"{daemon.api_url}{path}", urlencode(form).encode())
     try:
-        with urllib.request.urlopen(request, timeout=30) as reply:
+        with urllib.request.urlopen(request, timeout=60) as reply:
             return reply.status, reply.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -94,7 +94,7 @@ def test_an_alert_fires_over_a_kill_and_resolves(tmp_path: Path) -> None:
         daemon.kill()
     with running(tmp_path / "data", environment=environment) as daemon:
         wait_for(lambda: daemon.get("/api/status")["rules"]["evaluations"])
-        (again,) = alerts(daemon, "firing")
+        (again,) = wait_for(lambda: alerts(daemon, "firing"))
         assert again["activeAt"] == alert["activeAt"]
         assert again["acknowledgement"]["user"] == "ann"
         send(daemon, 3)

@@ -12,8 +12,9 @@ import pytest
 from confluent_kafka import Producer
 from journeys.kafka_server import KafkaServer
 from journeys.rig import Daemon, Ledger, connect, post, running
-from journeys.test_prometheus import free_port
 from journeys.test_sinks import wait_for
+
+from oracle.ports import free_port
 
 PARTITIONS = 6
 MESSAGES = 300

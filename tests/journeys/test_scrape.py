@@ -20,8 +20,8 @@ from urllib.parse import urlencode
 
 import pytest
 from journeys.rig import Daemon, running
-from journeys.test_prometheus import free_port
 
+from oracle.ports import free_port
 from oracle.scrape_target import OPENMETRICS, Target, scrape_target
 
 pytestmark = [pytest.mark.needs_debian("prometheus"), pytest.mark.needs_debian("prometheus-node-exporter")]
@@ -119,7 +119,7 @@ def process(*command: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def vector(url: str, query: str) -> Series:
     """Labels and value of an instant query."""
-    with urllib.request.urlopen(f"{url}/api/v1/query?{urlencode({'query': query})}", timeout=30) as reply:
+    with urllib.request.urlopen(f"{url}/api/v1/query?{urlencode({'query': query})}", timeout=60) as reply:
         found = json.load(reply)["data"]["result"]
     return {tuple(sorted(each["metric"].items())): each["value"][1] for each in found}
 
@@ -156,6 +156,11 @@ def written(tmp_path: Path, target: Target, node: str) -> Path:
 def scraping(path: Path) -> dict[str, str]:
     """The environment of a Nissa that scrapes by this file."""
     return {"NISSA_SOURCES__SCRAPE__CONFIG_FILE": str(path)}
+
+
+def last_errors(nissa: Daemon) -> dict[str, str]:
+    """Last error of a target by its job."""
+    return {one["scrapePool"]: one["lastError"] for one in nissa.get("/api/v1/targets")["data"]["activeTargets"]}
 
 
 def jobs_up(url: str) -> dict[str, str]:
@@ -200,8 +205,9 @@ def test_nissa_scrapes_what_prometheus_scrapes(tmp_path: Path, target: Target) -
         pages = '{job=~"text|honoring|open|rules|secret|own",__name__!~"scrape_duration_seconds|scrape_series_added"}'
         agree(lambda: compared(pages))
         agree(lambda: compared('count by (__name__) ({job="node",__name__=~"scrape_samples_.*|node_.*"})'))
-        assert len(vector(ours, '{job="rules",__name__="http_requests_total"}')) == 2
-        assert vector(ours, 'http_requests_total{job="rules",area="PAY",shard=~"[0-3]"}')
+        # A scrape that came too late for its timeout makes series stale for a second.
+        until(lambda: len(vector(ours, '{job="rules",__name__="http_requests_total"}')) == 2, "two series of rules")
+        until(lambda: vector(ours, 'http_requests_total{job="rules",area="PAY",shard=~"[0-3]"}'), "one of them")
 
         target.pages["/metrics"] = TEXT_PAGE.replace(b'values{kind="sum"} 0.3', b'other{kind="sum"} 0.3')
         (tmp_path / "password").write_text("bad")
@@ -210,14 +216,14 @@ def test_nissa_scrapes_what_prometheus_scrapes(tmp_path: Path, target: Target) -
         gone = {**WANTED_UP, "node": "0", "secret": "0"} | dict.fromkeys(("text", "honoring", "open", "rules"), "0")
         agree(lambda: compared("up") or str(jobs_up(ours).items() ^ gone.items() or ""))
         until(lambda: vector(ours, '{job!="",__name__!~"up|scrape_.*"}') == {}, "markers for all of their series")
-        listed = nissa.get("/api/v1/targets")["data"]["activeTargets"]
-        errors = {one["scrapePool"]: one["lastError"] for one in listed}
-        assert errors["secret"] == "the target answers HTTP status 401 Unauthorized"
-        assert errors["nobody"] == "no connection to 127.0.0.1:1: Connection refused"
+        unauthorized = "the target answers HTTP status 401 Unauthorized"
+        until(lambda: last_errors(nissa)["secret"] == unauthorized, unauthorized)
+        refused = "no connection to 127.0.0.1:1: Connection refused"
+        until(lambda: last_errors(nissa)["nobody"] == refused, refused)
 
         target.authorization = ""
         agree(lambda: compared(pages))
-        assert not vector(ours, 'values{kind="sum"}')
+        until(lambda: not vector(ours, 'values{kind="sum"}'), "a marker for the series that left the page")
         groups = [{"targets": ["127.0.0.1:3"]}]
         (tmp_path / "targets.json").write_text(json.dumps(groups))
         until(lambda: not vector(ours, f'up{{job="rules",instance="{target.address}"}}'), "a target that left its file")
@@ -275,10 +281,14 @@ def test_scraping_goes_on_after_kill(tmp_path: Path, target: Target) -> None:
     with running(tmp_path / "data", environment=scraping(path)) as nissa:
         assert samples(nissa) >= before
         until(lambda: samples(nissa) >= before + 2, "scrapes after the restart")
-        assert vector(nissa.api_url, 'values{job="text",kind="sum"}')
-        counters = nissa.get("/api/v1/accounting")["data"]["sources"]["scrape/exposition"]
-        assert counters["refused"]["relabel_dropped"] >= 1
-        assert counters["malformed"] >= 1  # those over sample_limit
+        until(lambda: vector(nissa.api_url, 'values{job="text",kind="sum"}'), "the series of a page")
+
+        def counters() -> dict[str, Any]:
+            found: dict[str, Any] = nissa.get("/api/v1/accounting")["data"]["sources"]["scrape/exposition"]
+            return found
+
+        until(lambda: counters()["refused"].get("relabel_dropped"), "a sample that a rule drops")
+        until(lambda: counters()["malformed"], "a page over sample_limit")
         until(lambda: set(nissa.unaccounted().values()) == {0}, "a balanced account")
 
 
@@ -296,17 +306,18 @@ def test_targets_that_answer_badly(tmp_path: Path) -> None:
             f"  - {{job_name: {page[1:]}, metrics_path: {page}, static_configs: [{{targets: ['{target.address}']}}]}}"
             for page in target.pages
         ]
-        path.write_text("global: {scrape_interval: 1s}\nscrape_configs:\n" + "\n".join(entries))
+        path.write_text("global: {scrape_interval: 3s}\nscrape_configs:\n" + "\n".join(entries))
         with running(tmp_path / "data", environment=scraping(path)) as nissa:
             wanted = {"html": "0", "cut": "0", "mixed": "1", "large": "0"}
             until(lambda: jobs_up(nissa.api_url) == wanted, "up of all targets")
-            listed = nissa.get("/api/v1/targets")["data"]["activeTargets"]
-            errors = {one["scrapePool"]: one["lastError"] for one in listed}
-            assert errors["html"].startswith("the target answers with content type 'text/html': expected text/plain")
-            assert errors["cut"] == "the last line is not # EOF at byte 4"
-            assert errors["mixed"].startswith(
-                "2 samples refused: line 2: record_malformed: a line ends before its value"
-            )
-            assert "line 4: too_new" in errors["mixed"]
-            assert errors["large"] == "the answer has 40000000 bytes, over the limit of 33554432"
-            assert list(vector(nissa.api_url, '{job="mixed",__name__="sound"}').values()) == ["1"]
+            # Where the machine was busy an error may first be that of a scrape that took too long.
+            for job, words in (
+                ("html", "the target answers with content type 'text/html': expected text/plain"),
+                ("cut", "the last line is not # EOF at byte 4"),
+                ("mixed", "2 samples refused: line 2: record_malformed: a line ends before its value"),
+                ("mixed", "line 4: too_new"),
+                ("large", "the answer has 40000000 bytes, over the limit of 33554432"),
+            ):
+                until(lambda job=job, words=words: words in last_errors(nissa)[job], f"{job}: {words}")
+            sound = '{job="mixed",__name__="sound"}'
+            until(lambda: list(vector(nissa.api_url, sound).values()) == ["1"], "the sound line")

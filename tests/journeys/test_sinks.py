@@ -2,7 +2,6 @@
 
 import json
 import math
-import random
 import signal
 import socket
 import subprocess
@@ -20,6 +19,7 @@ import pytest
 from journeys.rig import Daemon, connect, post, running
 
 from nissa._proto.remote_write_v1_pb2 import WriteRequest
+from oracle.ports import free_port
 from oracle.sink import SinkReply, stub_sink
 
 DEADLINE_S = 120
@@ -34,16 +34,6 @@ sinks:
     timeout: 500ms
 """
 Rows = dict[tuple[str, int], float]  # (label i, ts_ms) -> value
-
-
-def free_port() -> int:
-    """A free port, below those that the system gives to connections."""
-    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    while True:
-        port = random.randint(10_000, low - 1)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 class Receiver:

@@ -39,7 +39,7 @@ def test_a_stuck_worker_is_seen_and_does_not_outlive_sigterm(tmp_path: Path) -> 
         senders.wait()
         for _ in range(600):
             status = daemon.get("/api/status")
-            if status["mode"] == "stalled":
+            if status["watchdog"]["stalled"] == ["maintenance"]:  # on a busy machine others may be for a moment
                 break
             time.sleep(0.1)
         assert (status["mode"], status["watchdog"]["stalled"]) == ("stalled", ["maintenance"])
@@ -47,7 +47,7 @@ def test_a_stuck_worker_is_seen_and_does_not_outlive_sigterm(tmp_path: Path) -> 
         assert daemon.request("GET", "/-/healthy")[0] == 200
         senders.wait()
         senders.stop()
-        assert daemon.stop(timeout_s=30) == 1
+        assert daemon.stop() == 1
     log = (tmp_path / "data.log").read_text()
     assert "a worker makes no progress" in log
     assert "shutdown timed out" in log

@@ -21,7 +21,7 @@ def address_of(daemon: Daemon) -> tuple[str, int]:
 def wait_for(daemon: Daemon, query: str, value: str) -> None:
     """Wait until an instant query has this value."""
     found = ""
-    for _ in range(600):
+    for _ in range(1_200):
         result = daemon.get(f"/api/v1/query?query={quote(query)}")["data"]["result"]
         found = result[0]["value"][1] if result else ""
         if found == value:
@@ -89,7 +89,7 @@ def test_an_orderly_stop_flushes(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path / "data", environment=settings)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.sendto(b"jobs:7|c", address_of(daemon))
-    for _ in range(600):
+    for _ in range(1_200):
         if daemon.get("/api/status")["sources"]["statsd"]["lines"]:
             break
         time.sleep(0.05)

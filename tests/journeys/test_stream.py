@@ -17,7 +17,7 @@ STREAM = {"NISSA_API__STREAM__INTERVAL": "200ms", "NISSA_API__STREAM__EVENTS_INT
 
 def asked(daemon: Daemon, path: str, **form: str) -> Any:
     """The answer of a POST."""
-    connection = http.client.HTTPConnection(urlsplit(daemon.api_url).netloc, timeout=30)
+    connection = http.client.HTTPConnection(urlsplit(daemon.api_url).netloc, timeout=60)
     connection.request("POST", path, urlencode(form), {"Content-Type": "application/x-www-form-urlencoded"})
     answer = connection.getresponse()
     content = json.loads(answer.read())

@@ -7,12 +7,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
 import pytest
 from journeys.rig import Ledger, connect, post, running
+
+from oracle.ports import free_port
 
 UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
 UNIT = UNITS / "nissa-ingest.service"
@@ -58,7 +59,8 @@ def test_a_manager_hears_of_the_daemon(tmp_path: Path) -> None:
 def test_sockets_of_a_manager_outlive_the_daemon(tmp_path: Path) -> None:
     """Both ports are those that are passed. What is sent while the daemon restarts waits, and is stored."""
     ledger = Ledger(8)
-    with free_ports(2) as (ingest, api), Activated(tmp_path, ingest, api) as daemon:
+    ingest, api = free_port(), free_port()
+    with Activated(tmp_path, ingest, api) as daemon:
         claims = [ledger.claim() for _ in range(2)]
         assert post(connect(f"http://127.0.0.1:{ingest}"), ledger.body(claims[0])) == 204
         with contextlib.closing(connect(f"http://127.0.0.1:{api}")) as link:
@@ -81,22 +83,11 @@ def test_a_socket_that_others_reach_needs_access_control(tmp_path: Path) -> None
         ("0.0.0.0", "api", "api.access.enabled"),
         ("127.0.0.1", "x", "expected one of ingest"),
     ):
-        with free_ports(1) as (port,), Activated(tmp_path, port, name=name, address=address) as daemon:
+        port = free_port()
+        with Activated(tmp_path, port, name=name, address=address) as daemon:
             socket.create_connection(("127.0.0.1", port)).close()
             assert daemon.process.wait(60) == 2
         assert reason in (tmp_path / "log").read_text()
-
-
-@contextlib.contextmanager
-def free_ports(count: int) -> Iterator[list[int]]:
-    """Ports that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    yield ports
 
 
 class Activated:
@@ -111,6 +102,7 @@ class Activated:
         while self.process.poll() is None:  # it listens when it says so
             if "Listening" in (directory / "log").read_text():
                 break
+            time.sleep(0.01)
 
     def restart(self) -> None:
         """Stop the daemon; its sockets stay, and it is started again after a while. Returns in between."""

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
-from journeys.brokers import free_port
 
 from nissa.config.receivers import EmailConfig
 from nissa.model.errors import ConfigInvalid
 from nissa.notifiers.email import EmailNotifier
 from nissa.notifiers.notifier import NotDelivered
 from oracle.messages_out import RESOLVED, a_message, an_alert
+from oracle.ports import free_port
 
 
 class Mailbox:

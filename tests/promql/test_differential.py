@@ -14,7 +14,6 @@ Left out, as Prometheus 3 means something else by it than the 2.42 of Debian, or
 import json
 import math
 import random
-import socket
 import subprocess
 import time
 import urllib.error
@@ -33,6 +32,7 @@ from nissa.model.errors import NissaError
 from nissa.promql.evaluate import evaluate_instant, evaluate_range
 from nissa.promql.format import answer_json
 from nissa.promql.memory_source import MemorySource
+from oracle.ports import free_port
 from oracle.promqltest import STALE
 
 EXAMPLES = 200
@@ -78,9 +78,7 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
     print(f"seed {seed}")
     directory = tmp_path_factory.mktemp("prometheus")
     (directory / "prometheus.yml").write_text("global: {}\n")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [
         "prometheus",
         f"--config.file={directory / 'prometheus.yml'}",
@@ -127,14 +125,14 @@ def fill(url: str, chance: random.Random, first_s: int) -> MemorySource:
     body = bytes(cramjam.snappy.compress_raw(request.SerializeToString()))
     headers = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
     headers["X-Prometheus-Remote-Write-Version"] = "0.1.0"
-    urllib.request.urlopen(urllib.request.Request(f"{url}/api/v1/write", body, headers), timeout=30).close()
+    urllib.request.urlopen(urllib.request.Request(f"{url}/api/v1/write", body, headers), timeout=60).close()
     return source
 
 
 def ask(peer: Peer, path: str, **question: Any) -> dict[str, Any] | None:
     """Prometheus' answer, None where it refuses."""
     try:
-        with urllib.request.urlopen(f"{peer.url}/api/v1/{path}?{urlencode(question)}", timeout=30) as reply:
+        with urllib.request.urlopen(f"{peer.url}/api/v1/{path}?{urlencode(question)}", timeout=60) as reply:
             return dict(json.load(reply)["data"])
     except urllib.error.HTTPError as error:
         assert error.code in (400, 422), error.read()
@@ -303,7 +301,7 @@ def test_samples_are_counted_as_by_prometheus(peer: Peer, text: str) -> None:
     """``stats=all``: the samples looked at, at each step and together."""
     start, end = peer.first_s + 400, peer.first_s + SPAN_S
     query = urlencode({"query": text, "start": start, "end": end, "step": 60, "stats": "all"})
-    with urllib.request.urlopen(f"{peer.url}/api/v1/query_range?{query}", timeout=30) as answer:
+    with urllib.request.urlopen(f"{peer.url}/api/v1/query_range?{query}", timeout=60) as answer:
         theirs = json.load(answer)["data"]["stats"]["samples"]
     ours = evaluate_range(peer.source, text, start * 1000, end * 1000, 60_000, stats=True)
     steps = [[at_ms / 1000, count] for at_ms, count in zip(ours.at_ms, ours.samples_by_step, strict=True)]

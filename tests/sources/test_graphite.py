@@ -36,7 +36,7 @@ def test_lines_become_frames() -> None:
             writer.write(line)
             writer.close()
             await writer.wait_closed()
-        for _ in range(500):
+        for _ in range(6_000):
             if source.facts()["buffered_bytes"] == 10:
                 break
             await asyncio.sleep(0.01)

@@ -1,6 +1,7 @@
 """Lines joined to frames: by size, by time, in order, bounded, and once more where the engine is not ready."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 from nissa.model.errors import TooLarge, Unavailable
@@ -28,6 +29,14 @@ class Rig:
         )
         self.task = asyncio.create_task(self.frames.run())
 
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for what the task will do."""
+        for _ in range(60_000):
+            if condition():
+                return
+            await asyncio.sleep(0.001)
+        raise AssertionError("it did not come to that")
+
     async def stop(self) -> None:
         """Cancel, and bring the rest to the inlet."""
         self.task.cancel()
@@ -44,9 +53,9 @@ def test_frames_end_by_size_and_by_time() -> None:
         for number in range(20):
             rig.frames.add(b"%02d-2345678\n" % number)
         assert rig.pauses == []
-        await asyncio.sleep(0.1)
+        await rig.until(lambda: len(rig.receipts) == 2)
         rig.frames.add(b"alone\n")
-        await asyncio.sleep(0.1)
+        await rig.until(lambda: len(rig.receipts) == 3)
         await rig.stop()
         assert len(rig.receipts) == len(intake.frames)
 
@@ -69,8 +78,7 @@ def test_readers_pause_while_too_much_waits() -> None:
             rig.frames.add(b"x" * 99 + b"\n")
         assert rig.pauses == [True]
         assert rig.frames.full
-        await asyncio.sleep(0.1)
-        assert rig.pauses == [True, False]
+        await rig.until(lambda: rig.pauses == [True, False])
         rig.frames.add(b"last\n")
         await rig.stop()
 
@@ -86,9 +94,9 @@ def test_a_frame_is_sent_again_until_it_is_taken() -> None:
     async def scenario() -> None:
         rig = Rig(intake)
         rig.frames.add(b"a\n")
-        await asyncio.sleep(0.1)
+        await rig.until(lambda: len(rig.receipts) == 1)
         rig.frames.add(b"b\n")
-        await asyncio.sleep(0.1)
+        await rig.until(lambda: rig.frames.refused == 1)
         await rig.stop()
         assert (rig.frames.refused, len(rig.receipts)) == (1, 1)
 

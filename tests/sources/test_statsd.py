@@ -34,7 +34,7 @@ def test_lines_of_both_sockets_are_flushed() -> None:
             sender.sendto(b"a:1|c\nbad\n_e{1,1}:t|x\n_e{9,9}:t|x", (host, int(port)))
         _, writer = await asyncio.open_connection(host, int(port))
         writer.write(b"a:2|c\n")
-        for _ in range(500):
+        for _ in range(6_000):
             if source.facts()["lines"] == 3:
                 break
             await asyncio.sleep(0.01)

@@ -32,6 +32,8 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from oracle.ports import free_port
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from journeys.rig import Ledger, parse_export, post
@@ -53,10 +55,7 @@ class Peer(abc.ABC):
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        with socket.socket() as probe, socket.socket() as second:
-            probe.bind(("127.0.0.1", 0))
-            second.bind(("127.0.0.1", 0))
-            self.port, self.second = probe.getsockname()[1], second.getsockname()[1]
+        self.port, self.second = free_port(), free_port()
 
     @abc.abstractmethod
     def command(self) -> list[str]:

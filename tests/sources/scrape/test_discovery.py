@@ -18,7 +18,7 @@ from oracle.scrape_target import scrape_target
 FAST = Milliseconds(20)
 
 
-async def until(holds: Callable[[], bool], timeout_s: float = 20.0) -> None:
+async def until(holds: Callable[[], bool], timeout_s: float = 60.0) -> None:
     """Wait until something holds."""
     async with asyncio.timeout(timeout_s):
         while not holds():  # noqa: ASYNC110 - the discovery has no event

@@ -205,7 +205,7 @@ def test_ticks() -> None:
 
     async def scenario(scraper: Scraper) -> None:
         task = asyncio.create_task(scraper.run())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while scraper.health.scrapes < 3:  # noqa: ASYNC110 - the scraper has no event
                 await asyncio.sleep(0.01)
         task.cancel()

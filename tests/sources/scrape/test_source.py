@@ -26,7 +26,7 @@ FAST = "global: {scrape_interval: 50ms, scrape_timeout: 50ms}\nscrape_configs:\n
 
 async def until(holds: Callable[[], bool]) -> None:
     """Wait until something holds."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not holds():  # noqa: ASYNC110 - the source has no event
             await asyncio.sleep(0.01)
 
