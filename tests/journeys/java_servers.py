@@ -36,9 +36,19 @@ class JavaServer:
     """A process that ends with its standard input."""
 
     def __init__(
-        self, server: str, arguments: Sequence[str], directory: Path, *, prints: bool = True, jars: Sequence[Path] = ()
+        self,
+        server: str,
+        arguments: Sequence[str],
+        directory: Path,
+        *,
+        prints: bool = True,
+        jars: Sequence[Path] = (),
+        environment: dict[str, str] | None = None,
     ) -> None:
-        """prints: it prints a line when it is ready. jars: of its class path; none: all of its artifacts."""
+        """prints: it prints a line when it is ready. jars: of its class path; none: all of its artifacts.
+
+        environment: variables added to its own.
+        """
         directory.mkdir(parents=True, exist_ok=True)
         limits = ["-Xms256m", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
         path = ":".join(map(str, jars)) or f"{artifacts(server)}/*"
@@ -51,6 +61,7 @@ class JavaServer:
                 stderr=log,
                 text=True,
                 cwd=directory,
+                env={**os.environ, **(environment or {})},
             )
 
     def ready(self, word: str) -> str:

@@ -1,18 +1,21 @@
-"""The sink iceberg of a daemon that is killed: pyiceberg and DuckDB read what Nissa answers, every sample once."""
+"""The sink iceberg of a daemon that is killed, and its catalogue too: pyiceberg and DuckDB read what Nissa answers,
+every sample once."""
 
 import json
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pytest
-from journeys.rig import BUSY, Daemon, Ledger, Senders, nissa_command, running
+from journeys.iceberg_catalogues import catalogue
+from journeys.rig import BUSY, Daemon, Export, Ledger, Senders, nissa_command, running
 from pyiceberg.catalog import load_catalog
 
 KILLS = 3
-WAIT_S = 60
+WAIT_S = 180  # a sink whose catalogue did not answer tries again after 30 s
 SAMPLES = """
     select r.labels, epoch_ms(s.timestamp) as ts_ms, s.value
     from samples s join series r using (instance, series) where s.name = 'ledger_value'"""
@@ -33,26 +36,42 @@ def wait_copied(daemon: Daemon) -> None:
 
 
 @pytest.mark.long
-def test_tables_have_what_nissa_answers(tmp_path: Path) -> None:
-    """After kills at any moment, samples bit for bit."""
+@pytest.mark.parametrize("kind", ["sql", "rest"])
+def test_tables_have_what_nissa_answers(tmp_path: Path, kind: str) -> None:
+    """After kills of Nissa and of the catalogue at any moment, samples bit for bit."""
     ledger, draw, lake = Ledger(31), random.Random(31), tmp_path / "lake"
-    lake.mkdir()
-    catalog = {"type": "sql", "uri": f"sqlite:///{lake}/catalogue.db"}
-    sink = {"type": "iceberg", "warehouse": str(lake), "catalog": catalog, "interval": "1s"}
-    (tmp_path / "nissa.yaml").write_text(json.dumps({"sinks": {"lake": sink}}))
-    arguments = ("--config", str(tmp_path / "nissa.yaml"))
-    for _ in range(KILLS):
+    with catalogue(kind, lake) as place:
+        sink = {"type": "iceberg", "warehouse": str(lake), "catalog": place.properties, "interval": "1s"}
+        (tmp_path / "nissa.yaml").write_text(json.dumps({"sinks": {"lake": sink}}))
+        arguments = ("--config", str(tmp_path / "nissa.yaml"))
+        for number in range(KILLS):
+            with running(tmp_path / "data", *arguments, environment=BUSY) as daemon:
+                senders = Senders(daemon, ledger, 1)
+                time.sleep(draw.uniform(1.5, 4))
+                if number:  # while a commit is under way, or not
+                    place.kill()
+                    time.sleep(draw.uniform(0, 1))
+                daemon.kill()
+                senders.stop()
+            if number:
+                place.start()
         with running(tmp_path / "data", *arguments, environment=BUSY) as daemon:
             senders = Senders(daemon, ledger, 1)
             time.sleep(draw.uniform(1.5, 4))
-            daemon.kill()
+            place.kill()
             senders.stop()
-    with running(tmp_path / "data", *arguments, environment=BUSY) as daemon:
-        wait_copied(daemon)
-        stored = daemon.export()
-        ledger.check(stored)
-        assert daemon.stop() == 0
-    tables = load_catalog("nissa", warehouse=str(lake), **catalog)
+            place.start()
+            wait_copied(daemon)
+            stored = daemon.export()
+            ledger.check(stored)
+            assert daemon.stop() == 0
+        check_tables(stored, lake, place.properties)
+    assert b"ok: " in nissa_command("verify", tmp_path / "data")
+
+
+def check_tables(stored: Export, lake: Path, properties: dict[str, Any]) -> None:
+    """The tables have these samples, each once, and their series."""
+    tables = load_catalog("nissa", warehouse=str(lake), **properties)
     samples, series = (tables.load_table(f"nissa.{name}").scan().to_arrow() for name in ("samples", "series"))
     assert isinstance(samples, pa.Table)
     found = duckdb.execute(SAMPLES).fetchall()
@@ -64,4 +83,3 @@ def test_tables_have_what_nissa_answers(tmp_path: Path) -> None:
     bits = pa.array([value for *_, value in found], pa.float64()).view(pa.uint64()).to_pylist()
     assert all(values[key] == one for key, one in zip(keys, bits, strict=True))
     assert len(series) >= len(stored)
-    assert b"ok: " in nissa_command("verify", tmp_path / "data")
