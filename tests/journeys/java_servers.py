@@ -1,5 +1,6 @@
 """Servers of the Java world, out of Maven artifacts that are fetched once; tests skip where there is no Java."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
