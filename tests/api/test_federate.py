@@ -37,6 +37,14 @@ def test_the_newest_samples_are_written_as_text(serve):
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
 
 
+def test_external_labels(serve):
+    """They are added where a series does not have them."""
+    client = serve(backend(), Api(external_labels={"job": "all", "site": "a"}))
+    found = client.get("/federate", params={"match[]": ["up", '{__name__="a.dotted"}']}).text.splitlines()
+    assert found[1].startswith('{"a.dotted",instance="",job="all",site="a","ö"=')
+    assert found[3] == 'up{instance="a:1",job="api",site="a"} 0.1 1732190001000'
+
+
 def test_what_cannot_be_federated_is_refused(serve):
     """A request without a selector, or over the limit of series, is refused."""
     assert serve(backend()).get("/federate").status_code == 400

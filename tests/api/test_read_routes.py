@@ -58,6 +58,20 @@ def test_samples_and_chunks_are_the_same(client):
     assert all([ts_ms - FIRST_MS for ts_ms, _ in rows] == [1_000, 2_000, 3_000] for _, _, rows in by_samples)
 
 
+def test_external_labels(serve):
+    """They are in the answer, and its matchers see them."""
+    client = serve(BackendTwin(SERIES, regular(3, 5)), Api(external_labels={"site": "a"}))
+    for kind, value, count in ((1, "a", 6), (0, "a", 6), (0, "b", 0)):
+        answer = ask(client, [kind], name="site", value=value).content
+        if kind:
+            found = [one for frame in read_frames(answer) for one in frame.chunked_series]
+        else:
+            response = ReadResponse.FromString(bytes(cramjam.snappy.decompress_raw(answer)))
+            found = [one for result in response.results for one in result.timeseries]
+        assert len(found) == count
+        assert all(("site", "a") in {(label.name, label.value) for label in one.labels} for one in found)
+
+
 def test_bad_requests_and_limits(serve, client):
     """400 for bytes and patterns that cannot be read; 422 over the limit of samples."""
     assert client.post("/api/v1/read", content=b"x", headers=HEADERS).status_code == 400

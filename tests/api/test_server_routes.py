@@ -2,6 +2,7 @@
 
 import yaml
 
+from nissa.config.tree import Api
 from oracle.backend_twin import BackendTwin, regular
 
 
@@ -57,3 +58,11 @@ def test_targets(serve, targets):
     assert listed(state="active") == (["node", "app"], 0, counts)
     assert listed(state="Dropped") == ([], 1, counts)
     assert listed(scrapePool="app") == (["app"], 0, counts)
+
+
+def test_external_labels_stand_where_clients_of_prometheus_look(serve):
+    """Under ``global``, beside the settings."""
+    client = serve(BackendTwin([{"__name__": "up"}], regular(1, 1)), Api(external_labels={"site": "a"}))
+    config = yaml.safe_load(client.get("/api/v1/status/config").json()["data"]["yaml"])
+    assert config["global"] == {"external_labels": {"site": "a"}}
+    assert config["api"] == {"listen": "127.0.0.1:0"}

@@ -5,6 +5,7 @@ import pytest
 
 from nissa.model.errors import TooLarge
 from nissa.model.matcher import Matcher, MatchOp
+from nissa.query.external_labels import ExternalLabels
 from nissa.query.limits import Allowance, MemoryBudget
 from nissa.query.ordered_series import ordered_series
 from oracle.backend_twin import BackendTwin, regular
@@ -34,3 +35,15 @@ def test_memory_is_bounded_and_given_back():
     assert ration.taken_bytes == 0
     with Allowance(lambda: 0.0, 1_000, 10**6, ration) as query, pytest.raises(TooLarge):
         list(ordered_series(backend, UP, (0, 2**62), query.check))
+
+
+def test_external_labels_are_part_of_the_order_and_make_series_one():
+    """Labels are sorted with them; of two samples with one time the older series has the one that counts."""
+    series = [{"__name__": "up", "zone": "z"}, {"__name__": "up"}, {"__name__": "up", "site": "a"}]
+    external = ExternalLabels({"site": "a"})
+    found = list(ordered_series(BackendTwin(series, regular(3, 4)), UP, (0, 2**62), external=external))
+    name, site = ("__name__", "up"), ("site", "a")
+    assert [labels for labels, _, _ in found] == [[name, site], [name, site, ("zone", "z")]]
+    values = regular(3, 4).value.reshape(3, 4)
+    assert [ts_ms.tolist() for _, ts_ms, _ in found] == [[FIRST_MS + at * 1_000 for at in range(4)]] * 2
+    assert [value.tolist() for _, _, value in found] == [values[1].tolist(), values[0].tolist()]

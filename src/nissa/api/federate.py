@@ -4,7 +4,8 @@
     up{instance="a:1",job="api"} 1 1732190009000
 
 Sorted by metric name. A series whose newest sample within the lookback is a staleness marker is left out. Every line
-has a label ``instance``, empty where the series has none: the one who scrapes would put its own there.
+has a label ``instance``, empty where the series has none: the one who scrapes would put its own there. External labels
+of the API are added where a series does not have them; selectors do not see them.
 """
 
 import re
@@ -60,21 +61,23 @@ def _check_count(count: int, count_max: int) -> None:
 
 def _lines(api_state: ApiState, selector: Selector, allowance: Allowance, now_ms: int) -> Iterator[Line]:
     damages: dict[str, Damaged] = {}
+    external = {"instance": "", **api_state.limits.external_labels}
     with msgspec.structs.replace(api_state.backend.snapshot(), check=allowance.check) as snapshot:
         index, noting = api_state.backend.index, api_state.noting(damages)
         selected = StoredSource(index, snapshot, check=allowance.check, on_damage=noting).select(selector)
         for first in range(0, len(selected.labels), SERIES_PER_SLICE):
             allowance.check()
-            yield from _slice(selected, first, min(first + SERIES_PER_SLICE, len(selected.labels)), now_ms)
+            last = min(first + SERIES_PER_SLICE, len(selected.labels))
+            yield from _slice(selected, first, last, now_ms, external)
 
 
-def _slice(selected: Selected, first: int, last: int, now_ms: int) -> Iterator[Line]:
+def _slice(selected: Selected, first: int, last: int, now_ms: int, external: dict[str, str]) -> Iterator[Line]:
     columns = selected.read(first, last, now_ms - LOOKBACK_MS + 1, now_ms + 1)
     at_ms = np.array([now_ms], np.int64)
     values, present = look_back(columns, at_ms, LOOKBACK_MS, False)
     times_s, _ = look_back(columns, at_ms, LOOKBACK_MS, True)
     for row in np.flatnonzero(present[:, 0]).tolist():
-        labels = {"instance": "", **selected.labels.row(first + row)}
+        labels = {**external, **selected.labels.row(first + row)}
         name = labels.pop(NAME_LABEL, "")
         yield name, _shown(labels), f"{short_text(float(values[row, 0]))} {round(float(times_s[row, 0]) * 1000)}"
 

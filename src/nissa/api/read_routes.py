@@ -3,7 +3,8 @@
     remote_read:
       - url: http://127.0.0.1:9471/api/v1/read
 
-Samples are one answer, bounded by the memory of a query; chunks are a stream of any length.
+Samples are one answer, bounded by the memory of a query; chunks are a stream of any length. Series have the external
+labels of the API.
 """
 
 from collections.abc import Generator
@@ -26,6 +27,7 @@ from nissa.codec.remote_read import (
     series_field,
 )
 from nissa.model.errors import BadQuery, Damaged, TooLarge
+from nissa.query.external_labels import ExternalLabels
 from nissa.query.limits import Allowance
 from nissa.query.ordered_series import Ordered, ordered_series
 from nissa.query.times import TIME_MS_MAX
@@ -96,6 +98,7 @@ def _series(
             damages.append(damage)
         look_at(damage)
 
-    yield from ordered_series(api_state.backend, own.selector, interval_ms, allowance.check, note)
+    external = ExternalLabels(api_state.limits.external_labels)
+    yield from ordered_series(api_state.backend, own.selector, interval_ms, allowance.check, note, external)
     if damages:
         raise damages[0]

@@ -29,9 +29,12 @@ _STATES = ("active", "dropped")  # any other word means both, as in Prometheus
 
 @router.get("/api/v1/status/config")
 async def config(request: Request) -> Response:
-    """The settings in force as YAML."""
+    """The settings in force as YAML; external labels also under ``global``, where clients of Prometheus look."""
     tree: dict[str, Any] = {}
-    for path, value in api_state_of(request).facts.settings.items():
+    api_state = api_state_of(request)
+    if api_state.limits.external_labels:
+        tree["global"] = {"external_labels": api_state.limits.external_labels}
+    for path, value in api_state.facts.settings.items():
         section = tree
         *heads, name = path.split(".")
         for head in heads:

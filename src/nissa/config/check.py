@@ -12,7 +12,7 @@ from nissa.config.events import check_events
 from nissa.config.listen import Listen, parse_listen
 from nissa.config.names import quantities, shown, written_path
 from nissa.config.redaction import check_redaction
-from nissa.config.sink_checks import check_dead_letters, check_sinks
+from nissa.config.sink_checks import check_dead_letters, check_external_labels, check_sinks
 from nissa.config.slo import check_slo
 from nissa.config.tree import Config
 from nissa.model.durability import parse_durability
@@ -64,6 +64,7 @@ def check_config(config: Config) -> None:
     _check_addresses(config)
     check_tls(config.api.tls, "api.tls")
     check_tls(config.ingest.tls, "ingest.tls")
+    check_external_labels(config.api.external_labels, "api.external_labels")
     check_access(config.api.access, parse_listen(config.api.listen, "api.listen"))
     _check_relations(values)
     check_sinks(config.sinks)

@@ -112,6 +112,13 @@ def _check_headers(sink: HttpSink, path: str) -> None:
         seen.add(name.lower())
 
 
+def check_external_labels(labels: dict[str, str], path: str) -> None:
+    """Raises: ConfigInvalid."""
+    for name, value in labels.items():
+        if not LABEL_NAME.fullmatch(name) or not value:
+            raise ConfigInvalid(f"{path}.{name[:80]}", "is not a label name with a value")
+
+
 def _check_rules(sink: RemoteWriteSink | KafkaSink, path: str) -> None:
     from nissa.model.relabel import Relabelling  # here, as reading settings is part of every command
     from nissa.model.selector import read_selector
@@ -125,9 +132,7 @@ def _check_rules(sink: RemoteWriteSink | KafkaSink, path: str) -> None:
         Relabelling(sink.write_relabel_configs)
     except ValueError as error:
         raise ConfigInvalid(f"{path}.write_relabel_configs", str(error)) from None
-    for name, value in sink.external_labels.items():
-        if not LABEL_NAME.fullmatch(name) or not value:
-            raise ConfigInvalid(f"{path}.external_labels.{name[:80]}", "is not a label name with a value")
+    check_external_labels(sink.external_labels, f"{path}.external_labels")
 
 
 def _check_stream(sink: ElasticsearchSink, path: str) -> None:

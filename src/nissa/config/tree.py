@@ -71,6 +71,7 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     idle_timeout_ms: Annotated[int, duration(10, DAY_MS)] = 5 * SECOND_MS
     allowed_hosts: tuple[str, ...] = ()
     remote_deletion: bool = False
+    external_labels: dict[str, str] = {}
     access: Access = Access()
     rate_limits: RatesByRole = RatesByRole()
     tls: Tls = Tls()

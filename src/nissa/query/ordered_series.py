@@ -1,10 +1,13 @@
 """Samples of the selected series, one series after the other in the order of their labels, as remote read wants them.
 
-index    ids of the series, their labels, sorted by labels        a{x="1"}  a{x="2"}  b  …
+index    labels as they are answered, sorted, with the ids of     a{x="1"}  a{x="2"}  b  …
+         their series: several where external labels make them equal
 slices   SERIES_PER_SLICE of them are read at a time, by ids      and handed out in the order of labels
 """
 
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 
@@ -13,12 +16,14 @@ from nissa.model.columns import SampleBatch, TimeColumn, ValueColumn
 from nissa.model.matcher import Selector
 from nissa.query.backend import Backend
 from nissa.query.export import OnDamage, stream_series
+from nissa.query.external_labels import ExternalLabels, Pairs
 from nissa.series.select import select
 
 SERIES_PER_SLICE = 64
 ROW_BYTES = 20  # of a sample: series, time, value
 
-Ordered = tuple[list[tuple[str, str]], TimeColumn, ValueColumn]
+Ordered = tuple[Pairs, TimeColumn, ValueColumn]
+Known = tuple[Pairs, list[int]]  # labels, ids of series
 
 
 def ordered_series(
@@ -27,22 +32,17 @@ def ordered_series(
     interval_ms: tuple[int, int],
     check: Check = no_check,
     on_damage: OnDamage | None = None,
+    external: ExternalLabels | None = None,
 ) -> Iterator[Ordered]:
     """Yield labels, times and values of each series that has samples, in order of labels.
 
     selector: the series. interval_ms: [start, end), Unix milliseconds. check, on_damage: as for ``stream_series``.
-    Raises: as ``stream_series``.
+    external: labels that are added. Raises: BadQuery; as ``stream_series``.
     """
-    known: list[tuple[list[tuple[str, str]], int]] = []
-    index = backend.index
-    for series in select(index, selector, check).tolist():
-        labels = sorted(index.labels(series))
-        check(PAIR_BYTES * len(labels))
-        known.append((labels, series))
-    known.sort()
+    known = _known(backend, selector, check, external or ExternalLabels())
     for first in range(0, len(known), SERIES_PER_SLICE):
         part = known[first : first + SERIES_PER_SLICE]
-        ids = np.array(sorted(series for _, series in part), np.uint32)
+        ids = np.array(sorted(series for _, own in part for series in own), np.uint32)
         batches = []
         for batch in stream_series(backend, ids, interval_ms, check, on_damage):
             check(ROW_BYTES * len(batch))
@@ -51,13 +51,29 @@ def ordered_series(
         check(-ROW_BYTES * sum(map(len, batches)))
 
 
-def _in_order(part: list[tuple[list[tuple[str, str]], int]], batches: list[SampleBatch]) -> Iterator[Ordered]:
+def _known(backend: Backend, selector: Selector, check: Check, external: ExternalLabels) -> list[Known]:
+    index, found = backend.index, []
+    for series in select(index, external.stored(selector), check).tolist():
+        labels = external.answered(index.labels(series), selector)
+        if labels is not None:
+            check(PAIR_BYTES * len(labels))
+            found.append((labels, series))
+    found.sort()
+    return [(labels, [series for _, series in own]) for labels, own in groupby(found, itemgetter(0))]
+
+
+def _in_order(part: list[Known], batches: list[SampleBatch]) -> Iterator[Ordered]:
     if not batches:
         return
     series = np.concatenate([batch.series for batch in batches])
     ts_ms = np.concatenate([batch.ts_ms for batch in batches])
     value = np.concatenate([batch.value for batch in batches])
-    for labels, one in part:
-        first, last = np.searchsorted(series, np.uint32(one), "left"), np.searchsorted(series, np.uint32(one), "right")
-        if first < last:
-            yield labels, ts_ms[first:last], value[first:last]
+    for labels, own in part:
+        ids = np.array(own, np.uint32)
+        rows = list(map(slice, np.searchsorted(series, ids, "left"), np.searchsorted(series, ids, "right")))
+        times, values = ts_ms[rows[0]], value[rows[0]]
+        if len(rows) > 1:  # of two samples with one time, that of the older series
+            times, places = np.unique(np.concatenate([ts_ms[one] for one in rows]), return_index=True)
+            values = np.concatenate([value[one] for one in rows])[places]
+        if len(times):
+            yield labels, times, values
