@@ -1,7 +1,11 @@
 """Backups hold everything acknowledged, copy only new files, and can be deleted one by one."""
 
 import fcntl
+import hashlib
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +21,8 @@ from nissa.files.destinations import BucketDestination, Destination, FolderDesti
 from nissa.model.errors import ConfigInvalid, Unavailable
 from nissa.store.verify import verify_directory
 from oracle.engine import NOW_MS, ONE, Rig, rows_in
+
+SIZE_MAX = 40 << 10
 
 
 def back_up(rig: Rig, destination: Destination, keep: int = 0) -> BackupResult:
@@ -151,3 +157,31 @@ def test_a_folder_in_the_data_directory_is_refused(tmp_path: Path, name: str) ->
     assert done.exit_code == 2
     assert "outside of it" in done.output
     assert sorted((tmp_path / "d").rglob("*")) == before
+
+
+def test_a_limit_of_the_size_of_files_is_named_with_the_file(tmp_path: Path) -> None:
+    """Of a copy that the backup makes of what changes, and of a restored file; both go on once it is raised."""
+    rig, place = Rig(tmp_path / "d"), FolderDestination(tmp_path / "b")
+    for first in range(0, 2000, 500):
+        names = [hashlib.sha256(b"%d" % number).hexdigest() for number in range(first, first + 500)]  # snappy-proof
+        rig.keep([(f"m{name}", NOW_MS, ONE) for name in names])
+    named = r"nissa-backup-.*\.journal: File too large.*ulimit -f"
+    with file_size_max(SIZE_MAX), pytest.raises(Unavailable, match=named):
+        back_up(rig, place)
+    made = back_up(rig, place)
+    rig.engine.close()
+    assert max(file.bytes for file in made.manifest.files) > SIZE_MAX
+    with file_size_max(SIZE_MAX), pytest.raises(Unavailable, match=r"/r/.*\.unfinished: File too large.*ulimit -f"):
+        restore_backup(place, tmp_path / "r")
+    assert restore_backup(place, tmp_path / "r").complete
+
+
+@contextmanager
+def file_size_max(size: int) -> Iterator[None]:
+    """No file of this process may grow over ``size`` bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -17,7 +17,7 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Final, Self
+from typing import BinaryIO, Final, Self, cast
 
 import google_crc32c
 import msgspec
@@ -25,6 +25,7 @@ import msgspec
 from nissa.catalogue.catalogue import BlockRow, Catalogue, SeriesSegment
 from nissa.catalogue.sqlite_file import copy_database
 from nissa.files.checked_file import MISSING
+from nissa.files.destinations import naming
 from nissa.files.names import CATALOGUE, DATABASE, DEAD_LETTERS, JOURNAL, STATE, locate
 from nissa.ingest.settings import SETTINGS
 from nissa.journal.recovery import read_segment, segment_paths
@@ -125,14 +126,17 @@ class HeldFiles:
     def _cut_at(self, held: HeldFile, end: int | None) -> None:
         """Go on with a copy of the first ``end`` bytes; None takes all."""
         left = os.fstat(held.file.fileno()).st_size if end is None else end
-        copied = (self._scratch / Path(held.path).name).open("w+b")
-        self._open.enter_context(copied)
+        path = self._scratch / Path(held.path).name
         held.file.seek(0)
-        while left > 0 and (piece := held.file.read(min(left, PIECE_BYTES))):
-            copied.write(piece)
-            left -= len(piece)
-        copied.flush()
-        held.file = copied
+        with naming(path), path.open("wb", buffering=0) as copied:  # a buffer would fail once more when it is closed
+            while left > 0 and (piece := self._read(held, min(left, PIECE_BYTES))):
+                left -= copied.write(piece)
+                held.file.seek(copied.tell())
+        held.file = cast("BinaryIO", self._opened(path))
+
+    def _read(self, held: HeldFile, size: int) -> bytes:
+        with naming(self._directory / held.path):
+            return held.file.read(size)
 
     # ---- what changes in place ----
 

@@ -18,7 +18,7 @@ import msgspec
 
 from nissa.backup.manifest import BackupFile, BackupManifest, backup_ids, read_backup
 from nissa.files.checked_file import MISSING, sync_directory
-from nissa.files.destinations import Destination
+from nissa.files.destinations import Destination, naming
 from nissa.files.lock import LOCK_NAME, DirectoryLock
 from nissa.files.names import CATALOGUE, JOURNAL, SERIES, UNFINISHED
 from nissa.model.errors import BadQuery, Damaged
@@ -108,7 +108,9 @@ class _SummedFile(RawIOBase):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, MODE), "wb")
+        self._path, self._file = path, -1
+        with naming(path):
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, MODE)
         self.bytes = self.crc = 0
 
     def write(self, data: object) -> int:
@@ -116,16 +118,21 @@ class _SummedFile(RawIOBase):
         piece = bytes(data)  # type: ignore[call-overload]  # the same object, where it is of bytes
         self.bytes += len(piece)
         self.crc = google_crc32c.extend(self.crc, piece)
-        return self._file.write(piece)
+        left = memoryview(piece)
+        with naming(self._path):
+            while left:
+                left = left[os.write(self._file, left) :]
+        return len(piece)
 
     def sync(self) -> None:
         """Make what was written durable."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with naming(self._path):
+            os.fsync(self._file)
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if not self.closed and self._file >= 0:
+            os.close(self._file)
         super().close()
 
 

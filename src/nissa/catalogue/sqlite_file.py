@@ -34,6 +34,7 @@ _FOR_NOW = {  # results of SQLite that say nothing about the bytes on disk; all 
     sqlite3.SQLITE_PROTOCOL,
     sqlite3.SQLITE_READONLY,
 }
+_NO_ROOM_FOR_COPY = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC}
 _NO_ROOM_BESIDE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM}
 
 
@@ -99,13 +100,18 @@ def connect_for_reading(path: Path) -> sqlite3.Connection:
 def copy_database(source: Path, target: Path) -> None:
     """Copy a database as its last commit left it, while others write it, into one file without a log.
 
-    Raises: Damaged, Unavailable; FileNotFoundError.
+    Raises: Damaged; Unavailable, which names the copy where that cannot be written; FileNotFoundError.
     """
     if not source.exists():
         raise FileNotFoundError(source)
     with blaming(source), closing(connect_for_reading(source)) as read, closing(sqlite3.connect(target)) as written:
-        read.backup(written)
-        written.execute("PRAGMA journal_mode = DELETE")
+        try:
+            read.backup(written)
+            written.execute("PRAGMA journal_mode = DELETE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode not in _NO_ROOM_FOR_COPY:
+                raise
+            raise Unavailable(f"{target}: {error} (a copy of {source}; see df and ulimit -f)") from error
 
 
 def _read_apart(path: Path) -> sqlite3.Connection:

@@ -4,9 +4,12 @@ Both take names as a data directory has them (``blocks/raw-….parquet``). A fil
 it is there. Every call may take long and belongs on a thread of its own.
 """
 
+import errno
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
 
@@ -62,7 +65,7 @@ class FolderDestination:
             found = [entry for entry in os.scandir(place) if entry.is_file()] if place.is_dir() else []
             return {f"{prefix}{entry.name}": entry.stat().st_size for entry in found}
         except OSError as error:
-            raise _unavailable(self._folder, error) from None
+            raise disk_refused(self._folder, error) from None
 
     def put(self, name: str, source: BinaryIO) -> None:
         """Copy a file, synced before it has its name."""
@@ -77,7 +80,7 @@ class FolderDestination:
             fresh.rename(target)
             sync_directory(target.parent)
         except OSError as error:
-            raise _unavailable(target, error) from None
+            raise disk_refused(target, error) from None
 
     def fetch(self, name: str, target: BinaryIO) -> bool:
         """Write the content of a file into an open one."""
@@ -86,7 +89,7 @@ class FolderDestination:
         except FileNotFoundError:
             return False
         except OSError as error:
-            raise _unavailable(self._folder / name, error) from None
+            raise disk_refused(self._folder / name, error) from None
         with source:
             shutil.copyfileobj(source, target, PIECE_BYTES)
         return True
@@ -98,14 +101,14 @@ class FolderDestination:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _unavailable(self._folder / name, error) from None
+            raise disk_refused(self._folder / name, error) from None
 
     def delete(self, name: str) -> None:
         """Delete a file."""
         try:
             (self._folder / name).unlink(missing_ok=True)
         except OSError as error:
-            raise _unavailable(self._folder / name, error) from None
+            raise disk_refused(self._folder / name, error) from None
 
 
 class BucketDestination:
@@ -173,8 +176,19 @@ class BucketDestination:
         return Unavailable(f"{self._url}: {_one_line(error)}", RETRY_S)
 
 
-def _unavailable(path: Path, error: OSError) -> Unavailable:
-    return Unavailable(f"{path}: {error.strerror or error}", RETRY_S)
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors of the disk name the file. Raises: Unavailable."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_refused(path, error) from error
+
+
+def disk_refused(path: Path, error: OSError) -> Unavailable:
+    """An error of the disk, with the file, and with the limit where one is reached."""
+    hint = " (limit of the size of files: ulimit -f)" if error.errno == errno.EFBIG else ""
+    return Unavailable(f"{path}: {error.strerror or error}{hint}", RETRY_S)
 
 
 def _one_line(error: BaseException) -> str:
