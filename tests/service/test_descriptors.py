@@ -16,3 +16,20 @@ def test_the_limit_is_raised_and_some_are_reserved(soft: int, hard: int, room: i
     )
     said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
     assert said.split() == [str(room), str(hard), str(hard)]
+
+
+def test_ports_share_the_room() -> None:
+    """Each further port has an eighth of the room at most, and the ingest port the rest, without its handshakes."""
+    program = (
+        "import resource; from nissa.config.access import IngestTls; from nissa.config.tree import Config, Ingest; "
+        "from nissa.config.sources import Otlp, Sources; from nissa.service.descriptors import with_room; "
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024)); "
+        "plain = with_room(Config()); "
+        "ingest = Ingest(tls=IngestTls(certificate_file='a', key_file='b', handshakes_max=100)); "
+        "full = with_room(Config(ingest=ingest, sources=Sources(otlp=Otlp(grpc_listen=('127.0.0.1:0',))))); "
+        "few = with_room(Config(ingest=Ingest(connections_max=7))); "
+        "print(plain.ingest.connections_max, full.ingest.connections_max, full.sources.otlp.grpc_connections_max, "
+        "full.sources.graphite.connections_max, few.ingest.connections_max)"
+    )
+    said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert said.split() == ["768", "572", "96", "96", "7"]

@@ -76,6 +76,23 @@ def test_requests_become_frames() -> None:
     ]
 
 
+def test_connections_are_bounded() -> None:
+    """Connections that are never ready for requests count too; one over the limit is closed at once."""
+
+    async def use(source: OtlpGrpcSource, _channel: Any) -> None:
+        (address,) = source.facts()["grpc_addresses"]  # type: ignore[misc]
+        host, _, port = address.rpartition(":")
+        links = [await asyncio.open_connection(host, int(port)) for _ in range(3)]
+        read = [asyncio.create_task(reader.read()) for reader, _ in links]  # until the end
+        ended, open_ones = await asyncio.wait(read, timeout=60, return_when=asyncio.FIRST_COMPLETED)
+        assert (len(ended), len(open_ones)) == (1, 2)
+        for _, writer in links:
+            writer.close()
+        await asyncio.gather(*read, return_exceptions=True)
+
+    with_server(ThreadIntake(), use, grpc_connections_max=2)
+
+
 @pytest.mark.parametrize(
     ("outcome", "code", "retry_s"),
     [

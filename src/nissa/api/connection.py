@@ -28,6 +28,7 @@ from nissa.model.units import KIB, SECOND_MS
 
 HEAD_BYTES_MAX = 256 * KIB  # request line and headers; selectors in a query string are long at times
 READER_BYTES_MIN = KIB
+REFUSED_AT_ONCE_MAX = 16
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -53,6 +54,9 @@ class Bounded(H11Protocol):
         if len(self.connections) - len(self.streams) > self.limits.connections_max:
             longest = next(iter(self.waiting), None)
             if longest is None:
+                if len(self.connections) - len(self.streams) > self.limits.connections_max + REFUSED_AT_ONCE_MAX:
+                    transport.abort()  # over TLS each one that reads why stays for a while
+                    return
                 transport.write(_FULL)
                 transport.close()
                 return

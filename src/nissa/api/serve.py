@@ -12,12 +12,14 @@ from collections.abc import Iterator
 import uvicorn
 
 from nissa.access.certificates import Certificates
+from nissa.access.handshakes import SecureListener
 from nissa.api.app import app_of
 from nissa.api.connection import HEAD_BYTES_MAX, bounded
 from nissa.api.facts import Facts
 from nissa.api.state import ApiState
 from nissa.api.stream_protocol import MESSAGE_BYTES_MAX, PING_INTERVAL_S, StreamProtocol, of_streams
 from nissa.config.tree import Api
+from nissa.model.units import SECOND_MS
 from nissa.query.backend import Backend
 
 DRAIN_TIMEOUT_S = 5
@@ -29,12 +31,44 @@ class Server(uvicorn.Server):
     """uvicorn without signal handlers: the daemon has its own. It looks at the time once per second, not ten times."""
 
     def __init__(
-        self, config: uvicorn.Config, stopping: asyncio.Event, certificates: Certificates | None = None
+        self,
+        config: uvicorn.Config,
+        stopping: asyncio.Event,
+        limits: Api,
+        certificates: Certificates | None = None,
     ) -> None:
-        """stopping: ends serving. certificates: of TLS."""
+        """stopping: ends serving. limits: settings of the API. certificates: of TLS."""
         super().__init__(config)
         self._certificates = certificates
+        self._limits = limits
+        self._secure: SecureListener | None = None
         self._stopping = stopping
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen. uvicorn knows no bound on handshakes, so a listener with one takes its place where there is TLS."""
+        if self._certificates is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+
+        def connect() -> asyncio.BaseProtocol:
+            protocol: asyncio.BaseProtocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            return protocol
+
+        handshakes_max, timeout_s = self._limits.tls.handshakes_max, self._limits.request_timeout_ms / SECOND_MS
+        self._secure = SecureListener(sockets or [], connect, self._certificates, handshakes_max, timeout_s)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen no more, and wait for answers under way."""
+        self.stop_listening()
+        await super().shutdown(sockets)
+
+    def stop_listening(self) -> None:
+        """Accept no further connection with TLS."""
+        if self._secure is not None:
+            self._secure.close()
 
     async def main_loop(self) -> None:
         """Renew the date of answers every second, until it is time to end."""
@@ -81,10 +115,9 @@ async def serve_api(
         proxy_headers=False,
         timeout_graceful_shutdown=DRAIN_TIMEOUT_S,
     )
-    if certificates is not None:
-        settings.load()
-        settings.ssl = certificates.context
+    server = Server(settings, stopping, limits, certificates)
     try:
-        await Server(settings, stopping, certificates).serve(sockets=[listening])
+        await server.serve(sockets=[listening])
     finally:
+        server.stop_listening()
         api_state.close()

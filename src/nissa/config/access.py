@@ -38,10 +38,11 @@ class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Files in PEM form; the certificate with those of its chain. Empty: no TLS."""
+    """Files in PEM form; the certificate with those of its chain. Empty: no TLS. handshakes_max: under way at once."""
 
     certificate_file: str = ""
     key_file: str = ""
+    handshakes_max: Annotated[int, count(1, 10_000)] = 64
 
 
 class IngestTls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,6 +55,7 @@ class IngestTls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key_file: str = ""
     client_ca_file: str = ""
     client_certificate_required: bool = True
+    handshakes_max: Annotated[int, count(1, 10_000)] = 256
 
 
 class RequestRates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -24,12 +24,14 @@ class Otlp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """OpenTelemetry's protocol, which the ingest port always has. listen: further addresses, for its paths alone.
 
     grpc_listen: addresses for gRPC, which needs grpcio. grpc_requests_max: requests under way at once.
+    grpc_connections_max: open connections, also those that are not ready for requests yet.
     delta_series_max, delta_ttl_ms: of totals of sums and histograms with delta temporality.
     """
 
     listen: tuple[str, ...] = ()
     grpc_listen: tuple[str, ...] = ()
     grpc_requests_max: Annotated[int, count(1, 10_000)] = 64
+    grpc_connections_max: Annotated[int, count(1, 100_000)] = 1_000
     delta_series_max: Annotated[int, count(1, 10_000_000)] = 200_000
     delta_ttl_ms: Annotated[int, duration(MINUTE_MS, 30 * DAY_MS)] = HOUR_MS
 

@@ -41,7 +41,8 @@ HTTP: Final = (
     _cells(
         "nissa_http_connections_refused_total",
         "counter",
-        "Connections to the ingest port refused because ingest.connections_max was reached or Nissa was stopping.",
+        "Connections to the ingest port refused because ingest.connections_max was reached or Nissa was stopping, and "
+        "handshakes over ingest.tls.handshakes_max.",
         "connections_refused",
     ),
     _cells(

@@ -53,6 +53,7 @@ METRICS: Final = "opentelemetry.proto.collector.metrics.v1.MetricsService"
 LOGS: Final = "opentelemetry.proto.collector.logs.v1.LogsService"
 
 DRAIN_TIMEOUT_S: Final = 5.0  # for requests under way when the daemon stops
+HANDSHAKE_TIMEOUT_MS: Final = 10 * SECOND_MS  # of a connection, until it is ready for requests
 _DETAILS: Final = "grpc-status-details-bin"
 _UNAVAILABLE: Final = 14
 
@@ -71,6 +72,7 @@ class OtlpGrpcSource:
         self._listen = [parse_listen(text, f"{LISTEN}[{place}]") for place, text in enumerate(config.grpc_listen)]
         self._inlet = inlet
         self._requests_max = config.grpc_requests_max
+        self._connections_max = config.grpc_connections_max
         self._body_bytes_max = body_bytes_max
         self._under_way = 0
         self._counts = {"requests": 0, "requests_refused": 0}
@@ -81,6 +83,8 @@ class OtlpGrpcSource:
         server = grpc.aio.server(
             options=(
                 ("grpc.max_receive_message_length", self._body_bytes_max),
+                ("grpc.max_allowed_incoming_connections", self._connections_max),
+                ("grpc.server_handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
                 ("grpc.so_reuseport", 0),  # an address that another process has is a fault
             ),
             interceptors=(_Gatekeeper(self._entrance, self._count_refused),),

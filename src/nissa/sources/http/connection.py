@@ -85,6 +85,9 @@ class Connection(asyncio.BufferedProtocol):
             self.deadline_s = self.endpoint.after(self.endpoint.header_timeout_s)
             return
         self._phase = DEAF
+        if not self.endpoint.turn_away(self):
+            self._transport.abort()
+            return
         crowded = self.endpoint.crowded
         self._transport.write(b"".join((crowded.line, self.endpoint.date(), crowded.close)))
         self._transport.close()

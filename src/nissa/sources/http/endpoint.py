@@ -68,6 +68,7 @@ from nissa.sources.push_target import grouping_key
 
 RECEIVE_BUFFER_BYTES: Final = 256 * KIB
 PRESSURE_POLL_S: Final = 0.005
+TURNED_AWAY_MAX: Final = 64
 SWEEP_S_MIN: Final = 0.02
 SWEEP_S_MAX: Final = 1.0
 _METHODS: Final = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS")  # of all paths together
@@ -109,6 +110,7 @@ class Endpoint:
         self._buffered_bytes_max = config.queue_bytes_max
         self._connections: set[Connection] = set()
         self._held: set[Connection] = set()
+        self._turned_away: set[Connection] = set()
         self._answers = Answers(intake.durability)
         self._date_s, self._date = -1, b""
         self._negotiated: dict[tuple[Route, bytes | None, bytes | None], Negotiated] = {}
@@ -145,15 +147,27 @@ class Endpoint:
     def join(self, connection: Connection) -> bool:
         """Take a new connection. False where there are too many, or none is taken any more."""
         if self.draining or len(self._connections) >= self._connections_max:
-            self.cells.connections_refused += 1
+            self.count_refused()
             return False
         self._connections.add(connection)
         self.cells.connections = len(self._connections)
         self._empty.clear()
         return True
 
+    def turn_away(self, connection: Connection) -> bool:
+        """Let a connection that was not taken read why. False where too many do: over TLS that takes a while."""
+        if len(self._turned_away) >= TURNED_AWAY_MAX:
+            return False
+        self._turned_away.add(connection)
+        return True
+
+    def count_refused(self) -> None:
+        """Count a connection that was not taken."""
+        self.cells.connections_refused += 1
+
     def leave(self, connection: Connection) -> None:
         """Forget a connection that ended."""
+        self._turned_away.discard(connection)
         self._connections.discard(connection)
         self._held.discard(connection)
         self.cells.connections = len(self._connections)

@@ -16,6 +16,21 @@ def open_listener(listen: Listen, backlog: int) -> socket.socket:
     return listener
 
 
+def open_listeners(listen: Listen, backlog: int) -> list[socket.socket]:
+    """Sockets as ``open_listener`` opens one, for every address of a name. Blocks. Raises: OSError."""
+    found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM)
+    opened: list[socket.socket] = []
+    try:
+        for family, _, _, _, address in dict.fromkeys(found):
+            opened.append(socket.create_server((str(address[0]), int(address[1])), family=family, backlog=backlog))
+            opened[-1].setblocking(False)
+    except OSError:
+        for each in opened:
+            each.close()
+        raise
+    return opened
+
+
 def _open_any(port: int, backlog: int) -> socket.socket:
     if socket.has_dualstack_ipv6():
         try:

@@ -20,20 +20,25 @@ The body of a frame is passed on as it was received; the engine thread decompres
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any
 
+import msgspec
+
+from nissa.access.certificates import Certificates
+from nissa.access.handshakes import SecureListener
 from nissa.config.listen import ANY, Listen, parse_listen
 from nissa.config.tree import Ingest
 from nissa.model.intake import Intake
 from nissa.model.units import SECOND_MS
 from nissa.selfmetrics.cells import HttpCells
 from nissa.sources.entrance import OPEN, Entrance
-from nissa.sources.http.connection import LINGER_S, Connection
+from nissa.sources.http.connection import Connection
 from nissa.sources.http.endpoint import Endpoint, Exposition
-from nissa.sources.http.listener import open_listener
+from nissa.sources.http.listener import open_listener, open_listeners
 from nissa.sources.http.pushes import Pushes
 
 _BACKLOG = 1_024
+
+Listener = asyncio.Server | SecureListener
 
 
 class HttpServer:
@@ -43,7 +48,7 @@ class HttpServer:
     have the paths of OTLP only.
     """
 
-    def __init__(self, listeners: Sequence[asyncio.Server], endpoint: Endpoint, drain_timeout_s: float) -> None:
+    def __init__(self, listeners: Sequence[Listener], endpoint: Endpoint, drain_timeout_s: float) -> None:
         """listeners: the first has all paths, others those of OTLP. endpoint: of all of them."""
         self._listeners = listeners
         self._endpoint = endpoint
@@ -93,9 +98,9 @@ async def serve_http(
     ingest = parse_listen(config.listen, "ingest.listen")
     others = [parse_listen(each, "sources.otlp.listen") for each in otlp]
     endpoint = Endpoint(config, intake, now_ms, cells, expose, missing, pushes, entrance)
-    listeners: list[asyncio.Server] = []
+    listeners: list[Listener] = []
     try:
-        secured = _secured(entrance, config.header_timeout_ms / SECOND_MS)
+        secured = _Secured(config, entrance.certificates, endpoint.count_refused)
         listeners.append(await _listen(ingest, lambda: Connection(endpoint), secured, passed))
         for each in others:
             listeners.append(await _listen(each, lambda: Connection(endpoint, otlp_only=True), secured))
@@ -107,31 +112,35 @@ async def serve_http(
     return HttpServer(listeners, endpoint, config.drain_timeout_ms / SECOND_MS)
 
 
-def _secured(entrance: Entrance, handshake_timeout_s: float) -> dict[str, Any]:
-    """Arguments of a listener for TLS; none without it."""
-    if entrance.certificates is None:
-        return {}
-    return {
-        "ssl": entrance.certificates.context,
-        "ssl_handshake_timeout": handshake_timeout_s,
-        "ssl_shutdown_timeout": LINGER_S,
-    }
+class _Secured(msgspec.Struct, frozen=True):
+    """TLS of listeners. certificates: None for none. gave_way: counts a handshake that ended for another."""
+
+    config: Ingest
+    certificates: Certificates | None
+    gave_way: Callable[[], None]
+
+    def listener(
+        self, certificates: Certificates, sockets: Sequence[socket.socket], connect: Callable[[], Connection]
+    ) -> SecureListener:
+        """A listener with TLS on sockets."""
+        timeout_s = self.config.header_timeout_ms / SECOND_MS
+        handshakes_max = self.config.tls.handshakes_max
+        return SecureListener(sockets, connect, certificates, handshakes_max, timeout_s, self.gave_way)
 
 
 async def _listen(
-    listen: Listen,
-    connect: Callable[[], Connection],
-    secured: dict[str, Any],
-    passed: socket.socket | None = None,
-) -> asyncio.Server:
-    place: Any = {"host": listen.host, "port": listen.port}  # every address of a name
-    if passed is not None:
-        place = {"sock": passed}
-    elif listen.host == ANY:
-        place = {"sock": open_listener(listen, _BACKLOG)}
-    return await asyncio.get_running_loop().create_server(connect, backlog=_BACKLOG, **place, **secured)
+    listen: Listen, connect: Callable[[], Connection], secured: _Secured, passed: socket.socket | None = None
+) -> Listener:
+    loop = asyncio.get_running_loop()
+    sockets = [passed] if passed is not None else [open_listener(listen, _BACKLOG)] if listen.host == ANY else []
+    if secured.certificates is not None:
+        sockets = sockets or await asyncio.to_thread(open_listeners, listen, _BACKLOG)
+        return secured.listener(secured.certificates, sockets, connect)
+    if sockets:
+        return await loop.create_server(connect, sock=sockets[0], backlog=_BACKLOG)
+    return await loop.create_server(connect, listen.host, listen.port, backlog=_BACKLOG)  # every address of a name
 
 
-def _address_of(listener: asyncio.Server) -> tuple[str, int]:
+def _address_of(listener: Listener) -> tuple[str, int]:
     host, port = listener.sockets[0].getsockname()[:2]
     return host, port
