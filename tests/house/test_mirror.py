@@ -76,6 +76,8 @@ ELSEWHERE = {
         "proven in the running daemon: tests/journeys/test_sla.py",
     ),
     "api/sla_control.py": "a protocol; mypy checks who offers it",
+    "config/performance.py": "data only; tests of docs/config.md read it",
+    "api/performance_routes.py": "proven over HTTP: tests/api/test_performance_queries.py",
     "config/silver.py": "data only; tests of docs/config.md read it",
     "config/status_page.py": "data only; tests of docs/config.md read it",
     "api/silver_control.py": "a protocol; mypy checks who offers it",

@@ -22,6 +22,8 @@ PATHS = [
     "/incidents",
     "/incidents?id=1",
     "/sla",
+    "/performance",
+    "/performance?service=shop&limited=vector(1)&limit=2",
     "/alerts?tab=history",
     "/alerts?tab=test",
     "/explore?view=heatmap&q=nissa_ingest_latency_seconds_bucket",

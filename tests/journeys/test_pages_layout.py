@@ -33,6 +33,7 @@ PAGES = {  # with a heading that is there once everything has been asked
     "incidents": ("/incidents", "0 under way"),
     "objectives": ("/slos", "0 objectives"),
     "agreements": ("/sla", "Agreements"),
+    "performance": ("/performance", "0 services"),
     "flow": ("/flow", "Circuit breakers"),
     "storage": ("/storage", "Forecast"),
     "settings": ("/settings", "Settings in force"),

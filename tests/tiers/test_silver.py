@@ -57,3 +57,16 @@ def test_ten_thousand_keys_are_one_flush(database: Database) -> None:
         store.replace("hour", 0, HOUR_MS, rows)
         print(database.kind, time.perf_counter() - begin_s)
     assert len(store.rollups("hour", "", "", 0, HOUR_MS)) == 10_000
+
+
+def test_trends_of_a_service_have_medians_of_its_hours(database: Database) -> None:
+    """Of p95 and p99, where they are known; services that have hours are listed."""
+    store = SilverStore(database)
+    rows = [
+        Rollup(KEY, NOW_MS - hour * HOUR_MS, 1, 1.0, 1.0, 1.0, (None, None, 2.0, float(hour))) for hour in (1, 2, 9)
+    ]
+    store.replace("hour", 0, NOW_MS, [*rows, row(NOW_MS - HOUR_MS, key=RollupKey("", "latency"))])
+    (found,) = store.trend("api", "", "day", NOW_MS)
+    assert (found["now"]["p95"], found["now"]["p99"], found["before"]) == (2.0, 2.0, None)
+    assert "p95" not in store.trend("", "", "day", NOW_MS)[0]["now"]
+    assert (store.services(0), store.services(NOW_MS)) == (["api"], [])

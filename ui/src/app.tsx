@@ -26,6 +26,7 @@ const LATER: Record<string, () => Promise<Page>> = {
   "/flow": async () => (await import("./pages/flow/index")).Flow,
   "/storage": async () => (await import("./pages/storage/index")).Storage,
   "/incidents": async () => (await import("./pages/incidents/index")).Incidents,
+  "/performance": async () => (await import("./pages/performance/index")).Performance,
   "/sla": async () => (await import("./pages/sla")).Agreements,
   "/slos": async () => (await import("./pages/slos")).Objectives,
   "/settings": async () => (await import("./pages/settings/index")).Settings,

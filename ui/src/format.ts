@@ -32,6 +32,11 @@ export function whole(value: number | undefined): string {
   return value === undefined ? "–" : Math.round(value).toLocaleString("en");
 }
 
+/** A number with its noun. */
+export function many(value: number, noun: string): string {
+  return `${whole(value)} ${noun}${value === 1 ? "" : "s"}`;
+}
+
 export function size(bytes: number | undefined): string {
   if (bytes === undefined || !Number.isFinite(bytes)) return "–";
   let step = 0;

@@ -18,6 +18,7 @@ export const PLACES: Place[] = [
   { path: "/incidents", name: "Incidents", letter: "i", sign: "M12 3 2.5 20h19zM12 10v4M12 17v.5" },
   { path: "/slos", name: "Objectives", letter: "b", sign: "M12 3a9 9 0 1 0 9 9M12 8a4 4 0 1 0 4 4M12 12l8-8" },
   { path: "/sla", name: "Agreements", letter: "l", sign: "M4 5h16v15H4zM4 10h16M9 3v4M15 3v4M8 14h3M13 14h3" },
+  { path: "/performance", name: "Performance", letter: "p", sign: "M4 17a8 8 0 1 1 16 0M12 17l4-6M7 17h10" },
   { path: "/flow", name: "Sources & sinks", letter: "s", sign: "M3 8h13l-4-4M21 16H8l4 4" },
   { path: "/storage", name: "Storage", letter: "d", sign: "M4 6c0-3 16-3 16 0v12c0 3-16 3-16 0zM4 6c0 3 16 3 16 0M4 12c0 3 16 3 16 0" },
   { path: "/settings", name: "Settings", letter: "c", sign: "M12 3l7 3v6c0 4-3 7-7 9-4-2-7-5-7-9V6zM9 12l2 2 4-4" },

@@ -30,6 +30,7 @@ from nissa.api import (
     notification_routes,
     oidc_routes,
     page_routes,
+    performance_routes,
     pin_routes,
     promql_routes,
     query_routes,
@@ -87,6 +88,7 @@ MODULES = (
     sla_routes,
     bronze_routes,
     silver_routes,
+    performance_routes,
     status_page_routes,
 )
 

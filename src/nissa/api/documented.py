@@ -112,6 +112,17 @@ _PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "granularity": ({"type": "string", "enum": ["minute", "hour"], "default": "hour"}, "Length of rollups"),
     "period": ({"type": "string", "enum": list(PERIODS), "default": "week"}, "Period that is compared"),
+    "over": ({"type": "string", "enum": ["1h", "1d", "7d", "30d"], "default": "1d"}, "Window that ends now"),
+    "against": (
+        {"type": "string", "enum": ["previous", "week"], "default": "previous"},
+        "Compared with the window just before, or with the same one a week ago",
+    ),
+    "by": ({"type": "string", "enum": ["day", "hour"], "default": "day"}, "Length of a beat"),
+    "limit_value": ({"type": "number"}, "Limit of the expression"),
+    "falls": (
+        {"type": "string", "enum": ["true", "false"], "default": "false"},
+        "The limit lies below the values, as that of free space",
+    ),
     "dry": ({"type": "string", "enum": ["true", "false"], "default": "false"}, "Only count what would be deleted"),
     "value": ({"type": "string"}, "Value as JSON"),
     "log_level": (

@@ -14,6 +14,7 @@ from nissa.api.sink_control import SinkControl
 from nissa.api.sla_control import SlaControl
 from nissa.api.slo_control import SloControl
 from nissa.config.bronze import BronzeSettings
+from nissa.config.performance import PerformanceSettings
 from nissa.config.status_page import StatusPageSettings
 from nissa.query.api_counts import ApiCounts
 from nissa.redaction.context import ContextRedaction
@@ -54,6 +55,7 @@ class Facts(msgspec.Struct, frozen=True):
     database: opens the database of users and the audit log, or gives the open one; blocks; None where there is none.
     reload: reads the settings again that can change at run time, and gives changed ones that need a restart; None
     where none can. series_marks: numbers of series by time; None where none are noted. status_page: of the public page.
+    performance: of the pages of services.
     """
 
     now_ms: Callable[[], int]
@@ -80,3 +82,4 @@ class Facts(msgspec.Struct, frozen=True):
     database: "Callable[[], Database] | None" = None
     series_marks: SeriesMarking | None = None
     status_page: StatusPageSettings = StatusPageSettings()
+    performance: PerformanceSettings = PerformanceSettings()

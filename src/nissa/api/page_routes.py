@@ -11,7 +11,10 @@ from nissa.api.envelope import refused
 from nissa.api.page_files import INDEX, POLICY, PageFile, read_pages
 
 router = APIRouter(include_in_schema=False)  # they are for browsers
-PAGES = ("explore", "series", "events", "alerts", "incidents", "slos", "sla", "flow", "storage", "settings")
+PAGES = (
+    *("explore", "series", "events", "alerts", "incidents", "slos", "sla", "performance"),
+    *("flow", "storage", "settings"),
+)
 _FILES: dict[str, PageFile] = read_pages()
 
 

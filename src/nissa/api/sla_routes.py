@@ -1,6 +1,6 @@
 """Routes of service level agreements: definitions with all their versions, daily snapshots, reports."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from nissa.api.state import ApiState, api_state_of
 from nissa.model.errors import BadQuery, Unavailable
 from nissa.model.units import DAY_MS
 from nissa.query.limits import Allowance
+from nissa.tiers.heartbeats import BEATS_BY, first_beat_day, heartbeats
 from nissa.tiers.sla import SlaDefinition, day_of, day_start_ms, window_start
 from nissa.tiers.sla_file import FILED, read_definition
 from nissa.tiers.sla_pdf import stored_report_pdf
@@ -26,6 +27,7 @@ from nissa.tiers.sla_report import days_csv, window_state
 from nissa.tiers.sla_store import NoDefinition
 
 DAYS_DEFAULT: Final = 30
+AGREEMENTS_AT_ONCE: Final = 100  # days of a strip of so many are less than a list of snapshots may have
 _ID: Final = {"parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]}
 _DEFINITION: Final = ("sla", "service", "metric_type", "target", "window", "bad", "total", "latency", "description")
 
@@ -168,6 +170,29 @@ async def sla_report(request: Request) -> Response:
     return await _answer(request, work)
 
 
+@router.get("/api/v1/sla/heartbeats", openapi_extra=documented("service", "by", "last_day"))
+async def sla_heartbeats(request: Request) -> Response:
+    """A strip of days or hours for each service: met, missed or without data, by all agreements of it."""
+
+    def work(control: SlaControl, parameters: Parameters) -> Response:
+        service, by = parameters.text("service"), parameters.text("by", "day")
+        if by not in BEATS_BY:
+            raise BadQuery(f"invalid parameter 'by': {by[:40]!r} is none of {', '.join(BEATS_BY)}")
+        last = _days(parameters)[1]
+        shapes = []
+        for name, versions in sorted(_by_service(control.store().definitions(), service).items()):
+            ids = sorted({one.id for one in versions})
+            days: list[dict[str, Any]] = []
+            for start in range(0, len(ids), AGREEMENTS_AT_ONCE):
+                part = ids[start : start + AGREEMENTS_AT_ONCE]
+                days += control.store().snapshots(part, first_beat_day(last, by), last)
+            beats = msgspec.to_builtins(heartbeats(versions, days, last, by))
+            shapes.append({"service": name, "agreements": ids, "beats": beats})
+        return success({"by": by, "last_day": last, "services": shapes})
+
+    return await _answer(request, work)
+
+
 @router.get("/api/v1/sla/verification")
 async def verification(request: Request) -> Response:
     """Verify the chain of snapshots: their number, and the last hash; 500 where one was altered."""
@@ -177,6 +202,16 @@ async def verification(request: Request) -> Response:
         return success({"snapshots": count, "last_hash": last})
 
     return await _answer(request, work)
+
+
+def _by_service(definitions: Mapping[str, list[SlaDefinition]], service: str) -> dict[str, list[SlaDefinition]]:
+    """All versions of the agreements of each service, or of one; ended agreements have no beats."""
+    found: dict[str, list[SlaDefinition]] = {}
+    for versions in definitions.values():
+        name = versions[-1].service
+        if not versions[-1].active_to_ms and service in ("", name):
+            found.setdefault(name, []).extend(versions)
+    return found
 
 
 def _pdf(body: bytes) -> Response:

@@ -18,6 +18,7 @@ from nissa.config.bronze import BronzeSettings
 from nissa.config.database import DatabaseSettings
 from nissa.config.events import Events
 from nissa.config.incidents import IncidentSettings
+from nissa.config.performance import PerformanceSettings
 from nissa.config.redaction import Redaction
 from nissa.config.rules import RuleSettings
 from nissa.config.safeguards import Safeguards
@@ -182,6 +183,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slo: SloSettings = SloSettings()
     bronze: BronzeSettings = BronzeSettings()
     silver: SilverSettings = SilverSettings()
+    performance: PerformanceSettings = PerformanceSettings()
     sla: SlaSettings = SlaSettings()
     incidents: IncidentSettings = IncidentSettings()
     status_page: StatusPageSettings = StatusPageSettings()

@@ -49,7 +49,7 @@ class Watching:
         self._place = engine, intake, self._incidents, now_ms
         self._tasks: tuple[RuleTasks, SloTasks] | None = self._load(config) if is_watching(config) else None
         self._started = False
-        self._status_page = config.status_page
+        self._status_page, self._performance = config.status_page, config.performance
         self._counts = ApiCounts()
 
     def _load(self, config: Config) -> "tuple[RuleTasks, SloTasks]":
@@ -127,6 +127,7 @@ class Watching:
             "sla": self._sla,
             "silver": self._silver,
             "status_page": self._status_page,
+            "performance": self._performance,
             "api_counts": self._counts,
         }
 

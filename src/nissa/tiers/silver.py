@@ -7,6 +7,7 @@ they are None. Sums over longer times come from the rows' counts and sums, never
 """
 
 import hashlib
+import statistics
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS
 GRANULARITIES: Final = {"minute": MINUTE_MS, "hour": HOUR_MS}
 PERIODS: Final = {"day": DAY_MS, "week": 7 * DAY_MS, "month": 30 * DAY_MS}
 ROLLUPS_MAX: Final = 10_000
+HOURS_MAX: Final = 100_000  # of one service, that medians are made of
 
 
 class RollupKey(msgspec.Struct, frozen=True):
@@ -86,8 +88,19 @@ class SilverStore:
             rows = connection.execute(asked.order_by(table.bucket_ms, table.key).limit(ROLLUPS_MAX)).mappings()
             return [_shown(dict(row)) for row in rows]
 
+    def services(self, since_ms: int) -> list[str]:
+        """Services that have hours since then, in order."""
+        table = metric_rollups.c
+        asked = select(table.service).where(table.granularity == "hour", table.bucket_ms >= since_ms)
+        asked = asked.where(table.service != "").distinct().order_by(table.service).limit(ROLLUPS_MAX)
+        with self._database.begin() as connection:
+            return [str(row[0]) for row in connection.execute(asked)]
+
     def trend(self, service: str, name: str, period: str, now_ms: int) -> list[dict[str, Any]]:
-        """Hours of the last period against those of the one before, for each combination of tags."""
+        """Hours of the last period against those of the one before, for each combination of tags.
+
+        Of one service with the medians of its hours' percentiles, as percentiles of hours have no percentile of all.
+        """
         if period not in PERIODS:
             raise BadQuery(f"invalid parameter 'period': {period[:40]!r} is none of {', '.join(PERIODS)}")
         length_ms = PERIODS[period]
@@ -95,6 +108,10 @@ class SilverStore:
         spans = [
             self._sums(service, name, end_ms - back, end_ms - back + length_ms) for back in (length_ms, 2 * length_ms)
         ]
+        if service:
+            for span, back in zip(spans, (length_ms, 2 * length_ms), strict=True):
+                for key, medians in self._medians(service, name, end_ms - back, end_ms - back + length_ms).items():
+                    span[key] |= medians
         return [_compared(key, *(span.get(key) for span in spans)) for key in sorted(spans[0].keys() | spans[1].keys())]
 
     def _sums(self, service: str, name: str, start_ms: int, end_ms: int) -> dict[tuple[str, str, str], dict[str, Any]]:
@@ -115,6 +132,29 @@ class SilverStore:
                 }
                 for row in connection.execute(asked)
             }
+
+    def _medians(
+        self, service: str, name: str, start_ms: int, end_ms: int
+    ) -> dict[tuple[str, str, str], dict[str, float | None]]:
+        """Medians of p95 and p99 of hours; nothing where there are more than ``HOURS_MAX`` rows."""
+        table = metric_rollups.c
+        asked = select(table.service, table.name, table.tags, table.p95, table.p99).where(table.granularity == "hour")
+        asked = asked.where(table.bucket_ms >= start_ms, table.bucket_ms < end_ms, table.service == service)
+        asked = asked.where(table.name == name) if name else asked
+        with self._database.begin() as connection:
+            rows = connection.execute(asked.limit(HOURS_MAX + 1)).all()
+        found: dict[tuple[str, str, str], list[tuple[float | None, float | None]]] = {}
+        for row in rows if len(rows) <= HOURS_MAX else ():
+            found.setdefault((row[0], row[1], row[2]), []).append((row[3], row[4]))
+        return {
+            key: {"p95": _median([hour[0] for hour in hours]), "p99": _median([hour[1] for hour in hours])}
+            for key, hours in found.items()
+        }
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
 
 
 def _compared(key: tuple[str, str, str], now: Any, before: Any) -> dict[str, Any]:
