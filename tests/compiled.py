@@ -21,6 +21,7 @@ SOURCES: Final = Path(nissa.__file__).parent
 RELEASE_ONLY: Final = ("cli", "docs", "house", "journeys", "api", "scripts", "service", "sources", "torture")
 
 
+@cache
 def reaches_compiled(path: Path) -> bool:
     """True if a test file runs on the sanitize build."""
     if path.relative_to(TESTS).parts[0] in RELEASE_ONLY:
@@ -30,6 +31,7 @@ def reaches_compiled(path: Path) -> bool:
     return any(map(is_compiled, imported)) or any(any(map(is_compiled, imported_modules(file))) for file in files)
 
 
+@cache
 def reaches_directly(path: Path) -> bool:
     """True if a test file, or a twin that it imports, imports compiled code: these run on the sanitize build."""
     twins = [file for file in map(file_of, imported_modules(path)) if file and TESTS in file.parents]

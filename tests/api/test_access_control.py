@@ -62,6 +62,7 @@ def taken_by(method: str, filled: str) -> str | None:
     return None
 
 
+@pytest.mark.long
 def test_matrix(client, database):
     """Every route by every method and role: 401 without a user, 403 below its role, and else the route answers."""
     holders: dict[Role, dict[str, str]] = {Role.ANYBODY: {}}
@@ -196,6 +197,7 @@ def test_removed_and_expired_tokens(client, database):
     assert client.get("/api/status", headers=headers).status_code == 401
 
 
+@pytest.mark.long
 def test_brute_force_is_slowed_down(client, database):
     """After five failures a user name waits, also with the right password, and from that address alone."""
     add_user(database, "ann", PASSWORD, Role.VIEWER, NOW_MS)
@@ -206,6 +208,7 @@ def test_brute_force_is_slowed_down(client, database):
     assert client.post("/api/v1/login", data={"user": "bob", "password": "x"}).status_code == 401
 
 
+@pytest.mark.long
 def test_guesses_at_the_same_time_are_limited_too(client):
     """A waiting login counts those before it; one that is under way may slip through."""
 

@@ -28,7 +28,7 @@ class HttpReceiver:
         """Wait until so many requests have come."""
         while len(self.raw) < count:
             self._arrived.clear()
-            await asyncio.wait_for(self._arrived.wait(), 30)
+            await asyncio.wait_for(self._arrived.wait(), 60)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Take one request."""

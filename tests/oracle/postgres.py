@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 
 USER = "postgres"
+WAIT = ("-w", "-t", "120")
 
 
 def program(name: str) -> str:
@@ -24,7 +25,7 @@ def control_postgres(directory: Path, action: str) -> None:
     """Start the server of ``postgres`` again, or stop it as a crash does. action: ``start`` or ``stop``."""
     owner = {"user": USER} if os.geteuid() == 0 else {}
     options = ["-m", "immediate"] if action == "stop" else ["-o", _options(directory), "-l", str(directory / "log")]
-    command = [program("pg_ctl"), "-D", str(directory / "data"), "-w", *options, action]
+    command = [program("pg_ctl"), "-D", str(directory / "data"), *WAIT, *options, action]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=directory, **owner)
 
 
@@ -51,7 +52,7 @@ def postgres(directory: Path) -> Iterator[str]:
     data = directory / "data"
     quiet = {"stdout": subprocess.DEVNULL, "cwd": directory, **owner}
     subprocess.run([program("initdb"), "-D", data, "-A", "trust", "-N", "-U", "nissa"], check=True, **quiet)
-    control = [program("pg_ctl"), "-D", str(data), "-w", "-l", str(directory / "log")]
+    control = [program("pg_ctl"), "-D", str(data), *WAIT, "-l", str(directory / "log")]
     subprocess.run([*control, "-o", _options(directory), "start"], check=True, **quiet)
     try:
         yield f"postgresql://nissa@/postgres?host={directory}"
