@@ -67,10 +67,7 @@ ELSEWHERE = {
         ("api/incident_event_routes.py", "api/incident_routes.py", "cli/incidents.py"),
         "proven in the running daemon: tests/journeys/test_incidents.py",
     ),
-    **dict.fromkeys(
-        ("service/incident_evidence.py", "service/incident_tasks.py"),
-        "proven in the running daemon: tests/journeys/test_incidents.py",
-    ),
+    "service/incident_evidence.py": "proven in the running daemon: tests/journeys/test_incidents.py",
     **dict.fromkeys(
         ("api/sla_routes.py", "cli/sla.py", "service/sla_tasks.py"),
         "proven in the running daemon: tests/journeys/test_sla.py",

@@ -151,6 +151,28 @@ def test_limits_name_their_setting(database: Database) -> None:
     assert store.change(one.id, resolving(2000, "ann")).state == "resolved"
 
 
+@pytest.mark.parametrize("pinned_to_ms", [0, 4000])
+def test_what_was_merged_is_pinned_once_more(store: IncidentStore, pinned_to_ms: int) -> None:
+    """Whether it was pinned before or not, so that its data are kept until a while after the merge."""
+    merged, other = (store.open(IncidentReport(key, key), 1000, "", ESCALATION)[0] for key in "ab")
+    for each in (merged, other):
+        store.note_pin(each.id, pinned_to_ms if each is merged else 9000)
+    store.merge(merged.id, other.id, lambda into: merging(2000, "ann", into), Entry(2000, "merged", "ann"))
+    assert [each.id for each in store.unpinned(2001, 1000)] == [merged.id]
+    store.note_pin(merged.id, 3001)
+    assert store.unpinned(8000, 1000) == []
+
+
+def test_no_escalation_is_further_away_than_the_setting_says(store: IncidentStore) -> None:
+    """Where a clock that was ahead has set it, it is brought forward, and only of those that are open."""
+    ahead, seen = (store.open(IncidentReport(key, key), 10**12, "", ESCALATION)[0] for key in "ab")
+    near = store.open(IncidentReport("c", "c"), 1500, "", ESCALATION)[0]
+    store.change(seen.id, acknowledging(10**12, "ann"))
+    store.bring_forward(3000)
+    assert [store.one(each.id).escalate_ms for each in (ahead, seen, near)] == [3000, 0, 2500]
+    assert [each.id for each in store.due(3000)] == [ahead.id, near.id]
+
+
 def test_work_that_is_due_is_found(store: IncidentStore) -> None:
     """Escalations, evidence, pins, announcements, each until it is done."""
     one = store.open(REPORT, 1000, "", ESCALATION)[0]
@@ -161,11 +183,13 @@ def test_work_that_is_due_is_found(store: IncidentStore) -> None:
     store.keep_evidence(one.id, {"errors": ["☃"]})
     store.keep_evidence(one.id, {"errors": []})
     assert (store.without_evidence(), store.evidence(one.id)) == ([], {"errors": ["☃"]})
-    assert [(each.id, end_ms) for each, end_ms in store.unpinned(3000)] == [(one.id, 0)]
+    assert [each.id for each in store.unpinned(3000, 1000)] == [one.id]
     store.note_pin(one.id, 4000)
-    assert store.unpinned(3000) == []
+    assert store.unpinned(3000, 1000) == []
     store.change(one.id, resolving(3500, ""))
-    assert store.unpinned(9000) == []
+    assert [each.id for each in store.unpinned(3600, 1000)] == [one.id]  # until a while after the resolution
+    store.note_pin(one.id, 4500)
+    assert store.unpinned(9000, 1000) == []
     ((incident, before),) = store.unannounced()
     alerts, labels = announcements(incident, before, 3600)
     assert (alerts, labels) == ([], [])

@@ -1,6 +1,7 @@
 """Incidents while PostgreSQL is killed, or hangs: none is lost, and receiving is not disturbed."""
 
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,43 @@ def _found(daemon) -> list:
         return incidents(daemon)
     except RuntimeError:
         return []
+
+
+@pytest.mark.long
+@pytest.mark.needs_debian("postgresql")
+@pytest.mark.parametrize("opens_before", [True, False])
+def test_a_database_that_hangs_takes_no_places_of_queries(tmp_path: Path, hook: Hook, opens_before: bool) -> None:
+    """However many ask for incidents, queries of samples are answered; incidents are, once it goes on."""
+    with server() as url:
+        directory = Path(url.partition("host=")[2])
+        own = environment_of(tmp_path, hook) | {"NISSA_DATABASE__URL": url, "NISSA_DATABASE__TIMEOUT": "2s"}
+        if not opens_before:
+            signal_postgres(directory, signal.SIGSTOP)
+        try:
+            with running(tmp_path / "data", environment=own) as daemon:
+                send(daemon, 3)
+                if opens_before:
+                    assert incidents(daemon) == []
+                    signal_postgres(directory, signal.SIGSTOP)
+                ends = threading.Event()
+
+                def ask() -> None:
+                    while not ends.is_set():
+                        daemon.request("GET", "/api/v1/incidents")
+
+                threads = [threading.Thread(target=ask) for _ in range(8)]
+                for thread in threads:
+                    thread.start()
+                try:
+                    wait_for(lambda: b"again" in daemon.request("GET", "/api/v1/incidents")[1])
+                    answers = [daemon.request("GET", "/api/v1/query?query=latency_ms")[0] for _ in range(40)]
+                finally:
+                    ends.set()
+                    signal_postgres(directory, signal.SIGCONT)
+                    for thread in threads:
+                        thread.join()
+                assert answers == [200] * 40
+                wait_for(lambda: daemon.request("GET", "/api/v1/incidents")[0] == 200)
+                assert daemon.stop() == 0
+        finally:
+            signal_postgres(directory, signal.SIGCONT)

@@ -1,5 +1,7 @@
 """Retention: which blocks are over, by age, by how far the ladder has come, and by pins."""
 
+import random
+
 import msgspec
 import pytest
 
@@ -139,3 +141,20 @@ def test_pins_keep_whole_blocks() -> None:
     window = block(9 * DAY_MS, "5m")
     pin = Pin(1, "", window.max_ms + 5 * MINUTE_MS - 1, window.max_ms + HOUR_MS, 0)
     assert over(window, pins=(pin,)) == []
+
+
+@pytest.mark.parametrize("seed", [7])
+def test_pins_hold_what_they_overlap(seed: int) -> None:
+    """Random pins, also nested and adjacent, hold the blocks that a comparison with each pin finds."""
+    draw = random.Random(seed)
+    for _ in range(200):
+        own = [draw.randrange(200) for _ in range(draw.randrange(8))]
+        pins = tuple(Pin(1, "", one, one + draw.randrange(1, 40), 0) for one in own)
+        kept = []
+        for number in range(1, 30):
+            first = draw.randrange(240)
+            path, last = block_path("events", number), first + draw.randrange(20)
+            one = BlockRow(number, "events", 0, path, 1, first, last, 0, 5, 1, 50, last, 100, 7, b"")
+            kept.append((one, any(pin.start_ms <= last and first < pin.end_ms for pin in pins)))
+        gone = expired_blocks([one for one, _ in kept], NOW_MS, horizons(NOW_MS, RULES, WRITTEN, [], ALWAYS), pins)
+        assert gone == [one for one, is_held in kept if not is_held], (seed, pins)

@@ -8,7 +8,7 @@ from catalogue.test_catalogue import block
 from nissa.catalogue.catalogue import Catalogue, Checkpoint, Seal
 from nissa.model.errors import BadQuery
 from nissa.store import pins
-from nissa.store.pins import Pin, add_pin, drop_unpinned, read_pins, remove_pin
+from nissa.store.pins import Pin, add_pin, drop_unpinned, keep_pin, read_pins, remove_pin
 
 
 def test_pins_outlive_the_process(tmp_path: Path) -> None:
@@ -54,4 +54,20 @@ def test_what_is_no_pin_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(BadQuery, match="1 pins already"):  # the other two are for the operator
         add_pin(catalogue, "", 10, 20, 0, 2)
     assert read_pins(catalogue) == [kept]
+    catalogue.close()
+
+
+def test_the_one_pin_of_a_name_only_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes over what pins of its name held, also where no further pin is allowed; a new one is refused then."""
+    catalogue = Catalogue.open(tmp_path)
+    for start_ms in (10, 30):
+        add_pin(catalogue, "incident 1", start_ms, start_ms + 5, 0)
+    monkeypatch.setattr(pins, "PINS_MAX", 2)
+    with pytest.raises(BadQuery, match="1 pins already"):
+        keep_pin(catalogue, "incident 2", 10, 20, 0, 1)
+    keep_pin(catalogue, "incident 1", 12, 50, 1, 1)
+    (pin,) = read_pins(catalogue)
+    assert (pin.start_ms, pin.end_ms) == (10, 50)
+    keep_pin(catalogue, "incident 1", 11, 49, 2)
+    assert read_pins(catalogue) == [pin]
     catalogue.close()

@@ -11,19 +11,23 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
+from alembic.util.exc import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoneFree
 
+from nissa import __version__
 from nissa.config.database import DatabaseSettings
 from nissa.database.migrate import upgrade
 from nissa.files.names import DATABASE
 from nissa.files.secret_file import SecretFile
 from nissa.model.errors import ConfigInvalid, Unavailable
+from nissa.model.units import SECOND_MS
 
 BUSY_TIMEOUT_MS: Final = 10_000
-CONNECT_TIMEOUT_S: Final = 10
 CONNECTIONS_MAX: Final = 5
 MODE: Final = 0o640
 PATH: Final = "database.url"
@@ -35,6 +39,8 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         """engine: of a database that is up to date; ``open_database`` makes it."""
         self._engine = engine
+        self._is_silent = False  # the server did not answer the last time
+        self._asking = Lock()  # held while one transaction finds out whether a silent server answers again
 
     @property
     def kind(self) -> str:
@@ -43,12 +49,24 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A transaction. Raises: Unavailable where the database does not answer; then nothing of it was kept."""
+        """A transaction. Raises: Unavailable where the database does not answer; then nothing of it was kept.
+
+        While a server is silent one thread at a time waits for it, and all others are refused at once: those that
+        answer queries are few.
+        """
+        asks = self._is_silent
+        if asks and not self._asking.acquire(blocking=False):
+            raise Unavailable("database: it gave no answer (database.timeout), and is being asked again")
         try:
             with self._engine.begin() as connection:
+                self._is_silent = False
                 yield connection
         except SQLAlchemyError as error:
+            self._is_silent = self.kind == "postgresql" and _is_silence(error)
             raise Unavailable(f"database: {_first_line(error)}") from error
+        finally:
+            if asks:
+                self._asking.release()
 
     def close(self) -> None:
         """Close all connections."""
@@ -58,7 +76,8 @@ class Database:
 def open_database(settings: DatabaseSettings, directory: Path) -> Database:
     """The database that settings name, or SQLite in the data directory, with its newest tables.
 
-    Raises: ConfigInvalid for an address that is none, Unavailable where it does not answer.
+    Raises: ConfigInvalid for an address that is none, Unavailable where it does not answer, or has tables of a newer
+    Nissa; then they are as they were.
     """
     engine = _postgresql(settings) if settings.url else _sqlite(directory / DATABASE)
     try:
@@ -66,6 +85,11 @@ def open_database(settings: DatabaseSettings, directory: Path) -> Database:
     except SQLAlchemyError as error:
         engine.dispose()
         raise Unavailable(f"database: {_first_line(error)}") from error
+    except CommandError as error:
+        engine.dispose()
+        raise Unavailable(
+            f"database: its tables were made by another version of Nissa, newer than {__version__}: {error}"
+        ) from error
     return Database(engine)
 
 
@@ -99,12 +123,22 @@ def _postgresql(settings: DatabaseSettings) -> Engine:
             parsed.set(drivername="postgresql+psycopg"),
             pool_size=CONNECTIONS_MAX,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
+            pool_timeout=settings.timeout_ms / SECOND_MS,
         )
     except ModuleNotFoundError:
         raise ConfigInvalid(PATH, "needs psycopg: pip install 'nissa[postgresql]'") from None
-    event.listen(engine, "do_connect", lambda _dialect, _record, args, named: BoundedConnection.connect(*args, **named))
+
+    def connect(_dialect: object, _record: object, arguments: Any, named: Any) -> BoundedConnection:
+        return BoundedConnection.connect_within(settings.timeout_ms, *arguments, **named)
+
+    event.listen(engine, "do_connect", connect)
     return engine
+
+
+def _is_silence(error: SQLAlchemyError) -> bool:
+    from nissa.database.bounded_connection import is_silence
+
+    return isinstance(error, NoneFree) or is_silence(getattr(error, "orig", None))
 
 
 def _first_line(error: SQLAlchemyError) -> str:

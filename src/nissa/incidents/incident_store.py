@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, case, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from nissa.database.database import Database
@@ -165,6 +165,7 @@ class IncidentStore:
             merged = self._step(connection, _one(connection, number), step_of(target))
             for table in (incident_keys, incident_alerts):
                 connection.execute(update(table).where(table.c.incident_id == number).values(incident_id=into))
+            connection.execute(update(incidents).where(incidents.c.id == number).values(pinned_to_ms=0))  # once more
             self._step(connection, target, lambda one: (msgspec.structs.replace(one, revision=one.revision + 1), note))
             return merged
 
@@ -320,6 +321,13 @@ class IncidentStore:
         asked = select(*_FIELDS).where(incidents.c.state == "open", incidents.c.escalate_ms > 0)
         return self._read(asked.where(incidents.c.escalate_ms <= now_ms).order_by(incidents.c.id).limit(WORK_ROWS_MAX))
 
+    def bring_forward(self, latest_ms: int) -> None:
+        """Have no escalation later than ``latest_ms``: a clock that was ahead has set it, or a setting has changed."""
+        late = incidents.c.state == "open", incidents.c.escalate_ms > latest_ms
+        with self._database.begin() as connection:
+            if connection.scalar(select(func.count()).where(*late)):
+                connection.execute(update(incidents).where(*late).values(escalate_ms=latest_ms))
+
     def without_evidence(self) -> list[Incident]:
         """Incidents whose evidence is not gathered yet, the oldest first."""
         asked = select(*_FIELDS).where(incidents.c.evidence.is_(None))
@@ -331,15 +339,18 @@ class IncidentStore:
         with self._database.begin() as connection:
             connection.execute(here.values(evidence=_text(evidence)))
 
-    def unpinned(self, now_ms: int) -> list[tuple[Incident, int]]:
-        """Incidents that went on beyond the range that is kept from retention, with the end of that range."""
-        until = func.coalesce(func.nullif(incidents.c.resolved_ms, 0), now_ms)
-        asked = select(*_FIELDS, incidents.c.pinned_to_ms).where(
-            or_(incidents.c.state.in_(LIVE), incidents.c.resolved_ms > 0), incidents.c.pinned_to_ms < until
+    def unpinned(self, now_ms: int, window_ms: int) -> list[Incident]:
+        """Incidents that reach beyond what is kept from retention: until now, or ``window_ms`` after a resolution.
+
+        Those that were merged do so once.
+        """
+        table = incidents.c
+        beyond = (
+            and_(table.state.in_(LIVE), table.pinned_to_ms < now_ms),
+            and_(table.state == IncidentState.RESOLVED, table.pinned_to_ms < table.resolved_ms + window_ms),
+            and_(table.state == IncidentState.MERGED, table.pinned_to_ms == 0),
         )
-        with self._database.begin() as connection:
-            rows = connection.execute(asked.order_by(incidents.c.id).limit(WORK_ROWS_MAX)).all()
-        return [(_incident(row[:-1]), row[-1]) for row in rows]
+        return self._read(select(*_FIELDS).where(or_(*beyond)).order_by(table.id).limit(WORK_ROWS_MAX))
 
     def note_pin(self, number: int, end_ms: int) -> None:
         """Note that everything until ``end_ms`` is kept."""

@@ -20,6 +20,10 @@ class StoreAdmin:
         """Pin [start_ms, end_ms). name: its purpose. Raises: BadQuery."""
         return self._retainer.add_pin(name, start_ms, end_ms)
 
+    def keep_pin(self, name: str, start_ms: int, end_ms: int) -> None:
+        """Have the one pin of this name reach over [start_ms, end_ms). Raises: BadQuery; then it is as before."""
+        self._retainer.keep_pin(name, start_ms, end_ms)
+
     def remove_pin(self, number: int) -> None:
         """Remove the pin of this number. Raises: BadQuery where there is none."""
         self._retainer.remove_pin(number)
@@ -31,6 +35,10 @@ class StoreAdmin:
     def suspect(self, path: str) -> None:
         """A reader met damage in this file, absolute or relative to the directory: it is read back next."""
         self._scrubber.suspect(path)
+
+    def doubts_clock(self) -> bool:
+        """True while the wall clock is in doubt: nothing is done by it then that cannot be undone."""
+        return self._retainer.doubts_clock()
 
     def confirm_clock(self) -> None:
         """The wall clock is right: it is trusted from the next run of retention on."""

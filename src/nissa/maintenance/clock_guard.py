@@ -76,6 +76,10 @@ class ClockGuard:
         self.believe(now)
         return None
 
+    def is_off(self, now: ClockReading) -> bool:
+        """True if ``look`` would begin to doubt. Changes nothing; safe from any thread."""
+        return self.trusted is not None and abs(_off_ms(self.trusted, now)) > DRIFT_MAX_MS
+
     def believe(self, now: ClockReading) -> None:
         """Trust the wall clock as it is now: it kept its course long enough, or an operator confirmed it."""
         self.trusted, self._course = now, None

@@ -26,7 +26,7 @@ from nissa.model.errors import BadQuery
 from nissa.model.ladder import interval_of
 from nissa.model.units import MINUTE_MS, SECOND_MS
 from nissa.store.block_set import BlockSet
-from nissa.store.pins import PINS_RESERVED, Pin, add_pin, drop_unpinned, read_pins, remove_pin
+from nissa.store.pins import PINS_RESERVED, Pin, add_pin, drop_unpinned, keep_pin, read_pins, remove_pin
 from nissa.store.tombstones import Tombstones
 
 RETAIN_INTERVAL_MS = MINUTE_MS
@@ -169,6 +169,12 @@ class Retainer:
             self._pins = tuple(read_pins(self._catalogue))
         return pin
 
+    def keep_pin(self, name: str, start_ms: int, end_ms: int) -> None:
+        """Have the one pin of this name reach over [start_ms, end_ms). Raises: BadQuery; then it is as before."""
+        with self._pins_lock:
+            keep_pin(self._catalogue, name, start_ms, end_ms, self._clock(), PINS_RESERVED)
+            self._pins = tuple(read_pins(self._catalogue))
+
     def remove_pin(self, number: int) -> None:
         """Remove the pin of this number. Raises: BadQuery where there is none."""
         with self._pins_lock:
@@ -198,6 +204,12 @@ class Retainer:
     def clock_in_doubt(self) -> bool:
         """True while nothing is dropped by age."""
         return self._steady is None or self.clock_jump is not None
+
+    def doubts_clock(self) -> bool:
+        """True while the wall clock is in doubt, also for a jump that no run has seen yet."""
+        if self._steady is None or self.clock_jump is not None:
+            return True
+        return self._guard.is_off(ClockReading(self._clock(), *self._steady()))
 
     def facts(self) -> dict[str, Any]:
         """Facts for ``/api/status``."""

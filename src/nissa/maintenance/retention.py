@@ -20,6 +20,7 @@ A block with rows inside a pin never goes. Where the tiers above have not come f
 yesterday, one that cannot be written), nothing goes from under them, however old.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -104,11 +105,30 @@ def expired_blocks(
     blocks: all. now_ms: Unix milliseconds. reach: for each kind, up to when the tiers above are written. pins: ranges
     to leave alone.
     """
+    pinned = _joined(pins)
     return [
         block
         for block in blocks
-        if (horizon := _horizon(block.kind, reach)) is not None and _is_expired(block, now_ms, horizon, pins)
+        if (horizon := _horizon(block.kind, reach)) is not None
+        and _is_expired(block, now_ms, horizon)
+        and not _is_pinned(block, horizon, pinned)
     ]
+
+
+def _joined(pins: Sequence[Pin]) -> list[tuple[int, int]]:
+    """Ranges that pins hold, apart from each other, in order."""
+    found: list[tuple[int, int]] = []
+    for start_ms, end_ms in sorted((pin.start_ms, pin.end_ms) for pin in pins):
+        if found and start_ms <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], end_ms)
+        else:
+            found.append((start_ms, end_ms))
+    return found
+
+
+def _is_pinned(block: BlockRow, horizon: Horizon, pinned: Sequence[tuple[int, int]]) -> bool:
+    place = bisect_left(pinned, block.max_ms + horizon.width_ms, key=lambda one: one[0])  # those before begin in time
+    return place > 0 and pinned[place - 1][1] > block.min_ms
 
 
 def _horizon(kind: str, reach: Mapping[str, Horizon]) -> Horizon | None:
@@ -123,7 +143,7 @@ def _below(retention_ms: int, above: Sequence[TierRow], coming_ms: int, width_ms
     return Horizon(retention_ms, min(free, default=ALWAYS), min((row.lsn for row in above), default=ALWAYS), width_ms)
 
 
-def _is_expired(block: BlockRow, now_ms: int, horizon: Horizon, pins: Sequence[Pin]) -> bool:
+def _is_expired(block: BlockRow, now_ms: int, horizon: Horizon) -> bool:
     end_ms = block.max_ms + horizon.width_ms
     if block.level < horizon.level:
         return False
@@ -134,9 +154,7 @@ def _is_expired(block: BlockRow, now_ms: int, horizon: Horizon, pins: Sequence[P
         newest_ms = max(end_ms, born_ms)
     else:
         newest_ms = end_ms if block.max_ms <= now_ms + horizon.future_ms else born_ms
-    if newest_ms > now_ms - horizon.retention_ms:
-        return False
-    return not any(pin.start_ms < end_ms and block.min_ms < pin.end_ms for pin in pins)
+    return newest_ms <= now_ms - horizon.retention_ms
 
 
 def _floor(time_ms: int, interval_ms: int) -> int:

@@ -14,7 +14,7 @@ import structlog
 
 from nissa.config.tree import Config
 from nissa.files.names import DATABASE
-from nissa.incidents.lifecycle import Escalation, Incident, escalating
+from nissa.incidents.lifecycle import LIVE, Escalation, Incident, escalating
 from nissa.incidents.reports import alert_report, announcements, opens_incident
 from nissa.ingest.engine import Engine
 from nissa.model.alert import Alert, AlertReceiver, AlertState
@@ -63,7 +63,7 @@ class IncidentTasks:
         self._settled: dict[tuple[str, int], AlertState] = {}
         self._counts = dict.fromkeys(COUNTS, 0)
         self._repeated = RepeatedWork("incidents", self._turn, lambda: self._settings.interval_ms, self._counts)
-        self._live = {"open": 0, "acknowledged": 0}
+        self._live = {**{str(name): 0 for name in LIVE}, "unpinned": 0}
 
     # ---- alerts ----
 
@@ -122,6 +122,8 @@ class IncidentTasks:
 
     def _work(self) -> None:
         store, now_ms = self.store(), self._now_ms()
+        if self.escalation.after_ms:
+            store.bring_forward(now_ms + self.escalation.after_ms)
         for incident in store.due(now_ms):
             try:
                 store.change(incident.id, escalating(now_ms, self.escalation))
@@ -131,10 +133,9 @@ class IncidentTasks:
         self._announce(store, now_ms)
         for incident in store.without_evidence():
             self._gather(store, incident, now_ms)
-        for incident, end_ms in store.unpinned(now_ms):
-            self._pin(store, incident, end_ms, now_ms)
+        self._pin(store, now_ms)
         counts = store.counts()
-        self._live = {name: counts.get(name, 0) for name in self._live}
+        self._live |= {str(name): counts.get(name, 0) for name in LIVE}
 
     def _announce(self, store: "IncidentStore", now_ms: int) -> None:
         taken = []
@@ -171,23 +172,20 @@ class IncidentTasks:
         names = ("at_ms", "rule", "labels", "from_state", "to_state", "value")
         return [{name: getattr(one, name) for name in names} for one in past]
 
-    def _pin(self, store: "IncidentStore", incident: Incident, pinned_to_ms: int, now_ms: int) -> None:
-        """Keep the raw data of an incident from retention, until a while after it, or after now."""
-        window_ms, admin = self._settings.evidence_window_ms, self._engine.admin
-        name = f"incident {incident.id}"
-        wanted = incident.started_ms - window_ms, (incident.resolved_ms or now_ms) + window_ms
-        before = [pin for pin in admin.pins() if pin.name == name]
-        try:
-            if not any(pin.start_ms <= wanted[0] and pin.end_ms >= wanted[1] for pin in before):
-                admin.add_pin(name, *wanted)
-                for pin in before:
-                    admin.remove_pin(pin.id)
-        except BadQuery as error:
-            if not pinned_to_ms:  # said once for each incident, and again with the next window
-                log.warning(
-                    "the data of an incident are not kept from retention", incident=incident.id, reason=str(error)
-                )
-        store.note_pin(incident.id, wanted[1])
+    def _pin(self, store: "IncidentStore", now_ms: int) -> None:
+        """Keep the raw data of incidents from retention, until a while after them, or after now."""
+        window_ms, wanted = self._settings.evidence_window_ms, store.unpinned(now_ms, self._settings.evidence_window_ms)
+        for place, one in enumerate(wanted):
+            end_ms = (one.resolved_ms or now_ms) + window_ms
+            try:
+                self._engine.admin.keep_pin(f"incident {one.id}", one.started_ms - window_ms, end_ms)
+            except BadQuery as error:  # the limit of pins: tried again every turn
+                if not self._live["unpinned"]:
+                    log.warning("data of incidents are not kept from retention", incident=one.id, reason=str(error))
+                self._live["unpinned"] = len(wanted) - place
+                return
+            store.note_pin(one.id, end_ms)
+        self._live["unpinned"] = 0
 
     # ---- IncidentControl ----
 

@@ -7,6 +7,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from nissa.config.database import DatabaseSettings
+from nissa.model.errors import NissaError, Unavailable
 from nissa.service.clock import wall_ms
 
 if TYPE_CHECKING:
@@ -21,16 +22,39 @@ class OpenedDatabase:
         self._settings = settings
         self._directory = directory
         self._lock = Lock()
+        self._has_failed = False
         self._database: Database | None = None
 
     def open(self) -> "Database":
-        """The open database; blocks. Raises: ConfigInvalid, Unavailable; the next call tries again."""
-        with self._lock:
-            if self._database is None:
-                from nissa.database.database import open_database
+        """The open database; blocks. Raises: ConfigInvalid, Unavailable; the next call tries again.
 
-                self._database = open_database(self._settings, self._directory)
+        After a failure one thread at a time tries, and all others are refused at once: they would wait one after the
+        other for a server that does not answer.
+        """
+        if self._database is not None:
             return self._database
+        had_failed = self._has_failed
+        if not self._lock.acquire(blocking=not had_failed):
+            raise Unavailable("database: it did not open, and is being tried again")
+        try:
+            if self._database is None:
+                if self._has_failed and not had_failed:
+                    raise Unavailable("database: it did not open")
+                self._database = self._opened()
+            return self._database
+        finally:
+            self._lock.release()
+
+    def _opened(self) -> "Database":
+        from nissa.database.database import open_database
+
+        try:
+            database = open_database(self._settings, self._directory)
+        except NissaError:
+            self._has_failed = True
+            raise
+        self._has_failed = False
+        return database
 
     def note_signal(self, changed: dict[str, list[Any]]) -> None:
         """Note settings that were read again by a signal in the audit log. Blocks. Raises: Unavailable."""

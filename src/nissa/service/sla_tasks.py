@@ -51,6 +51,7 @@ class SlaTasks:
         self._files_lock = threading.Lock()  # a reload changes them while a thread puts them in force
         self._engine_of_sla: SlaEngine | None = None
         self._store: SlaStore | None = None
+        self._in_doubt = False
         self._counts = dict.fromkeys(COUNTED, 0)
         name = "snapshots of service level agreements"
         self._repeated = RepeatedWork(name, self._turn, lambda: self._config.sla.interval_ms, self._counts)
@@ -77,8 +78,14 @@ class SlaTasks:
 
     def _turn(self) -> None:
         wanted = self._files or self._store or self._config.database.url
-        if wanted or (self._engine.directory / DATABASE).exists():
+        if not wanted and not (self._engine.directory / DATABASE).exists():
+            return
+        in_doubt = self._engine.admin.doubts_clock()
+        if not in_doubt:
             self._work()
+        elif not self._in_doubt:
+            log.warning("snapshots wait while the wall clock is in doubt: correct it, or POST /api/v1/clock/confirm")
+        self._in_doubt = in_doubt
 
     def _work(self) -> None:
         now_ms = self._now_ms()
