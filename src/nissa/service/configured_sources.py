@@ -8,6 +8,7 @@ from nissa.model.frame import Source
 from nissa.model.intake import Intake
 from nissa.safeguards.pace import ReadingPace
 from nissa.service.bus_sources import bus_sources
+from nissa.service.descriptors import sources_with_room
 from nissa.sources.entrance import Entrance
 from nissa.sources.graphite import GraphiteSource
 from nissa.sources.inlet import Inlet
@@ -34,6 +35,7 @@ def configured_sources(
     Raises: ConfigInvalid, naming the path of the setting.
     """
     found: list[RunningSource] = []
+    config = sources_with_room(config)
     if config.graphite.listen:
         found.append(GraphiteSource(config.graphite, Inlet(intake, Source.GRAPHITE, now_ms, pace)))
     if config.statsd.listen:

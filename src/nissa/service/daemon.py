@@ -170,9 +170,7 @@ async def _serve_engine(
     place = (config.storage.data_dir, intake, wall_ms, engine.state)
     database = OpenedDatabase(config.database, engine.directory)
     entrance = await started_entrance(config.ingest, database.open, guards.door, wall_ms)
-    configured = configured_sources(
-        with_room(config).sources, *place, config.ingest.body_bytes_max, guards.pace, entrance
-    )
+    configured = configured_sources(config.sources, *place, config.ingest.body_bytes_max, guards.pace, entrance)
     pushes = PushGroups(config.sources.push, Inlet(intake, Source.PUSH, wall_ms), engine.state)
     sources = SourceTasks([*configured, pushes], wall_ms, guards.source_breakers)
     sinks = ConfiguredSinks(config, engine, guards.breakers, wall_ms)
@@ -189,7 +187,7 @@ async def _serve_engine(
 
     registry = Registry(lambda: {**engine.status().facts(), **status()}, cells, engine.tallies)
     page = (intake, wall_ms, cells, registry.expose, sources.missing, pushes)
-    server = await serve_http(with_room(config).ingest, *page, config.sources.otlp.listen, entrance, passed)
+    server = await serve_http(with_room(config), *page, config.sources.otlp.listen, entrance, passed)
     for part in (sources, sinks, watching, alerting):
         part.start()
     gc.freeze()

@@ -11,10 +11,11 @@ import sys
 
 import msgspec
 
-from nissa.config.tree import Config
+from nissa.config.sources import Sources
+from nissa.config.tree import Config, Ingest
 
 RESERVE = 256
-SHARE = 8  # of the room: what one port beside the ingest port may have
+SHARE = 8  # the part of the room that one port beside the ingest port may have: an eighth
 
 
 def room_for_connections() -> int:
@@ -27,22 +28,26 @@ def room_for_connections() -> int:
     return hard - min(RESERVE, hard // 2)
 
 
-def with_room(config: Config) -> Config:
-    """``config`` with no more connections than there is room for: each further port has ``SHARE`` of it at most, the
-    ingest port what they and its handshakes leave."""
-    room, sources = room_for_connections(), config.sources
-    share = max(room // SHARE, 1)
-    otlp, graphite, statsd = sources.otlp, sources.graphite, sources.statsd
-    otlp = msgspec.structs.replace(otlp, grpc_connections_max=min(otlp.grpc_connections_max, share))
-    graphite = msgspec.structs.replace(graphite, connections_max=min(graphite.connections_max, share))
-    statsd = msgspec.structs.replace(statsd, connections_max=min(statsd.connections_max, share))
+def with_room(config: Config) -> Ingest:
+    """``config.ingest`` with no more connections than other ports and its handshakes leave room for."""
+    room, sources = room_for_connections(), sources_with_room(config.sources)
     taken = (
-        (otlp.grpc_connections_max, otlp.grpc_listen),
-        (graphite.connections_max, graphite.listen),
-        (statsd.connections_max, statsd.listen),
+        (sources.otlp.grpc_connections_max, sources.otlp.grpc_listen),
+        (sources.graphite.connections_max, sources.graphite.listen),
+        (sources.statsd.connections_max, sources.statsd.listen),
         (config.ingest.tls.handshakes_max, config.ingest.tls.certificate_file),
     )
-    left = max(room - sum(count for count, is_on in taken if is_on), share)
-    ingest = msgspec.structs.replace(config.ingest, connections_max=min(config.ingest.connections_max, left))
-    sources = msgspec.structs.replace(sources, otlp=otlp, graphite=graphite, statsd=statsd)
-    return msgspec.structs.replace(config, ingest=ingest, sources=sources)
+    left = max(room - sum(count for count, is_on in taken if is_on), room // SHARE, 1)
+    return msgspec.structs.replace(config.ingest, connections_max=min(config.ingest.connections_max, left))
+
+
+def sources_with_room(sources: Sources) -> Sources:
+    """``sources`` with at most ``SHARE`` of the room for connections to each of their ports."""
+    share = max(room_for_connections() // SHARE, 1)
+    otlp, graphite, statsd = sources.otlp, sources.graphite, sources.statsd
+    return msgspec.structs.replace(
+        sources,
+        otlp=msgspec.structs.replace(otlp, grpc_connections_max=min(otlp.grpc_connections_max, share)),
+        graphite=msgspec.structs.replace(graphite, connections_max=min(graphite.connections_max, share)),
+        statsd=msgspec.structs.replace(statsd, connections_max=min(statsd.connections_max, share)),
+    )
