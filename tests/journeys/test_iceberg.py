@@ -35,7 +35,8 @@ def wait_copied(daemon: Daemon) -> None:
     raise AssertionError(daemon.get("/api/status")["sinks"])
 
 
-@pytest.mark.long
+@pytest.mark.slow
+@pytest.mark.timeout(600)  # artifacts are fetched
 @pytest.mark.parametrize("kind", ["sql", "rest"])
 def test_tables_have_what_nissa_answers(tmp_path: Path, kind: str) -> None:
     """After kills of Nissa and of the catalogue at any moment, samples bit for bit."""
