@@ -7,8 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from nissa.api.bronze_routes import METRICS_MAX
+from nissa.config.bronze import BronzeSettings
 from nissa.middleware import recorder as module
-from nissa.middleware.recorder import KEYS_MAX, RequestRecorder
+from nissa.middleware.recorder import KEYS_MAX, LINES_AT_ONCE, RequestRecorder
 
 
 class Receiver:
@@ -77,3 +79,21 @@ def test_keys_and_lines_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not own.flush()
     assert not own.flush()
     assert (own.failures, own.dropped) == (2, 2)
+
+
+def test_many_routes_and_invented_methods(receiver: Receiver) -> None:
+    """As many combinations as are kept are sent in bodies that Nissa takes, each once; methods that HTTP does not have
+    take no places of routes."""
+    own = RequestRecorder("shop", receiver.url, every_s=1000)
+    for number in range(KEYS_MAX):
+        own.record(f"X{number}", "unrouted", 404, 0.0)
+    for number in range(KEYS_MAX - 1):
+        own.record("GET", f"/orders/{number}/{{id}}", 500, 0.0)
+    assert own.flush()
+    found = [one["tags"] for body in receiver.bodies for one in body["metrics"] if one["name"].endswith("_count")]
+    assert {one["route"] for one in found} == {"unrouted", *(f"/orders/{n}/{{id}}" for n in range(KEYS_MAX - 1))}
+    assert (len(found), found[0]["method"]) == (KEYS_MAX, "other")
+    assert all(len(body["metrics"]) <= METRICS_MAX for body in receiver.bodies)
+    assert all(len(json.dumps(body)) < BronzeSettings().telemetry_bytes_max for body in receiver.bodies)
+    assert [len(body["logs"]) for body in receiver.bodies] == [LINES_AT_ONCE] + [0] * (len(receiver.bodies) - 1)
+    own.close()

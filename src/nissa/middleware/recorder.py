@@ -5,6 +5,7 @@
 
 Counts are cumulative, so one delivery that fails loses nothing: the next has it. Lines wait, at most ``LINES_MAX`` of
 them; new ones are dropped, and counted, while there are more. Routes are bounded too: further ones count as ``other``.
+So do methods that HTTP does not have: anybody may send any, and they must not take the places of routes.
 The standard library alone is needed.
 """
 
@@ -22,6 +23,8 @@ BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.
 KEYS_MAX: Final = 1_000
 LINES_MAX: Final = 10_000
 LINES_AT_ONCE: Final = 500
+METRICS_AT_ONCE: Final = 2_000  # well below the 1MiB of bronze.telemetry_size_max, also with long routes
+METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"))
 TIMEOUT_S: Final = 10.0
 FAILED: Final = 500
 OTHER: Final = "other"
@@ -58,7 +61,7 @@ class RequestRecorder:
 
     def record(self, method: str, route: str, status: int, duration_s: float, trace: str = "") -> None:
         """Count a request. route: its template, such as ``/orders/{id}``. trace: its header ``traceparent``."""
-        key = (method, route, str(status))
+        key = (method if method in METHODS else OTHER, route, str(status))
         with self._lock:
             if key not in self._counts and len(self._counts) >= KEYS_MAX:
                 key = (OTHER, OTHER, str(status))
@@ -78,13 +81,13 @@ class RequestRecorder:
         with self._lock:
             metrics = [metric for key, numbers in self._counts.items() for metric in self._metrics(key, numbers)]
             lines = [self._lines[place] for place in range(min(len(self._lines), LINES_AT_ONCE))]
-        if not metrics and not lines:
-            return True
-        if not self._post({"service_id": self._service, "metrics": metrics, "logs": lines}):
-            return False
-        with self._lock:
-            for _ in lines:
-                self._lines.popleft()
+        for place in range(0, len(metrics), METRICS_AT_ONCE):  # there is a count wherever there is a line
+            part = metrics[place : place + METRICS_AT_ONCE]
+            if not self._post({"service_id": self._service, "metrics": part, "logs": [] if place else lines}):
+                return False
+            with self._lock:
+                for _ in () if place else lines:
+                    self._lines.popleft()
         return True
 
     def close(self) -> None:
