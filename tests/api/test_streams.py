@@ -30,7 +30,8 @@ def twin() -> BackendTwin:
 
 def opened(client: httpx.Client, **options: Any) -> ClientConnection:
     """A stream of the API behind ``client``."""
-    return connect(str(client.base_url).rstrip("/").replace("http", "ws") + "/ws/stream", max_size=None, **options)
+    address = str(client.base_url).rstrip("/").replace("http", "ws") + "/ws/stream"
+    return connect(address, max_size=None, open_timeout=60, **options)
 
 
 def message(stream: ClientConnection, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:

@@ -200,7 +200,7 @@ class NatsServer:
 
         async def run() -> Any:
             client = await nats.connect(
-                self.url, allow_reconnect=False, max_reconnect_attempts=1, connect_timeout=5, **options
+                self.url, allow_reconnect=False, max_reconnect_attempts=1, connect_timeout=60, **options
             )
             try:
                 return await work(client, client.jetstream(timeout=60))

@@ -29,7 +29,7 @@ def asked(daemon: Daemon, path: str, **form: str) -> Any:
 @contextmanager
 def opened(daemon: Daemon, **subscription: str) -> Iterator[ClientConnection]:
     """A stream with a subscription."""
-    with connect(daemon.api_url.replace("http", "ws") + "/ws/stream") as stream:
+    with connect(daemon.api_url.replace("http", "ws") + "/ws/stream", open_timeout=60) as stream:
         stream.send(json.dumps({"type": "subscribe", **subscription}))
         yield stream
 

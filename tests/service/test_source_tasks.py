@@ -55,7 +55,7 @@ def supervised(scenario: Callable[[SourceTasks, Scripted], object], *errors: Exc
         assert tasks.status()["oona"]["state"] == "starting"
         assert tasks.missing() == ["sources.oona: starting"]
         tasks.start()
-        await asyncio.wait_for(source.is_up.wait(), 10)
+        await asyncio.wait_for(source.is_up.wait(), 60)
         scenario(tasks, source)
         await tasks.stop(10)
         assert source.gave_back
@@ -134,7 +134,7 @@ def test_a_breaker_opens_and_closes_by_itself(monkeypatch: pytest.MonkeyPatch) -
         assert tasks.status()["oona"]["breaker"] == "closed"
         await tasks.stop(10)
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    asyncio.run(asyncio.wait_for(main(), 60))
     assert [str(change.after) for change in changes] == ["open", "half_open", "closed"]
     assert changes[0].reason == "connection refused"
 
@@ -168,5 +168,5 @@ def test_a_probe_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "half_open_timeout" in tasks.status()["oona"]["error"]
         await tasks.stop(10)
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    asyncio.run(asyncio.wait_for(main(), 60))
     assert runs >= 5

@@ -28,4 +28,4 @@ def test_a_task_that_swallows_a_cancellation_is_canceled_again(monkeypatch: pyte
         assert all(task.done() for task in tasks)
         await end_tasks([])
 
-    asyncio.run(asyncio.wait_for(scenario(), 10))
+    asyncio.run(asyncio.wait_for(scenario(), 60))

@@ -16,7 +16,7 @@ from nissa.sources.scrape.fetch import Client, TargetAnswer, open_session, tls_c
 from oracle.scrape_target import TEXT, Target, scrape_target
 
 
-def asked(url: str, config: HttpClient | None = None, timeout_s: float = 5.0, bytes_max: int = 1 << 20) -> TargetAnswer:
+def asked(url: str, config: HttpClient | None = None, timeout_s: float = 60, bytes_max: int = 1 << 20) -> TargetAnswer:
     """The answer to one request."""
 
     async def scenario() -> TargetAnswer:
@@ -80,7 +80,7 @@ def test_faults(page: tuple[int, dict[str, str], bytes], message: str) -> None:
     with scrape_target() as target:
         target.pages["/metrics"] = page
         with pytest.raises(SourceFailed, match=message):
-            asked(of(target), bytes_max=1_000, timeout_s=1)
+            asked(of(target), bytes_max=1_000)
 
 
 def test_redirects_within_the_address() -> None:
