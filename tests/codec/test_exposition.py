@@ -202,6 +202,7 @@ class Offered:
         return iter(self._metrics)
 
 
+@pytest.mark.long
 @given(families(), st.sampled_from(["", OPENMETRICS]))
 def test_what_prometheus_client_writes(metrics: list[Metric], content_type: str) -> None:
     """Whatever prometheus_client writes is read as its own parsers read it, in both formats."""

@@ -90,6 +90,7 @@ def decoded(rig: Rig, body: bytes, window: Window = WINDOW) -> Decoded:
     )
 
 
+@pytest.mark.long
 @given(st.lists(lines() | st.just(""), max_size=5))
 def test_agrees_with_the_twin(texts: list[str]) -> None:
     """Rows, refusals by reason and the lines at fault are those of the twin."""

@@ -104,6 +104,7 @@ def test_any_bytes_give_settings_or_config_invalid(tmp_path_factory: pytest.Temp
         assert str(error)
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(
     st.sampled_from(["ingest", "api", "storage", "series", "acceptance", "telemetry", "x"]),

@@ -248,6 +248,7 @@ def test_ranges_are_checked() -> None:
             ask_one(2**40)
 
 
+@pytest.mark.long
 def test_readers_need_no_lock() -> None:
     """While the writer registers series, other threads read every published one in full."""
     rig = Rig()

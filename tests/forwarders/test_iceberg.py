@@ -65,6 +65,7 @@ def keep(rig: Rig, minute: int, count: int = 20) -> None:
     rig.engine.flush()
 
 
+@pytest.mark.long
 def test_tables_have_what_is_sealed(tmp_path: Path) -> None:
     """Samples, events and series, once, while blocks are merged between runs; a run without news commits nothing."""
     rig, place = Rig(tmp_path / "d"), tmp_path / "lake"
@@ -133,6 +134,7 @@ def repr_of(name: str) -> str:
     return f'"{name}"'
 
 
+@pytest.mark.long
 def test_a_run_that_is_cut_off_has_committed_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before each commit and behind it: the next run goes on, and no row is there twice."""
     rig, place = Rig(tmp_path / "d"), tmp_path / "lake"
@@ -164,6 +166,7 @@ def test_a_run_that_is_cut_off_has_committed_or_not(tmp_path: Path, monkeypatch:
     rig.engine.close()
 
 
+@pytest.mark.long
 def test_directories_share_tables(tmp_path: Path) -> None:
     """Rows of each have its instance; a merge of one leaves the other alone."""
     rigs, place = [Rig(tmp_path / name) for name in ("a", "b")], tmp_path / "lake"

@@ -154,6 +154,7 @@ def random_span(chance: random.Random, now_ms: int) -> tuple[int, int]:
     return (ALWAYS[0] if chance.random() < 0.25 else start_ms, ALWAYS[1] if chance.random() < 0.25 else end_ms)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("seed", "fan_in", "late"), [(0, 3, 1), (2, 1_000, 0.05)])
 def test_deleted_rows_are_gone_and_all_others_stay(tmp_path: Path, seed: int, fan_in: int, late: float) -> None:
     """Random deletions, seals, merges, late and repeated samples, restarts and kills, beside a dictionary.

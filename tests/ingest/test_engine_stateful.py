@@ -174,6 +174,7 @@ EngineMachine.TestCase.settings = settings(
 )
 
 
+@pytest.mark.long
 @pytest.mark.compiled
 class TestEngine(EngineMachine.TestCase):
     """Seeds are fixed: the same orders in every run. More of them: raise max_examples, drop derandomize."""

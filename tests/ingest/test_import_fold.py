@@ -122,6 +122,7 @@ def all_ages(rng: np.random.Generator, names: int, count: int, now_ms: int) -> S
     return [sample for part in samples for sample in part]
 
 
+@pytest.mark.long
 def test_history_is_folded_into_the_tier_of_its_age(rig: Rig) -> None:
     """An import into an empty directory gives, at each age, the windows of a batch; again nothing changes."""
     samples = all_ages(np.random.default_rng(1), 5, 300, NOW_MS)

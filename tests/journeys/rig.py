@@ -126,6 +126,15 @@ class Daemon:
             time.sleep(0.1)
         raise RuntimeError(f"the head is not sealed: {head}")
 
+    def started_source(self, name: str) -> dict[str, Any]:
+        """The status of a source that is up or failing: sources start behind the ready line."""
+        for _ in range(START_TIMEOUT_S * 20):
+            facts: dict[str, Any] = self.get("/api/status")["sources"][name]
+            if facts["state"] != "starting":
+                return facts
+            time.sleep(0.05)
+        raise RuntimeError(f"the source {name} does not start: {facts}")
+
     def unaccounted(self) -> dict[str, int]:
         """Unaccounted records by source."""
         sources = self.get("/api/v1/accounting")["data"]["sources"]

@@ -13,7 +13,7 @@ LISTEN = {"NISSA_SOURCES__GRAPHITE__LISTEN": "127.0.0.1:0"}
 
 def send(daemon: Daemon, lines: bytes) -> None:
     """Connect, write and close, as ``nc -q0`` does."""
-    host, _, port = daemon.get("/api/status")["sources"]["graphite"]["address"].rpartition(":")
+    host, _, port = daemon.started_source("graphite")["address"].rpartition(":")
     with socket.create_connection((host, int(port))) as link:
         link.sendall(lines)
 
@@ -66,7 +66,7 @@ def test_lines_are_exported_exactly_after_a_kill(tmp_path: Path) -> None:
         assert found == wanted
         result = daemon.get("/api/v1/query?query=" + quote('count({"app.web-3.load"})'))["data"]["result"]
         assert result[0]["value"][1] == "2"
-        metrics = daemon.get("/api/status")["sources"]["graphite"]
+        metrics = daemon.started_source("graphite")
         assert (metrics["state"], metrics["buffered_bytes"]) == ("up", 0)
 
 
@@ -75,7 +75,7 @@ def test_an_address_in_use_leaves_the_rest_at_work(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         daemon = Daemon(tmp_path / "data", environment={"NISSA_SOURCES__GRAPHITE__LISTEN": address})
-        facts = daemon.get("/api/status")["sources"]["graphite"]
+        facts = daemon.started_source("graphite")
         assert facts["state"] == "failing"
         assert address in facts["error"]
     for _ in range(1_200):

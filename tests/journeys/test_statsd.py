@@ -14,7 +14,7 @@ SETTINGS = {"NISSA_SOURCES__STATSD__LISTEN": "127.0.0.1:0", "NISSA_SOURCES__STAT
 
 
 def address_of(daemon: Daemon) -> tuple[str, int]:
-    host, _, port = daemon.get("/api/status")["sources"]["statsd"]["address"].rpartition(":")
+    host, _, port = daemon.started_source("statsd")["address"].rpartition(":")
     return host, int(port)
 
 
