@@ -68,6 +68,11 @@ def test_logs_are_entries_at_once_and_have_no_secrets(tmp_path: Path) -> None:
         assert post_json(daemon, "/api/logs/ingest", {"level": "ERROR"})[0] == 400
         assert post_json(daemon, "/api/logs/ingest", {"message": "m", "level": "LOUD"})[0] == 400
         assert post_json(daemon, "/api/logs/ingest", b"{")[0] == 400
+        deep = b'{"message": "m", "context": ' + b'{"a": ' * 5_000 + b"1" + b"}" * 5_000 + b"}"
+        status, answer = post_json(daemon, "/api/telemetry", b'{"logs": [' + deep + b"]}")
+        assert (status, "recursion" in answer["error"]) == (400, True)
+        status, answer = post_json(daemon, "/api/telemetry", {"logs": [{"message": "m", "timestamp_ms": 2**63}]})
+        assert (status, "logs[0].timestamp_ms" in answer["error"]) == (400, True)
         status, answer = post_json(daemon, "/api/logs/ingest", {"message": "x" * 60_000})
         assert (status, "bronze.log_size_max" in answer["error"]) == (413, True)
         assert [post_json(daemon, "/api/logs/ingest", line)[0] for _ in range(2)] == [202, 429]

@@ -69,6 +69,13 @@ def test_trace_ids_are_those_of_w3c(header: str, expected: str) -> None:
     assert stored(LogLine("m", trace_id=header))["attributes"].get("trace_id", "") == expected
 
 
+def test_integers_of_any_size_are_kept() -> None:
+    """JSON has no limit of integers."""
+    line = LogLine("m", context={"huge": 10**30, "list": [2**64, True, None]})
+    attributes = stored(line)["attributes"]
+    assert (attributes["context.huge"], attributes["context.list"]) == (str(10**30), f"[{2**64},true,null]")
+
+
 @pytest.mark.parametrize(("line", "field"), [(LogLine(" "), "message"), (LogLine("m", "LOUD"), "level")])
 def test_bad_lines_name_their_field(line: LogLine, field: str) -> None:
     """A line without a message, or with a level that there is not."""

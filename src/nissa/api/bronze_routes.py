@@ -27,7 +27,7 @@ from nissa.model.errors import BadQuery, Damaged, Unavailable
 from nissa.model.matcher import NAME_LABEL
 from nissa.query.events import LIMIT_MAX, EventRequest, Position, read_cursor, read_order, read_page
 from nissa.query.limits import Allowance
-from nissa.tiers.bronze import BronzeEntry, LatencyLimits, LogLine, log_entry, log_event
+from nissa.tiers.bronze import BronzeEntry, Int64, LatencyLimits, LogLine, log_entry, log_event
 
 PAGE_EVENTS: Final = 1_000
 LIMIT_DEFAULT: Final = 100
@@ -44,7 +44,7 @@ class TelemetryMetric(msgspec.Struct, frozen=True):
     name: str
     value: float
     tags: dict[str, str] = {}
-    timestamp_ms: int = 0
+    timestamp_ms: Int64 = 0
 
 
 class TelemetryBody(msgspec.Struct, frozen=True):
@@ -189,7 +189,7 @@ def _fits(entry: BronzeEntry, wanted: dict[str, str]) -> bool:
 def _decoded(body: bytes, kind: Any) -> Any:
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadQuery(f"body: {error}"[:500]) from None
 
 

@@ -154,7 +154,7 @@ class OidcProvider:
                 content = await answer.content.read(ANSWER_BYTES_MAX + 1)
                 while len(content) <= ANSWER_BYTES_MAX and (more := await answer.content.read(ANSWER_BYTES_MAX)):
                     content += more
-                found = orjson.loads(content) if len(content) <= ANSWER_BYTES_MAX else None
+                found = _json_of(content) if len(content) <= ANSWER_BYTES_MAX else None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             reason = (
                 "it took too long (api.access.oidc.timeout)"
@@ -165,3 +165,11 @@ class OidcProvider:
         if not isinstance(found, dict):
             raise Unavailable(f"the OpenID provider at {where} gives no JSON object")
         return answer.status, found
+
+
+def _json_of(content: bytes) -> Any:
+    """What JSON says; None where it is none, such as the HTML page of a proxy."""
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return None

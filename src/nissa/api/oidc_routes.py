@@ -18,7 +18,7 @@ from nissa.access.audit import Change
 from nissa.access.roles import Via
 from nissa.access.users import provide_user
 from nissa.api.documented import documented
-from nissa.api.forwarded import address_of
+from nissa.api.forwarded import address_of, neighbourhood
 from nissa.api.login_limit import LoginLimit
 from nissa.api.login_routes import opened_session
 from nissa.api.oidc_login import COOKIE, LASTS_MS, PendingLogins
@@ -28,7 +28,6 @@ from nissa.config.oidc import CALLBACK
 from nissa.model.errors import BadQuery, NissaError, Unauthorized, Unavailable
 from nissa.model.units import SECOND_MS
 
-LIMITED: Final = "oidc"  # the name under which failures count
 CODE_CHARACTERS_MAX: Final = 4_096
 
 PAGE: Final[dict[int | str, dict[str, Any]]] = {
@@ -67,7 +66,8 @@ async def oidc_callback(request: Request) -> Response:
     limit: LoginLimit = request.app.state.login_limit
     try:
         provider, logins = _parts(request)
-        if limit.wait_s(LIMITED, request.scope):
+        limited = f"oidc {neighbourhood(request.scope)}"  # no name that all share: whoever fails locks out nobody else
+        if limit.wait_s(limited, request.scope):
             raise Unavailable("too many failed logins; try again later")
         try:
             code, state = request.query_params.get("code", ""), request.query_params.get("state", "")
@@ -78,7 +78,7 @@ async def oidc_callback(request: Request) -> Response:
                 raise Unauthorized(f"the OpenID provider gives no code: {given}")
             identity = await provider.identity(code, login)
         except Unauthorized as error:
-            limit.count(LIMITED, request.scope)
+            limit.count(limited, request.scope)
             await _note(request, "", f"refused: {error}")
             raise
         now_ms, role = api_state.facts.now_ms(), identity.role

@@ -80,7 +80,7 @@ async def set_system_config(request: Request) -> Response:
     def work(control: SilverControl, parameters: Parameters) -> Response:
         try:
             value = msgspec.json.decode(parameters.text("value"))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise BadQuery(f"invalid parameter 'value': {error}") from None
         before = read_system_config(control.database(), key)
         user = principal_of(request).label

@@ -6,10 +6,9 @@ event ──► ERROR or CRITICAL, or slower than the service may be ──► l
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-import orjson
 
 from nissa._proto.telemetry_pb2 import TelemetryEvent
 from nissa.model.errors import BadQuery
@@ -31,6 +30,7 @@ USER_NAMES: Final = ("user_hash", "user_id", "user.id")
 DURATION_NAMES: Final = ("duration_ms", "duration.ms", "latency_ms")
 MESSAGE_CHARACTERS_MAX: Final = 16_384
 CONTEXT_NAMES_MAX: Final = 64
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class LogLine(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ class LogLine(msgspec.Struct, frozen=True):
     trace_id: str = ""
     user_id: str = ""
     duration_ms: float | None = None
-    timestamp_ms: int = 0
+    timestamp_ms: Int64 = 0
 
 
 class LatencyLimits(msgspec.Struct, frozen=True):
@@ -142,4 +142,4 @@ def _trace_id(text: str) -> str:
 
 
 def _written(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()  # of integers of any size
