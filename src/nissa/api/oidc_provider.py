@@ -168,7 +168,7 @@ class OidcProvider:
 
 
 def _json_of(content: bytes) -> Any:
-    """What JSON says; None where it is none, such as the HTML page of a proxy."""
+    """The value that JSON names; None where it is no JSON, such as the HTML page of a proxy."""
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError:
