@@ -8,6 +8,7 @@
 #   make torture   kills, power cuts, failing calls, flipped bits, fuzzing, planted faults, the same on servers of others:
 #                  the full amounts of docs/reliability.md, side by side; root; figures go to build/torture.txt as they
 #                  come. PARTS: only those whose names begin so (tests/torture/run.py)
+#   make wheels    wheels for other Pythons, from an sdist: each installed and tried; PYTHONS="python3.12 python3.13"
 #   make bench     kernels by pytest-benchmark, beside those of the base revision, then head to head with the peers
 #   make format    let ruff rewrite what it can
 #   make clean     remove everything that is generated, but no data
@@ -33,7 +34,7 @@ PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder -p no:benchmark
 # Tests start the daemon some hundred times: without its bytecode every start would compile it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test quick pages setup house suite short sanitize sdist wheel peers torture bench format clean
+.PHONY: run test quick pages setup house suite short sanitize sdist wheel wheels peers torture bench format clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/stamp-built pages
@@ -78,6 +79,7 @@ pages: $(VENV)/stamp-linked
 
 peers:
 	@scripts/install-debian-peers
+	@scripts/build-chart-program
 
 # --- the stages of `make test` ------------------------------------------------------------------------------------
 
@@ -105,6 +107,9 @@ wheel: sdist
 	@$(STAGE) package/installed scripts/run-suite wheel $(PARALLEL) $(PYTEST)
 
 # --- the rest -----------------------------------------------------------------------------------------------------
+
+wheels: sdist
+	@scripts/try-wheels $(PYTHONS)
 
 torture: $(VENV)/stamp-dev
 	@scripts/install-debian-peers torture
