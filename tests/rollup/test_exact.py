@@ -11,7 +11,7 @@ from nissa.model.ladder import DEFAULT_TIERS, WindowBatch
 from nissa.model.slices import run_whole
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS
 from nissa.rollup import exact
-from nissa.rollup.exact import exact_quantiles
+from nissa.rollup.exact import exact_quantiles, grouped_quantiles
 from nissa.rollup.read import WindowRequest, read_windows
 from nissa.rollup.windows import join_windows
 from nissa.store.read import Snapshot
@@ -134,3 +134,25 @@ def test_the_budget_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(exact, "WINDOW_SAMPLES_MAX", 30)
     found = exact_quantiles(snapshot, windows, HOUR_MS, ASKED, PLENTY)
     assert (found.exact == (windows.count + windows.nans <= 30)).all()
+
+
+def test_series_of_one_group_are_taken_together(tmp_path: Path) -> None:
+    """As if they were one series: numbers are counted, and their quantiles are numpy's; other series do not count."""
+    samples, directory = walks(3, 3_000), Directory(tmp_path)
+    directory.seal(samples)
+    series, groups = np.array([0, 1, 3], np.uint32), np.array([1, 0, 1], np.int64)
+    span_ms = START_MS, START_MS + 6 * HOUR_MS
+    asked = np.array(ASKED)
+    found = grouped_quantiles(directory.snapshot(), series, groups, span_ms, 10 * MINUTE_MS, asked)
+    group_of = dict(zip(series.tolist(), groups.tolist(), strict=True))
+    cells: dict[tuple[int, int], list[float]] = {}
+    for one, ts_ms, bits in samples:
+        value = float(np.uint64(bits).view(np.float64))
+        if one in group_of and span_ms[0] <= ts_ms < span_ms[1] and not np.isnan(value):
+            cells.setdefault((group_of[one], ts_ms // (10 * MINUTE_MS) * 10 * MINUTE_MS), []).append(value)
+    places = list(zip(found.group.tolist(), found.window_ms.tolist(), strict=True))
+    assert places == sorted(cells)
+    assert found.count.tolist() == [len(cells[place]) for place in places]
+    for place, quantiles in zip(places, found.values, strict=True):
+        if np.isfinite(cells[place]).all():
+            assert quantiles == pytest.approx(np.quantile(cells[place], ASKED), rel=1e-12)

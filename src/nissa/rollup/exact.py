@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nissa.files.names import RAW_KIND, tier_of
-from nissa.model.columns import STALE_BITS, SampleBatch, ValueColumn
+from nissa.model.columns import STALE_BITS, SampleBatch, SeriesColumn, ValueColumn
 from nissa.model.errors import Damaged
 from nissa.model.ladder import WindowBatch
 from nissa.rollup.derived_columns import one_nan
 from nissa.rollup.windows import floor_ms
-from nissa.store.read import Snapshot, head_range_ms, stream_samples
+from nissa.store.read import Snapshot, head_range_ms, read_samples, stream_samples
 
 WINDOW_SAMPLES_MAX = 1_000_000  # 16 MB while it is sorted
 BATCH_ROWS_MAX = 131_072
@@ -61,6 +61,42 @@ def exact_quantiles(
         found.values[rows[whole]] = _quantiles(places[inside], values[inside], asked)
         found.exact[rows[whole]] = True
     return msgspec.structs.replace(found, spent=int(total[wanted].sum()))
+
+
+class GroupedQuantiles(msgspec.Struct, frozen=True):
+    """Beside n cells that have samples. group, window: of each cell; the window as its begin in ms. count: of numbers.
+
+    values: shape (n, probabilities).
+    """
+
+    group: Places
+    window_ms: Places
+    count: Places
+    values: ValueColumn
+
+
+def grouped_quantiles(
+    snapshot: Snapshot,
+    series: SeriesColumn,
+    groups: Places,
+    span_ms: tuple[int, int],
+    interval_ms: int,
+    probabilities: ValueColumn,
+) -> GroupedQuantiles:
+    """Compute quantiles of the samples of several series together; the caller knows how many there must be.
+
+    series: sorted. groups: beside each, 0 or more. span_ms: half-open, of whole windows. Raises: what reading raises,
+    but for damage: what cannot be read is not counted. Memory: all samples of the span.
+    """
+    batch = read_samples(snapshot, series, *span_ms, _untold)
+    numbers = ~np.isnan(batch.value)  # markers are NaN too
+    width = (span_ms[1] - span_ms[0]) // interval_ms
+    own = groups[np.searchsorted(series, batch.series[numbers])]
+    places = own.astype(np.int64) * width + (batch.ts_ms[numbers] - span_ms[0]) // interval_ms
+    order = np.argsort(places, kind="stable")
+    cells, counts = np.unique(places, return_counts=True)
+    values = _quantiles(places[order], batch.value[numbers][order], probabilities)
+    return GroupedQuantiles(cells // width, cells % width * interval_ms + span_ms[0], counts, values)
 
 
 def _within_budget(snapshot: Snapshot, windows: WindowBatch, total: Places, samples_max: int) -> npt.NDArray[np.bool_]:

@@ -22,6 +22,7 @@ from nissa.model.matcher import NAME_LABEL
 from nissa.model.selector import read_selectors
 from nissa.model.units import DAY_MS, SECOND_MS
 from nissa.query.limits import Allowance, MemoryBudget
+from nissa.rollup.exact import grouped_quantiles
 from nissa.rollup.read import WindowRequest, read_windows
 from nissa.rollup.windows import take_windows
 from nissa.series.select import select_any
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 CATCH_UP_MS: Final = {"minute": DAY_MS, "hour": 30 * DAY_MS}
 PERCENTILES: Final = np.array([0.5, 0.9, 0.95, 0.99])
+UNKNOWN: Final = (None,) * len(PERCENTILES)
+SAMPLES_MAX: Final = 1_000_000  # read at once for the percentiles of minutes: 20 MB
 COUNTED_SILVER: Final = ("flushes", "rows", "failures", "keys_left_out", "deleted")
 
 log = structlog.get_logger()
@@ -113,7 +116,8 @@ class SilverTasks:
             for windows in read_windows(snapshot, (sketched or fits)[-1], asked):
                 check()
                 gathered.add(windows, named)
-            rows += gathered.rows()
+            found = gathered.rows()
+            rows += found if sketched else _with_percentiles(snapshot, found, named, length_ms)
         return rows
 
     def _keys(self, series: list[int], tags: tuple[str, ...], keys: "dict[RollupKey, None]") -> "dict[int, RollupKey]":
@@ -203,7 +207,7 @@ class Gathered:
 
         found = []
         for (key, bucket_ms), parts in self._found.items():
-            percentiles: tuple[float | None, ...] = (None,) * len(PERCENTILES)
+            percentiles: tuple[float | None, ...] = UNKNOWN
             if all(part.sketch is not None for part in parts):
                 sketch = Sketch()
                 for part in parts:
@@ -215,6 +219,43 @@ class Gathered:
             low, high = min(float(part.min.min()) for part in parts), max(float(part.max.max()) for part in parts)
             found.append(Rollup(key, bucket_ms, count, _finite(total), _finite(low), _finite(high), percentiles))
         return found
+
+
+def _with_percentiles(
+    snapshot: Snapshot, rows: "list[Rollup]", named: "dict[int, RollupKey]", length_ms: int
+) -> "list[Rollup]":
+    """Rows with the percentiles of their samples, where all of them are retained: as many as the row has counted."""
+    numbers = {key: number for number, key in enumerate({row.key: None for row in rows})}
+    series = np.array(sorted(one for one, key in named.items() if key in numbers), np.uint32)
+    groups = np.array([numbers[named[int(one)]] for one in series], np.int64)
+    known: dict[tuple[int, int, int], tuple[float | None, ...]] = {}  # by key, bucket and number of samples
+    for span_ms in _spans(rows, length_ms):
+        exact = grouped_quantiles(snapshot, series, groups, span_ms, length_ms, PERCENTILES)
+        cells = zip(exact.group.tolist(), exact.window_ms.tolist(), exact.count.tolist(), strict=True)
+        known |= {cell: tuple(map(_finite, own)) for cell, own in zip(cells, exact.values.tolist(), strict=True)}
+    return [
+        msgspec.structs.replace(row, percentiles=known.get((numbers[row.key], row.bucket_ms, row.count), UNKNOWN))
+        for row in rows
+    ]
+
+
+def _spans(rows: "list[Rollup]", length_ms: int) -> list[tuple[int, int]]:
+    """Times of successive buckets with at most ``SAMPLES_MAX`` samples together; buckets with more are left out."""
+    counts: dict[int, int] = {}
+    for row in rows:
+        counts[row.bucket_ms] = counts.get(row.bucket_ms, 0) + row.count
+    found: list[tuple[int, int]] = []
+    samples = 0
+    for bucket_ms, count in sorted(counts.items()):
+        if count > SAMPLES_MAX:
+            continue
+        samples += count
+        if found and found[-1][1] == bucket_ms and samples <= SAMPLES_MAX:
+            found[-1] = found[-1][0], bucket_ms + length_ms
+        else:
+            found.append((bucket_ms, bucket_ms + length_ms))
+            samples = count
+    return found
 
 
 def _finite(value: float) -> float | None:

@@ -3,7 +3,8 @@
     windows of the ladder ──► rows of [start, end) ──► one transaction: delete what is there, insert
 
 Writing twice has the effect of writing once. Percentiles come from merged sketches; of minutes, whose tier keeps none,
-they are None. Sums over longer times come from the rows' counts and sums, never from their percentiles.
+from their samples while all are retained, else they are None. Sums over longer times come from the rows' counts and
+sums, never from their percentiles.
 """
 
 import hashlib
