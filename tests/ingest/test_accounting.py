@@ -115,6 +115,7 @@ def test_the_same_from_outside(rig: Rig) -> None:
     assert balance_of(rig.path, read.blocks, read.pipeline) == rig.engine.accounting()
 
 
+@pytest.mark.long
 def test_asked_while_blocks_are_merged(rig: Rig) -> None:
     """The balance is even, and right, however blocks come and go while it is worked out."""
     rig.config = config_of(storage={"compaction_fan_in": 2})

@@ -236,6 +236,7 @@ def test_windows_whose_samples_are_gone_stay(tmp_path: Path) -> None:
         rig.engine.close()
 
 
+@pytest.mark.long
 def test_deleted_and_imported_again(rig: Rig) -> None:
     """A deletion takes imported samples out, waiting ones too; imported afterwards they are there again."""
     samples = all_ages(np.random.default_rng(3), 2, 60, NOW_MS)

@@ -82,6 +82,7 @@ def rebuilt(rig: Rig, **options: bool) -> Rebuilt:
     return made
 
 
+@pytest.mark.long
 @pytest.mark.compiled
 @pytest.mark.parametrize("seed", range(4))
 def test_any_history_is_answered_again(tmp_path: Path, seed: int) -> None:

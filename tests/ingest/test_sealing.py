@@ -153,6 +153,7 @@ def test_a_disk_that_refuses_blocks(rig: Rig, monkeypatch: pytest.MonkeyPatch) -
     rig.check()
 
 
+@pytest.mark.long
 def test_a_flush_is_told_of_now(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever asks once the disk is well again hears nothing of old errors, and does not wait for the next try."""
     monkeypatch.setattr(sealing, "RETRY_S", 3_600)

@@ -187,7 +187,7 @@ def name_of(labels: SeriesLabels, at: int) -> str:
     return bytes(values.text[values.offsets[place] : values.offsets[place + 1]]).decode()
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 6))])
 def test_any_history_is_as_the_model_says(tmp_path: Path, seed: int) -> None:
     """New series, silence, seals, merges, retention, deletion, starts and kills in any order."""
     history = History(tmp_path / "data", seed)
