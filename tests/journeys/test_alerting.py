@@ -188,7 +188,7 @@ def test_prometheus_sends_its_alerts(tmp_path: Path, hook: Hook) -> None:
         )
         command = ["prometheus", f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/tsdb"]
         # Four times that long an alert fires without being sent again, however busy the machine is.
-        command += ["--rules.alert.resend-delay=30s"]
+        command += ["--rules.alert.resend-delay=5s"]
         command += [f"--web.listen-address=127.0.0.1:{port}", "--web.enable-lifecycle"]
         prometheus = subprocess.Popen(command)
         try:
