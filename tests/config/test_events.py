@@ -22,6 +22,9 @@ events:
     - {name: some, sinks: [search]}
 sinks:
   search: {type: elasticsearch, url: "http://127.0.0.1:9200"}
+  store: {type: remote_write, url: "http://127.0.0.1:9090/api/v1/write"}
+  samples: {type: kafka, brokers: ["127.0.0.1:9092"], events_topic: ""}
+  archive: {type: files, url: /mnt/archive}
 """
 
 
@@ -63,6 +66,13 @@ def test_rules_are_read_and_shown(tmp_path: Path) -> None:
         ("set: {service: training}", "colour: red", "events.enrichment[0].colour: unknown setting"),
         ("name: none", "name: noise", "events.routing[1].name: expected a name of its own"),
         ("sinks: [search]", "sinks: [other]", "events.routing[2].sinks: there is no sink 'other'"),
+        (
+            "sinks: [search]",
+            "sinks: [search, store]",
+            "events.routing[2].sinks: no events are sent to the sink 'store': expected sinks of type elasticsearch",
+        ),
+        ("sinks: [search]", "sinks: [samples]", "events.routing[2].sinks: no events are sent to the sink 'samples'"),
+        ("sinks: [search]", "sinks: [archive]", "events.routing[2].sinks: no events are sent to the sink 'archive'"),
         ("keep_one_of: 100", "keep_one_of: 0", "events.routing[0].keep_one_of: expected 1 to 1000000, got 0"),
     ],
 )

@@ -73,6 +73,24 @@ def test_a_destination_of_files_is_a_folder_or_a_bucket(tmp_path: Path, url: str
         assert load_config(path, warn=pytest.fail).sinks["archive"].interval_ms == 300_000
 
 
+@pytest.mark.parametrize("place", ["data", "data/blocks", "other/../data/", "link"])
+def test_no_destination_is_in_the_data_directory(tmp_path: Path, place: str) -> None:
+    """Its own files would be deleted there; behind a symbolic link too, and of tables as well."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link").symlink_to("data")
+    path, storage = tmp_path / "nissa.yaml", f"storage: {{data_dir: '{tmp_path}/data'}}\n"
+    kinds = {
+        "url": "{{type: files, url: '{}'}}",
+        "warehouse": "{{type: iceberg, warehouse: '{}', catalog: {{type: sql, uri: 'sqlite:////mnt/c.db'}}}}",
+    }
+    for name, kind in kinds.items():
+        path.write_text(f"{storage}sinks:\n  archive: {kind.format(tmp_path / place)}\n")
+        with pytest.raises(ConfigInvalid, match=rf"sinks\.archive\.{name}: .* is in the data directory"):
+            load_config(path)
+        path.write_text(f"{storage}sinks:\n  archive: {kind.format(f'{tmp_path}/data-archive')}\n")
+        load_config(path, warn=pytest.fail)
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

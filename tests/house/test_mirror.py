@@ -76,7 +76,6 @@ ELSEWHERE = {
     "config/performance.py": "data only; tests of docs/config.md read it",
     "api/performance_routes.py": "proven over HTTP: tests/api/test_performance_queries.py",
     "config/silver.py": "data only; tests of docs/config.md read it",
-    "config/status_page.py": "data only; tests of docs/config.md read it",
     "api/silver_control.py": "a protocol; mypy checks who offers it",
     "api/silver_routes.py": "proven in the running daemon: tests/journeys/test_silver.py",
     "database/silver_tables.py": "data only; tests/database/test_database.py compares it with the revisions",

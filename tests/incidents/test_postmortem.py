@@ -29,3 +29,15 @@ def test_facts_are_filled_in_and_texts_of_senders_have_no_effect() -> None:
     assert any(char in text for char in "▁█")
     assert "## Root cause" in text
     assert "## Alerts" not in written_postmortem(one, entries, [], {}, 0)
+
+
+def test_backticks_do_not_end_code() -> None:
+    """An expression may have raw strings; labels stay on their line of the block."""
+    one = opened(IncidentReport("k", "t"), DAY_MS, Escalation())
+    line = {"labels": {"path": "/a\r```\r# b"}, "points": [[0, 1.0]]}
+    evidence = {"graphs": [{"expression": 'x{a=~`b``c`,\nd="e"}', "last_day": [line], "week_before": []}]}
+    text = written_postmortem(one, [], [], evidence, 0)
+    assert '``` x{a=~`b``c`, d="e"} ```, last 24 hours' in text
+    assert "1 to 1 path=/a ``` # b\n```\n" in text
+    evidence["graphs"][0]["expression"] = "rate(x[5m])"
+    assert "`rate(x[5m])`, last" in written_postmortem(one, [], [], evidence, 0)

@@ -5,7 +5,15 @@ import math
 import pytest
 
 from nissa.incidents.lifecycle import Escalation, opened
-from nissa.incidents.reports import EventPayload, IncidentEvent, alert_report, event_key, event_report, opens_incident
+from nissa.incidents.reports import (
+    EventPayload,
+    IncidentEvent,
+    alert_report,
+    event_key,
+    event_report,
+    manual_key,
+    opens_incident,
+)
 from nissa.model.alert import Alert, AlertState
 from nissa.model.errors import BadQuery
 
@@ -34,6 +42,17 @@ def test_long_texts_of_alerts_make_a_report() -> None:
     report = alert_report(alert(labels, {"summary": "x\0" * 4000}), ("job", "service"))
     found = opened(report, 10, Escalation())
     assert (len(found.title), len(found.service), found.started_ms) == (1024, 200, 5)
+
+
+def test_long_keys_that_begin_alike_differ() -> None:
+    """They end in a digest, and are as long as a key may be; short ones are as they were."""
+    keys = [manual_key("x" * 900 + end) for end in ("a", "b", "a")]
+    assert [len(key) for key in keys] == [520] * 3
+    assert keys[0] == keys[2] != keys[1]
+    assert manual_key("down") == "manual:down"
+    assert manual_key("x" * 513) == f"manual:{'x' * 513}"
+    reports = [alert_report(alert({"alertname": "A" * 600 + end}, {}), ()) for end in "ab"]
+    assert reports[0].key != reports[1].key
 
 
 @pytest.mark.parametrize(

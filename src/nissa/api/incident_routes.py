@@ -18,7 +18,6 @@ from nissa.api.parameters import Parameters
 from nissa.api.state import ApiState, api_state_of
 from nissa.incidents.incident_store import IncidentFilter, NoIncident
 from nissa.incidents.lifecycle import (
-    KEY_CHARACTERS_MAX,
     NAME_CHARACTERS_MAX,
     Entry,
     Incident,
@@ -34,6 +33,7 @@ from nissa.incidents.lifecycle import (
     resolving,
 )
 from nissa.incidents.postmortem import written_postmortem
+from nissa.incidents.reports import manual_key
 from nissa.model.errors import BadQuery, Unavailable
 from nissa.query.limits import Allowance
 
@@ -74,8 +74,8 @@ async def open_incident(request: Request) -> Response:
     def work(control: IncidentControl, parameters: Parameters) -> Response:
         given: dict[str, Any] = {name: parameters.text(name) for name in EDITED if parameters.text(name)}
         title = given.pop("title", "")
-        user, key = _user(request, parameters), parameters.text("key") or f"manual:{title}"
-        report = IncidentReport(key[:KEY_CHARACTERS_MAX], title, **given)
+        user, key = _user(request, parameters), parameters.text("key") or manual_key(title)
+        report = IncidentReport(key, title, **given)
         incident, is_new = control.store().open(report, parameters.now_ms, user, control.escalation)
         shown = {**shown_incident(incident), "new": is_new}
         note_change(request, target=str(incident.id), after=shown)

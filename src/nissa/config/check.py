@@ -12,8 +12,9 @@ from nissa.config.events import check_events
 from nissa.config.listen import Listen, parse_listen
 from nissa.config.names import quantities, shown, written_path
 from nissa.config.redaction import check_redaction
-from nissa.config.sink_checks import check_dead_letters, check_external_labels, check_sinks
+from nissa.config.sink_checks import check_dead_letters, check_external_labels, check_sinks, takes_events
 from nissa.config.slo import check_slo
+from nissa.config.status_page import check_status_page
 from nissa.config.tree import Config
 from nissa.model.durability import parse_durability
 from nissa.model.errors import BadQuery, ConfigInvalid
@@ -54,7 +55,7 @@ def check_config(config: Config) -> None:
     check_redaction(config.redaction)
     for number, route in enumerate(config.events.routing):
         _check_bounds(leaves(route), quantities(type(route)), f"events.routing[{number}].")
-    check_events(config.events, config.sinks)
+    check_events(config.events, config.sinks, {name for name, sink in config.sinks.items() if takes_events(sink)})
     if not config.storage.data_dir.strip() or "\0" in config.storage.data_dir:
         raise ConfigInvalid("storage.data_dir", f"expected a directory, got {config.storage.data_dir!r}")
     check_tiers(config.ladder.tiers, config.ladder.raw_retention_ms)
@@ -67,9 +68,10 @@ def check_config(config: Config) -> None:
     check_external_labels(config.api.external_labels, "api.external_labels")
     check_access(config.api.access, parse_listen(config.api.listen, "api.listen"))
     _check_relations(values)
-    check_sinks(config.sinks)
+    check_sinks(config.sinks, config.storage.data_dir)
     check_dead_letters(config.dead_letters_redis)
     check_slo(config.slo)
+    check_status_page(config.status_page)
 
 
 def _check_bounds(values: dict[str, Any], numbers: dict[str, Quantity], prefix: str) -> None:

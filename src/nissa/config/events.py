@@ -86,8 +86,11 @@ class Events(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     routing: tuple[EventRoute, ...] = ()
 
 
-def check_events(events: Events, sinks: Collection[str]) -> None:
-    """Raise ConfigInvalid, naming the path, for the first rule that cannot be one. sinks: names of those there are."""
+def check_events(events: Events, sinks: Collection[str], takers: Collection[str]) -> None:
+    """Raise ConfigInvalid, naming the path, for the first rule that cannot be one.
+
+    sinks: names of those there are. takers: of those among them that are sent events.
+    """
     _check_levels(events.drop_levels, "events.drop_levels")
     matches = {"events.enrichment": [rule.match for rule in events.enrichment]}
     matches["events.routing"] = [route.match for route in events.routing]
@@ -107,6 +110,10 @@ def check_events(events: Events, sinks: Collection[str]) -> None:
         unknown = [name for name in route.sinks or () if name not in sinks]
         if unknown:
             raise ConfigInvalid(f"{path}.sinks", f"there is no sink {unknown[0][:80]!r}")
+        deaf = [name for name in route.sinks or () if name not in takers]
+        if deaf:
+            expected = "expected sinks of type elasticsearch, or kafka with an events_topic"
+            raise ConfigInvalid(f"{path}.sinks", f"no events are sent to the sink {deaf[0]!r}: {expected}")
 
 
 def _check_levels(levels: tuple[str, ...], path: str) -> None:

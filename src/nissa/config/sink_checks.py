@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -38,7 +39,7 @@ OWN_HEADERS: Final = frozenset(
 )
 
 
-def check_sinks(sinks: Mapping[str, Sink]) -> None:
+def check_sinks(sinks: Mapping[str, Sink], data_dir: str) -> None:
     """Raise ConfigInvalid, naming the path, for the first sink that cannot be one. Numbers are checked elsewhere."""
     if len(sinks) > SINKS_MAX:
         raise ConfigInvalid("sinks", f"{len(sinks)} sinks; at most {SINKS_MAX} are allowed")
@@ -49,10 +50,10 @@ def check_sinks(sinks: Mapping[str, Sink]) -> None:
         if name in RESERVED:
             raise ConfigInvalid(path, "has a name that the commands for dead letters use for notifications")
         if isinstance(sink, FilesSink):
-            _check_place(sink.url, f"{path}.url")
+            _check_place(sink.url, f"{path}.url", data_dir)
             continue
         if isinstance(sink, IcebergSink):
-            _check_lake(sink, path)
+            _check_lake(sink, path, data_dir)
             continue
         if isinstance(sink, KafkaSink):
             _check_topics(sink, path)
@@ -144,14 +145,22 @@ def _check_stream(sink: ElasticsearchSink, path: str) -> None:
         raise ConfigInvalid(f"{path}.url", "has a query: expected the address of the server, without an index")
 
 
-def _check_place(url: str, path: str) -> None:
+def takes_events(sink: Sink) -> bool:
+    """True if a sink is sent events, so that routes decide about it; copies of sealed files have all of them."""
+    return isinstance(sink, ElasticsearchSink) or (isinstance(sink, KafkaSink) and bool(sink.events_topic))
+
+
+def _check_place(url: str, path: str, data_dir: str) -> None:
     if not PLACE.fullmatch(url) or url == "/":
         expected = "expected an absolute folder, or a bucket such as s3://BUCKET/PREFIX"
         raise ConfigInvalid(path, f"{expected}, got {url[:200]!r}")
+    if url.startswith("/") and Path(url).resolve().is_relative_to(Path(data_dir).resolve()):
+        what = f"{url[:200]!r} is in the data directory {data_dir[:200]!r} (storage.data_dir)"
+        raise ConfigInvalid(path, f"{what}: expected a folder outside it, as each would delete files of the other")
 
 
-def _check_lake(sink: IcebergSink, path: str) -> None:
-    _check_place(sink.warehouse, f"{path}.warehouse")
+def _check_lake(sink: IcebergSink, path: str, data_dir: str) -> None:
+    _check_place(sink.warehouse, f"{path}.warehouse", data_dir)
     if sink.catalog.get("type") not in ("sql", "rest") or not sink.catalog.get("uri"):
         raise ConfigInvalid(f"{path}.catalog", "expected a type, sql or rest, and a uri")
     if not NAMESPACE.fullmatch(sink.namespace):

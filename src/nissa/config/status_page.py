@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 
+from nissa.model.errors import ConfigInvalid
 from nissa.model.quantity import duration
 from nissa.model.units import HOUR_MS, SECOND_MS
 
@@ -19,3 +20,9 @@ class StatusPageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     services: tuple[str, ...] = ()
     incident_titles: bool = False
     cache_ms: Annotated[int, duration(SECOND_MS, HOUR_MS)] = 30 * SECOND_MS
+
+
+def check_status_page(settings: StatusPageSettings) -> None:
+    """Raise ConfigInvalid for a page that would show nothing."""
+    if settings.enabled and not settings.services:
+        raise ConfigInvalid("status_page.services", "expected a service at least, as status_page.enabled is true")

@@ -3,6 +3,7 @@
 Graphs are lines of block characters, one for each series, so that the text stands for itself.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -60,7 +61,7 @@ def _entry_line(entry: Entry) -> str:
 
 
 def _graph_lines(graph: Mapping[str, Any]) -> list[str]:
-    lines = [f"`{graph['expression']}`, last 24 hours and the same hours a week before:\n", "```"]
+    lines = [f"{_code(graph['expression'])}, last 24 hours and the same hours a week before:\n", "```"]
     for name in ("last_day", "week_before"):
         for line in graph[name]:
             values = [value for _, value in line["points"]]
@@ -104,7 +105,15 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 
 def _plain_labels(labels: Mapping[str, str]) -> str:
-    return " ".join(f"{name}={value}" for name, value in sorted(labels.items())).replace("\n", " ").replace("`", "'")
+    return " ".join(" ".join(f"{name}={value}" for name, value in sorted(labels.items())).split())
+
+
+def _code(text: str) -> str:
+    """A code span, whose marks are longer than any run of backticks in it."""
+    plain = " ".join(text.split())
+    marks = "`" * (max((len(run) for run in re.findall("`+", plain)), default=0) + 1)
+    space = " " if len(marks) > 1 else ""
+    return f"{marks}{space}{plain}{space}{marks}"
 
 
 def _escaped(text: str) -> str:

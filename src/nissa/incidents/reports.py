@@ -5,6 +5,7 @@ alert with incident="true" ──► report, key alert:NAME:SERVICE       one in
 incident ──► alert "Incident" with its number, to be routed like any other; each escalation is an alert of its own
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
@@ -64,7 +65,7 @@ def alert_report(alert: Alert, service_labels: Sequence[str]) -> IncidentReport:
     severity = _SEVERITY_OF.get(said, said)
     title = alert.annotations.get("summary") or alert.annotations.get("title") or name
     return IncidentReport(
-        f"alert:{name}:{service}"[:KEY_CHARACTERS_MAX],
+        bounded_key(f"alert:{name}:{service}"),
         cleaned(title, TITLE_CHARACTERS_MAX),
         cleaned(service, NAME_CHARACTERS_MAX),
         severity if severity in SEVERITIES else "error",
@@ -83,6 +84,19 @@ def event_report(event: IncidentEvent, dedup_key: str) -> IncidentReport:
     service = cleaned(payload.component or payload.source, NAME_CHARACTERS_MAX)
     title = cleaned(payload.summary, TITLE_CHARACTERS_MAX)
     return IncidentReport(event_key(dedup_key), title, service, payload.severity, source="events")
+
+
+def manual_key(title: str) -> str:
+    """The key of an incident that is opened by hand without one."""
+    return bounded_key(f"manual:{title}")
+
+
+def bounded_key(key: str) -> str:
+    """A key of at most ``KEY_CHARACTERS_MAX`` characters; a longer one ends in its digest, as others begin like it."""
+    if len(key) <= KEY_CHARACTERS_MAX:
+        return key
+    digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
+    return f"{key[: KEY_CHARACTERS_MAX - len(digest) - 1]}:{digest}"
 
 
 def event_key(dedup_key: str) -> str:
