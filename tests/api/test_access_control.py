@@ -11,7 +11,7 @@ from nissa.access.roles import Role, Scope
 from nissa.access.secret_tokens import csrf_token_of
 from nissa.access.sessions import start_session
 from nissa.access.tokens import ApiToken, add_token, remove_token
-from nissa.access.users import add_user, change_user
+from nissa.access.users import add_user, change_user, login
 from nissa.api.permissions import PERMISSIONS, permission_of
 from nissa.config.access import Access, RatesByRole, RequestRates
 from nissa.config.tree import Api
@@ -208,6 +208,53 @@ def test_brute_force_is_slowed_down(client, database):
     assert client.post("/api/v1/login", data={"user": "bob", "password": "x"}).status_code == 401
 
 
+def change_password(client: httpx.Client, secret: str, current: str, fresh: str) -> httpx.Response:
+    """Change the password of the user of a session."""
+    headers = {"Cookie": f"nissa_session={secret}", "X-CSRF-Token": csrf_token_of(secret)}
+    form = {"password": current, "new_password": fresh}
+    return client.post("/api/v1/session/password", data=form, headers=headers)
+
+
+@pytest.mark.long
+def test_one_changes_ones_own_password(client, database):
+    """By the current one; all other sessions of the user end; the audit log has it, not the password."""
+    for name in ("vera", "ann"):
+        add_user(database, name, PASSWORD, Role.VIEWER, NOW_MS)
+    own, other, of_ann = (session_of(database, name) for name in ("vera", "vera", "ann"))
+    assert change_password(client, own, "x", "another password").status_code == 403
+    assert change_password(client, own, PASSWORD, "short").status_code == 400
+    assert change_password(client, own, PASSWORD, PASSWORD).status_code == 400
+    assert change_password(client, own, PASSWORD, "").status_code == 400
+    cookie = {"Cookie": f"nissa_session={own}"}
+    form = {"password": PASSWORD, "new_password": "another password"}
+    assert client.post("/api/v1/session/password", data=form, headers=cookie).status_code == 403  # no CSRF token
+    assert client.post("/api/v1/session/password", data=form, headers=bearer(database, "admin")).status_code == 400
+    assert login(database, "vera", PASSWORD)
+    assert change_password(client, own, PASSWORD, "another password").status_code == 200
+    assert [login(database, "vera", one) for one in (PASSWORD, "another password")] == [False, True]
+    statuses = [
+        client.get("/api/v1/labels", headers={"Cookie": f"nissa_session={one}"}).status_code
+        for one in (own, other, of_ann)
+    ]
+    assert statuses == [200, 401, 200]
+    log = client.get("/api/v1/audit", headers=bearer(database, "admin", name="reader")).json()["data"]["entries"]
+    found = [(one["user"], one["target"], one["outcome"]) for one in log if one["action"] == "session.password"]
+    assert found[0] == ("vera", "vera", "done")
+    assert ("vera", "vera", "refused: 403") in found
+    assert PASSWORD not in str(log)
+
+
+@pytest.mark.long
+def test_guesses_of_the_current_password_are_slowed_down(client, database):
+    """As those of logins are, and with them."""
+    add_user(database, "vera", PASSWORD, Role.VIEWER, NOW_MS)
+    own = session_of(database, "vera")
+    codes = [change_password(client, own, "x", "another password").status_code for _ in range(6)]
+    assert codes == [403] * 5 + [429]
+    assert client.post("/api/v1/login", data={"user": "vera", "password": PASSWORD}).status_code == 429
+    assert login(database, "vera", PASSWORD)
+
+
 @pytest.mark.long
 def test_guesses_at_the_same_time_are_limited_too(client):
     """A waiting login counts those before it; one that is under way may slip through."""
@@ -313,7 +360,7 @@ def test_a_session_lists_what_it_may_change(client, database):
         return client.get("/api/v1/session", headers=headers).json()["data"]["actions"]
 
     assert client.get("/api/v1/session").json()["data"]["actions"] == []
-    assert actions("viewer") == ["session.login", "session.logout"]
+    assert actions("viewer") == ["session.login", "session.logout", "session.password"]
     assert {"pin.add", "silence.set"} <= set(actions("operator"))
     assert "user.add" not in actions("operator", Scope.CONTROL)
     assert {"pin.add", "user.add", "user.change", "token.remove"} <= set(actions("admin"))

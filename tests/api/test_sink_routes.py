@@ -36,9 +36,9 @@ class Control:
     async def forget(self, name):
         self._note("forget", name)
 
-    async def dead_letters(self, name):
+    async def dead_letters(self, name, limit=None):
         self._note("dead_letters", name)
-        return [Letter(5)]
+        return [Letter(5), Letter(6)][:limit]
 
     async def replay(self, name, ids):
         self._note("replay", name, ids)
@@ -72,7 +72,7 @@ def test_operators_decide_about_sinks(serve, more_facts):
         assert client.post(f"/api/v1/sinks/t/{path}").status_code == 400
         foreign = client.post(f"/api/v1/sinks/s/{path}", headers={"Origin": "http://evil"})
         assert foreign.status_code == 403
-    assert client.get("/api/v1/sinks/s/dead_letters").json()["data"] == [{"id": 5}]
+    assert client.get("/api/v1/sinks/s/dead_letters").json()["data"] == [{"id": 5}, {"id": 6}]
     assert client.get("/api/v1/sinks/s/dead_letters?limit=1").json()["data"] == [{"id": 5}]
     assert client.get("/api/v1/sinks/s/dead_letters?limit=x").status_code == 400
     assert client.get("/api/v1/sinks/t/dead_letters").status_code == 400

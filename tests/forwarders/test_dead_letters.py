@@ -68,6 +68,20 @@ def test_a_torn_line_costs_itself_only(tmp_path: Path) -> None:
     assert letters.damaged_lines == 1
 
 
+def test_the_first_letters_are_read_alone(tmp_path: Path) -> None:
+    """What is behind a limit is not read; letters that are too old are dropped all the same."""
+    letters = made(tmp_path)
+    for number in range(5):
+        add(letters, float(number), now_ms=NOW_MS + number)
+    path = tmp_path / "dead-letters" / "s.jsonl"
+    path.write_bytes(path.read_bytes() + b"no letter\n")
+    assert [one.id for one in letters.current(NOW_MS, 2)] == [1, 2]
+    assert letters.damaged_lines == 0
+    assert [one.id for one in letters.current(NOW_MS + DAY_MS + 2, 2)] == [3, 4]
+    assert (letters.letters, letters.dropped_samples) == (3, 2)
+    assert len(letters.current(NOW_MS, 0)) == len(letters.current(NOW_MS)) == 3
+
+
 def test_letters_are_bounded(tmp_path: Path) -> None:
     """Dead letters are bounded in bytes, dropping the oldest first, and in age; the dropped are counted in samples."""
     letters = made(tmp_path, bytes_max=2 * KIB)

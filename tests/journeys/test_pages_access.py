@@ -11,7 +11,7 @@ from journeys.rig import Daemon, running
 expect = pytest.importorskip("playwright.sync_api").expect
 pytestmark = [pytest.mark.needs_debian("chromium"), pytest.mark.long]
 PASSWORD = "a long enough password"
-ROLES = {"ann": "admin", "otto": "operator", "vera": "viewer"}
+ROLES = {"ann": "admin", "otto": "operator", "vera": "viewer", "pia": "viewer"}
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +83,29 @@ def test_the_end_of_a_session_leads_back(page) -> None:
     page.get_by_role("button", name="Following").wait_for()
     assert "text=lost" in page.url
     assert page.get_by_label("Search names").input_value() == "lost"
+
+
+def test_one_changes_ones_own_password(page) -> None:
+    """The current one is needed, and the new one twice; what is wrong is said in the dialog."""
+    page.goto("/settings?tab=access")
+    log_in(page, "pia")
+    page.get_by_role("button", name="Change password").click()
+    dialog = page.get_by_role("dialog")
+    for current, again, refusal in (
+        (PASSWORD, "a different password", "The new passwords differ."),
+        ("not the password", "another long password", "the current password is another one"),
+        (PASSWORD, "another long password", ""),
+    ):
+        dialog.get_by_label("Current password").fill(current)
+        dialog.get_by_label("New password, 10 characters or more").fill("another long password")
+        dialog.get_by_label("New password, again").fill(again)
+        dialog.get_by_role("button", name="Change").click()
+        if refusal:
+            dialog.get_by_role("alert").filter(has_text=refusal).wait_for()
+    page.get_by_text("The password is changed.").wait_for()
+    page.get_by_role("button", name="Log out").click()
+    log_in(page, "pia", "another long password")
+    page.get_by_role("heading", level=1).wait_for()
 
 
 def test_a_viewer_is_told_what_the_role_may_not_do(page) -> None:

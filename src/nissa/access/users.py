@@ -10,6 +10,7 @@ from nissa.access.oidc_identity import PREFIX
 from nissa.access.passwords import hash_password, is_password
 from nissa.access.remaining_admin import last_admin_stays
 from nissa.access.roles import Role, read_role
+from nissa.access.secret_tokens import digest_of
 from nissa.database.database import Database
 from nissa.database.tables import access_sessions, access_users
 from nissa.model.errors import BadQuery
@@ -76,6 +77,29 @@ def change_user(
             connection.execute(update(access_users).where(access_users.c.name == name), values)
         connection.execute(delete(access_sessions).where(access_sessions.c.user == name))
     return before
+
+
+def change_own_password(database: Database, name: str, current: str, password: str, session: str) -> bool:
+    """Set a password by who knows the current one; all sessions of the user end but one. session: secret of that one.
+
+    Returns: False, with nothing changed, where ``current`` is not the password, or is no longer. Raises: BadQuery for a
+    password that cannot be one, or is the current one; Unavailable.
+    """
+    with database.begin() as connection:
+        row = _row(connection, name)
+    known = "" if row is None else str(row["password_hash"])
+    if not is_password(current, known or None):
+        return False
+    if password == current:
+        raise BadQuery("the new password is the current one")
+    values = {"password_hash": hash_password(password)}
+    mine = access_users.c.name == name, access_users.c.password_hash == known
+    others = access_sessions.c.user == name, access_sessions.c.digest != digest_of(session)
+    with database.begin() as connection:
+        if connection.execute(update(access_users).where(*mine), values).rowcount == 0:
+            return False
+        connection.execute(delete(access_sessions).where(*others))
+    return True
 
 
 def remove_user(database: Database, name: str, *, needs_admin_at_ms: int = 0) -> Role:

@@ -156,6 +156,10 @@ _PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
     "into": ({"type": "integer", "minimum": 1}, "Number of the incident that goes on"),
     "code": ({"type": "string", "maxLength": 4096}, "Code of the OpenID provider; it comes with a state"),
     "password": ({"type": "string", "format": "password"}, "Password of the user"),
+    "new_password": (
+        {"type": "string", "format": "password", "minLength": 10, "maxLength": 1024},
+        "Password from now on",
+    ),
     "role": ({"type": "string", "enum": ["viewer", "operator", "admin"], "default": "viewer"}, "Role"),
     "token": ({"type": "string", "maxLength": 100}, "Name of the API token"),
     "scope": (

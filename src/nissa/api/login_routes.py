@@ -1,10 +1,11 @@
-"""Routes of sessions: login by user and password, logout, and who one is.
+"""Routes of sessions: login by user and password, logout, who one is, and one's own password.
 
 Failed logins are limited by user name and address, so that guessing takes years, also where it is spread over names.
 The audit log has the outcome of each password that was looked at, and one refusal by the limit per minute and address.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi import APIRouter
@@ -14,7 +15,7 @@ from starlette.responses import Response
 from nissa.access.roles import Principal, Role, Via
 from nissa.access.secret_tokens import csrf_token_of
 from nissa.access.sessions import end_session, start_session
-from nissa.access.users import login
+from nissa.access.users import change_own_password, login
 from nissa.api.access_control import CSRF_NEEDED, has_csrf_token, principal_of
 from nissa.api.audit_trail import note_change, note_nothing
 from nissa.api.documented import documented_form
@@ -41,17 +42,10 @@ async def open_one(request: Request) -> Response:
         if not api_state.limits.access.enabled:
             raise BadQuery("access control is off (api.access.enabled): there is nothing to log in to")
         user, password = await _read_login(request, api_state.facts.now_ms())
-        limit: LoginLimit = request.app.state.login_limit
-        async with request.app.state.logins:  # the limit too, or many at a time would all pass it
-            wait_s = limit.wait_s(user, request.scope)
-            if not wait_s or limit.is_first_refusal(request.scope):
-                note_change(request, target=user, user=user, skipped=False)
-            if wait_s:
-                return refused(429, "too_many_requests", "too many failed logins; try again later", wait_s)
-            found = await asyncio.to_thread(lambda: login(api_state.database(), user, password))
-            if not found:
-                limit.count(user, request.scope)
-        if not found:
+        known = await _limited(request, user, lambda: login(api_state.database(), user, password))
+        if isinstance(known, Response):
+            return known
+        if not known:
             return refused(401, "unauthorized", "no such user, or another password")
         answer = Response()
         facts = await opened_session(api_state, request, user, answer)
@@ -88,6 +82,53 @@ async def session(request: Request) -> Response:
     access = api_state_of(request).limits.access
     shown = _shown(principal_of(request), enabled=access.enabled)
     return success({**shown, "oidc_login": "/api/v1/oidc/login" if access.oidc.issuer else None})
+
+
+@router.post(
+    "/api/v1/session/password",
+    openapi_extra=documented_form("password", "new_password", needed=("password", "new_password")),
+)
+async def own_password(request: Request) -> Response:
+    """Change one's own password, by the current one; all other sessions of the user end."""
+    api_state = api_state_of(request)
+    user = principal_of(request).name
+    note_nothing(request)
+    try:
+        if principal_of(request).via is not Via.SESSION:
+            raise BadQuery("a password is changed in a session (POST /api/v1/login), as only users have one")
+        form = await read_form(request, api_state.facts.now_ms())
+        current, password = form.text("password"), form.text("new_password")
+        if not (current and password):
+            raise BadQuery("expected a form with password and new_password in the body of the request")
+        secret = session_of(request.headers)
+
+        def change() -> bool:
+            return change_own_password(api_state.database(), user, current, password, secret)
+
+        known = await _limited(request, user, change)
+        if isinstance(known, Response):
+            return known
+        if not known:
+            return refused(403, "forbidden", "the current password is another one")
+        note_change(request, after={"password_changed": True})
+        return success([])
+    except Exception as error:  # the edge: every failure becomes an answer, and is counted
+        return api_state.failed(error)
+
+
+async def _limited(request: Request, user: str, is_known: Callable[[], bool]) -> bool | Response:
+    """True if a password is known, which is looked at in a thread; the refusal where there were too many failures."""
+    limit: LoginLimit = request.app.state.login_limit
+    async with request.app.state.logins:  # the limit too, or many at a time would all pass it
+        wait_s = limit.wait_s(user, request.scope)
+        if not wait_s or limit.is_first_refusal(request.scope):
+            note_change(request, target=user, user=user, skipped=False)
+        if wait_s:
+            return refused(429, "too_many_requests", "too many failed logins; try again later", wait_s)
+        found = await asyncio.to_thread(is_known)
+        if not found:
+            limit.count(user, request.scope)
+        return found
 
 
 async def _read_login(request: Request, now_ms: int) -> tuple[str, str]:

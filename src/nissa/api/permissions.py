@@ -97,6 +97,7 @@ PERMISSIONS: Final[Mapping[str, Mapping[str, Permission]]] = {
     "/api/v1/rules/backtest": {"POST": READ},
     "/api/v1/series": _READ,
     "/api/v1/session": {"GET": ANYBODY},
+    "/api/v1/session/password": {"POST": Permission(Role.VIEWER, Scope.CONTROL, "session.password")},
     "/api/v1/sinks": _GET,
     "/api/v1/notifications/dead_letters": _GET,
     "/api/v1/notifications/dead_letters/drop": {"POST": _administer("dead_letters.drop")},

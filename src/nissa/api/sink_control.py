@@ -19,8 +19,8 @@ class SinkControl(Protocol):
     async def forget(self, name: str) -> None:
         """Keep nothing any more for a sink that is not configured; BadQuery for one that is. Raises: Unavailable."""
 
-    async def dead_letters(self, name: str) -> Sequence[Any]:
-        """Dead letters, the oldest first, as structs. Raises: Unavailable."""
+    async def dead_letters(self, name: str, limit: int | None = None) -> Sequence[Any]:
+        """Dead letters, the oldest first, as structs. limit: None: all. Raises: Unavailable."""
 
     async def replay(self, name: str, ids: Collection[int] | None) -> tuple[int, int]:
         """Send these dead letters again, or all: how many were delivered, how many are left. Raises: Unavailable."""

@@ -88,8 +88,8 @@ async def dead_letters(request: Request) -> Response:
     api_state = api_state_of(request)
     try:
         limit = (await read_parameters(request, api_state.facts.now_ms())).count("limit") or None
-        found = await _control(request).dead_letters(request.path_params["name"])
-        return success(msgspec.to_builtins(found[:limit]))
+        found = await _control(request).dead_letters(request.path_params["name"], limit)
+        return success(msgspec.to_builtins(found))
     except Exception as error:  # the edge: every failure becomes an answer, and is counted
         return api_state.failed(error)
 

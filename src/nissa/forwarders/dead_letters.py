@@ -126,11 +126,11 @@ class DeadLetters:
         reason = one.reason[:REASON_CHARACTERS_MAX]
         return DeadLetter(self._next_id + place, now_ms, one.attempts, reason, dict(one.labels), samples)
 
-    def current(self, now_ms: int) -> list[DeadLetter]:
-        """All that there are, the oldest first. Raises: Unavailable."""
+    def current(self, now_ms: int, limit: int | None = None) -> list[DeadLetter]:
+        """All that there are, or the first ones, the oldest first. No more than these are read. Raises: Unavailable."""
         with self._lock:
             self._expire(now_ms, due=True)
-            return self._read()
+            return self._read(limit)
 
     def drop(self, ids: Collection[int] | None = None) -> int:
         """Forget these letters, or all; returns how many there were. Raises: Unavailable."""
@@ -161,6 +161,8 @@ class DeadLetters:
         if not self.letters or not (due or now_ms - self._expired_ms >= EXPIRE_INTERVAL_MS):
             return
         self._expired_ms = now_ms
+        if all(now_ms - one.first_seen_ms <= self._age_ms_max for one in self._read(1)):
+            return
         letters = self._read()
         left = [one for one in letters if now_ms - one.first_seen_ms <= self._age_ms_max]
         if len(left) < len(letters):
@@ -183,17 +185,24 @@ class DeadLetters:
         self.dropped_samples += records
         log.error("dead letters dropped", file=str(self._path), letters=len(letters), records=records, bound=bound)
 
-    def _read(self) -> list[DeadLetter]:
+    def _read(self, limit: int | None = None) -> list[DeadLetter]:
+        """All letters, or the first ones. The damaged lines are counted where all are read."""
+        found: list[DeadLetter] = []
+        damaged = 0
         try:
-            lines = self._path.read_bytes().splitlines() if self._path.exists() else []
+            with self._path.open("rb") as file:
+                for line in file:
+                    try:
+                        found.append(msgspec.json.decode(line, type=DeadLetter))
+                    except msgspec.MsgspecError:  # the end of a line that a crash left, or a hand that edited it
+                        damaged += 1
+                    if len(found) == limit:
+                        return found
+        except FileNotFoundError:
+            pass
         except OSError as error:
             raise Unavailable(f"{self._path}: dead letters cannot be read: {error}", RETRY_S) from None
-        found, self.damaged_lines = [], 0
-        for line in lines:
-            try:
-                found.append(msgspec.json.decode(line, type=DeadLetter))
-            except msgspec.MsgspecError:  # the end of a line that a crash left, or a hand that edited it
-                self.damaged_lines += 1
+        self.damaged_lines = damaged
         return found
 
     def _append(self, line: bytes) -> None:

@@ -244,9 +244,9 @@ class Sinks:
         await self._thread.run(self._followers.forget, CURSOR + name)
         await self._thread.run(self._states.forget, name)
 
-    async def dead_letters(self, name: str) -> list[DeadLetter]:
-        """Dead letters of a sink, the oldest first. Raises: BadQuery, Unavailable."""
-        return await self._thread.run(self._outlet(name).letters.current, self._now_ms())
+    async def dead_letters(self, name: str, limit: int | None = None) -> list[DeadLetter]:
+        """Dead letters of a sink, the oldest first. limit: None: all. Raises: BadQuery, Unavailable."""
+        return await self._thread.run(self._outlet(name).letters.current, self._now_ms(), limit)
 
     async def replay(self, name: str, ids: Collection[int] | None) -> tuple[int, int]:
         """Send these dead letters again, or all: how many were delivered, how many are left of them.

@@ -28,3 +28,8 @@ export function logIn(user: string, password: string): Promise<unknown> {
 export function logOut(): Promise<unknown> {
   return change("/api/v1/logout");
 }
+
+/** Change one's own password; all other sessions of the user end. */
+export function changeOwnPassword(password: string, fresh: string): Promise<unknown> {
+  return change("/api/v1/session/password", { password, new_password: fresh });
+}

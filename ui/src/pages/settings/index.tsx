@@ -14,6 +14,7 @@ import { setQuery } from "../../route";
 import "../../styles/access.css";
 import "../../styles/series.css";
 import { Audit } from "./audit";
+import { OwnPassword } from "./password";
 import { Tokens } from "./tokens";
 import { Users } from "./users";
 
@@ -26,6 +27,9 @@ interface Mode {
 }
 
 const MODES = ["auto", "normal", "conservative", "emergency"];
+
+/** How names of users begin whose password is at the OpenID provider. */
+const OF_PROVIDER = "oidc:";
 
 const TABS = [
   { key: "settings", name: "Settings" },
@@ -75,6 +79,8 @@ function SessionPanel() {
     window.location.assign("/");
   };
   const value = known.value;
+  const [asking, setAsking] = useState(false);
+  const [changed, setChanged] = useState(false);
   return (
     <Panel title="You">
       <Trouble polled={known} subject="Your session" />
@@ -82,12 +88,25 @@ function SessionPanel() {
         <div class="body row spread">
           <span>{value.access_enabled ? `${value.user ?? "nobody"}, ${value.role ?? "no role"}, by ${value.via}` : "Access control is off: everybody who reaches this address may do everything."}</span>
           {value.access_enabled && (
-            <button class="button small" onClick={() => void leave()}>
-              Log out
-            </button>
+            <span class="row">
+              {changed && (
+                <span class="level-good small" role="status">
+                  The password is changed.
+                </span>
+              )}
+              {value.via === "session" && !value.user?.startsWith(OF_PROVIDER) && (
+                <Action action="session.password" onClick={() => setAsking(true)}>
+                  Change password
+                </Action>
+              )}
+              <button class="button small" onClick={() => void leave()}>
+                Log out
+              </button>
+            </span>
           )}
         </div>
       )}
+      {asking && <OwnPassword user={value?.user ?? ""} onClose={() => setAsking(false)} onDone={() => setChanged(true)} />}
     </Panel>
   );
 }

@@ -6,7 +6,7 @@ import { Action } from "../../parts/action";
 import { Dialog } from "../../parts/dialog";
 import { Empty, Panel, Trouble } from "../../parts/panel";
 
-const PASSWORD_MIN = 10;
+export const PASSWORD_MIN = 10;
 
 type Asking = { what: "add" } | { what: "change" | "remove"; user: User };
 
@@ -98,11 +98,11 @@ function Question({ asking, onClose, onDone }: { asking: Asking; onClose: () => 
   );
 }
 
-function Password({ label, required }: { label: string; required: boolean }) {
+export function Password({ label, required, name = "password" }: { label: string; required: boolean; name?: string }) {
   return (
     <label class="field">
       {label}
-      <input name="password" type="password" minLength={PASSWORD_MIN} required={required} autocomplete="new-password" />
+      <input name={name} type="password" minLength={PASSWORD_MIN} required={required} autocomplete="new-password" />
     </label>
   );
 }
