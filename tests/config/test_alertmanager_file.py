@@ -34,9 +34,9 @@ def test_a_file_is_read() -> None:
     assert list(read.file.receivers[0].channels()) == ["webhook[0]", "email[0]"]
     assert read.file.route is not None
     assert read.file.route.group_wait == 90_000
-    assert [one.partition(": passed")[0] for one in read.warnings] == [
-        "folder/am.yml: templates",
-        "folder/am.yml: global.opsgenie_api_url",
+    assert [one.partition(" passed")[0] for one in read.warnings] == [
+        "folder/am.yml, line 6: templates[0]: x.tmpl is",
+        "folder/am.yml, line 5: global.opsgenie_api_url:",
     ]
 
 

@@ -15,7 +15,8 @@ import msgspec
 
 from nissa.alerting.matchers import Labels, MatcherSet, Test
 from nissa.alerting.route_tree import written_matchers
-from nissa.config.alertmanager_file import Fail, InhibitRuleConfig
+from nissa.config.alertmanager_file import InhibitRuleConfig
+from nissa.config.document import Fail
 from nissa.model.alert import Alert
 from nissa.model.matcher import Matcher
 from nissa.model.predicate import literal_values

@@ -16,7 +16,8 @@ from typing import Final
 import msgspec
 
 from nissa.alerting.matchers import Labels, MatcherSet, Test, checked_matcher, matcher_set, read_matchers
-from nissa.config.alertmanager_file import ALL_LABELS, Fail, RouteConfig
+from nissa.config.alertmanager_file import ALL_LABELS, RouteConfig
+from nissa.config.document import Fail
 from nissa.model.errors import BadQuery
 from nissa.model.matcher import Matcher, MatchOp
 

@@ -18,13 +18,13 @@ from nissa.alerting.time_intervals import TimeInterval, WrittenInterval, read_in
 from nissa.config.alerting import Alerting
 from nissa.config.alertmanager_file import (
     AlertmanagerFile,
-    Fail,
     NamedIntervals,
     RouteConfig,
     check_alertmanager,
     converted,
     read_alertmanager_file,
 )
+from nissa.config.document import Fail
 from nissa.config.receivers import SECRET_FIELDS, ReceiverConfig
 from nissa.config.sink_checks import NAME
 from nissa.model.errors import ConfigInvalid

@@ -8,13 +8,14 @@ compiles them.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from nissa.config.document import Document, line_of, read_document
+from nissa.config.alertmanager_templates import check_receivers, defined_texts
+from nissa.config.document import Document, Fail, line_of, read_document
 from nissa.config.receivers import (
     RECEIVERS_REFUSED,
     Channel,
@@ -34,7 +35,7 @@ ALL_LABELS: Final = "..."  # of group_by: each set of labels is a group of its o
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 _AT = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 _LABEL_NAME = re.compile(r"[^\W\d]\w*", re.ASCII)
-_PASSED_OVER: Final = ("templates", "tracing")
+_PASSED_OVER: Final = ("tracing",)
 _GLOBAL_PASSED_OVER: Final = re.compile(
     r"(?:opsgenie|wechat|victorops|telegram|webex|jira|rocketchat|mattermost|incidentio)_\w+|smtp_tls_config|smtp_auth_identity|smtp_auth_secret\w*|smtp_force_implicit_tls"
 )
@@ -43,8 +44,6 @@ _FILES: Final = (
     *("smtp_auth_password_file", "slack_api_url_file", "bearer_token_file", "password_file", "username_file"),
     *("credentials_file", "ca_file", "cert_file", "key_file"),
 )
-
-Fail = Callable[[str, str], ConfigInvalid]
 
 
 class RouteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,10 +119,12 @@ def parse_alertmanager_file(text: bytes, path: Path) -> ReadAlertmanagerFile:
     def fail(place: str, what: str) -> ConfigInvalid:
         return ConfigInvalid("", f"{path}, line {line_of(text, place)}: {place}: {what}")
 
-    warnings = _without_passed_over(document, fail)
+    defined, warnings = defined_texts(document.pop("templates", None), path.parent, fail)
+    check_receivers(document.get("receivers"), defined, fail)
+    warnings += _without_passed_over(document, fail)
     file = _with_files_from(converted(document, AlertmanagerFile, fail), path.parent)
     checked = check_alertmanager(file, fail)
-    return ReadAlertmanagerFile(checked, tuple(f"{path}: {one}" for one in warnings), fail, document)
+    return ReadAlertmanagerFile(checked, tuple(warnings), fail, document)
 
 
 def converted(document: Any, kind: Any, fail: Fail, prefix: str = "") -> Any:
@@ -153,12 +154,13 @@ def _without_passed_over(document: Document, fail: Fail) -> list[str]:
     """Take names out of ``document`` that are passed over; a warning for each. Raises: what ``fail`` makes."""
     warnings = []
     for section in _PASSED_OVER:
-        if document.pop(section, ""):
-            warnings.append(f"{section}: passed over; texts of notifications are Jinja2 templates here")
+        if section in document:
+            warnings.append(str(fail(section, "passed over; Nissa does not serve it")))
+            del document[section]
     common = document.get("global")
     if isinstance(common, dict):
         for name in [name for name in common if _GLOBAL_PASSED_OVER.fullmatch(name)]:
-            warnings.append(f"global.{name}: passed over; Nissa does not serve it")
+            warnings.append(str(fail(f"global.{name}", "passed over; Nissa does not serve it")))
             del common[name]
     receivers = document.get("receivers")
     for number, receiver in enumerate(receivers if isinstance(receivers, list) else ()):

@@ -7,7 +7,7 @@ than ``ALIASED_VALUES_MAX`` values together: a small file of them can stand for 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import yaml
@@ -24,6 +24,7 @@ _STEP = re.compile(r"[^.\[\]]+")
 _Loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 Document = dict[str, Any]
+Fail = Callable[[str, str], ConfigInvalid]  # of a place in a document and what is wrong there
 
 
 def read_document(text: bytes, name: str, bytes_max: int = BYTES_MAX) -> Document:
