@@ -6,13 +6,14 @@ import pytest
 
 from nissa.access.roles import Role, Scope
 from nissa.access.tokens import ApiToken, add_token
-from nissa.api.kept_answers import AWAY_MS, KEPT_MAX, KeptAnswers
+from nissa.api.kept_answers import KEPT_MAX, KeptAnswers
 from nissa.config.access import Access
 from nissa.config.tree import Api
 from nissa.model.errors import BadQuery, Unavailable
 from oracle.backend_twin import BackendTwin, regular
 
 NOW_MS = 1_732_190_009_000  # of the clock of tests/api
+AWAY_MS = 5_000
 
 
 class Outage:
@@ -32,7 +33,7 @@ class Outage:
 def test_the_last_answer_with_its_age() -> None:
     """Fresh while the database answers; stale while it is away, asked again after a while; none for others."""
     outage = Outage()
-    kept = KeptAnswers(lambda: outage.now_ms)
+    kept = KeptAnswers(lambda: outage.now_ms, AWAY_MS)
     assert kept.ask("a", outage.answer) == ("answer 1", [])
     outage.is_away = True
     found, warnings = kept.ask("a", outage.answer)
@@ -51,7 +52,7 @@ def test_the_last_answer_with_its_age() -> None:
 def test_the_number_kept_is_bounded() -> None:
     """The oldest goes; a bad question is no outage."""
     outage = Outage()
-    kept = KeptAnswers(lambda: outage.now_ms)
+    kept = KeptAnswers(lambda: outage.now_ms, AWAY_MS)
     for number in range(KEPT_MAX + 1):
         kept.ask(str(number), outage.answer)
 

@@ -136,7 +136,6 @@ ELSEWHERE = {
     "access/secret_tokens.py": "proven by requests with them: tests/api/test_access_control.py",
     "access/sessions.py": "proven by requests with them: tests/api/test_access_control.py",
     "api/forwarded.py": "proven by requests of proxies: tests/api/test_access_control.py",
-    "api/principals.py": "proven by requests of each: tests/api/test_access_control.py",
     "api/login_limit.py": "proven over HTTP: tests/api/test_access_control.py",
     "api/login_routes.py": "proven over HTTP: tests/api/test_access_control.py",
     "config/stream.py": "data only; tests/api/test_streams.py sets it",

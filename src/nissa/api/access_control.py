@@ -62,7 +62,7 @@ class AccessControl:
         self._limits = RequestLimits(settings.rate_limits, now_ms)
         self.trail = trail
         self._counts = counts
-        self.principals = Principals(settings.access, database, now_ms)
+        self.principals = Principals(settings.access, database, now_ms, settings.database_retry_ms)
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):

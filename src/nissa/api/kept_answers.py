@@ -1,7 +1,7 @@
 """Answers of the database, kept for the time that it is away: readers get the last one with its age, without a wait.
 
 asked     the database answers    its answer, which is kept
-away      for AWAY_MS it is not asked again: the kept answer with a warning, or Unavailable where there is none
+away      for ``api.database_retry`` it is not asked again: the kept answer with a warning, or Unavailable without one
 """
 
 from collections.abc import Callable
@@ -12,16 +12,16 @@ from typing import Any, Final
 from nissa.model.errors import Unavailable
 from nissa.model.units import SECOND_MS
 
-AWAY_MS: Final = 5 * SECOND_MS
 KEPT_MAX: Final = 64  # answers, the oldest of which goes
 
 
 class KeptAnswers:
     """Answers by their request. Safe from any thread."""
 
-    def __init__(self, now_ms: Callable[[], int]) -> None:
-        """now_ms: wall clock, Unix milliseconds."""
+    def __init__(self, now_ms: Callable[[], int], retry_ms: int) -> None:
+        """now_ms: wall clock, Unix milliseconds. retry_ms: for which the database is not asked again once it failed."""
         self._now_ms = now_ms
+        self._retry_ms = retry_ms
         self._lock = Lock()
         self._kept: dict[str, tuple[int, Any]] = {}
         self._away: tuple[int, Unavailable] | None = None
@@ -34,7 +34,7 @@ class KeptAnswers:
         now_ms = self._now_ms()
         with self._lock:
             away = self._away
-        if away is None or not away[0] <= now_ms < away[0] + AWAY_MS:
+        if away is None or not away[0] <= now_ms < away[0] + self._retry_ms:
             try:
                 found = work()
             except Unavailable as error:

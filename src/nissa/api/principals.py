@@ -1,8 +1,8 @@
 """Finds out who sends a request: a token, the session of a browser, a user that a trusted proxy names.
 
 Answers of the database are kept for ``KEPT_MS``, so a token that is removed, or a role that changes, counts after that
-time at the latest. While the database is away, whoever was known goes on for ``KEPT_AWAY_MS``. Nothing is kept of
-secrets that are none.
+time at the latest. While the database is away, whoever was known goes on for ``api.access.away_ttl``. Nothing is kept
+of secrets that are none.
 """
 
 import asyncio
@@ -17,14 +17,11 @@ from nissa.access.roles import NOBODY, ROLES, Principal, Via, read_role
 from nissa.access.secret_tokens import CHARACTERS_MAX, digest_of
 from nissa.access.sessions import principal_of_session
 from nissa.access.tokens import principal_of_token
-from nissa.api.kept_answers import AWAY_MS
 from nissa.config.access import Access
 from nissa.database.database import Database
 from nissa.model.errors import Unavailable
-from nissa.model.units import MINUTE_MS
 
 KEPT_MS: Final = 2_000
-KEPT_AWAY_MS: Final = 5 * MINUTE_MS
 KEPT_MAX: Final = 10_000
 COOKIE: Final = "nissa_session"
 NAME_CHARACTERS_MAX: Final = 100
@@ -35,9 +32,14 @@ Find = Callable[[Database, str, int], Principal | None]
 class Principals:
     """Principals by the headers of requests. Lives on the loop."""
 
-    def __init__(self, access: Access, database: Callable[[], Database], now_ms: Callable[[], int]) -> None:
-        """database: opens it; called in a worker thread. now_ms: wall clock, Unix milliseconds."""
-        self._access = access
+    def __init__(
+        self, access: Access, database: Callable[[], Database], now_ms: Callable[[], int], retry_ms: int
+    ) -> None:
+        """database: opens it; called in a worker thread. now_ms: wall clock, Unix milliseconds.
+
+        retry_ms: for which it is not asked again about somebody known once it failed.
+        """
+        self._access, self._retry_ms = access, retry_ms
         self._database = database
         self._now_ms = now_ms
         self._away_ms = 0  # when the database last did not answer
@@ -80,8 +82,8 @@ class Principals:
         until_ms, principal = self._kept.get(digest, (0, NOBODY))
         if now_ms < until_ms <= now_ms + KEPT_MS:
             return principal
-        is_known = until_ms <= now_ms < until_ms + KEPT_AWAY_MS
-        if is_known and self._away_ms <= now_ms < self._away_ms + AWAY_MS:
+        is_known = until_ms <= now_ms < until_ms + self._access.away_ttl_ms
+        if is_known and self._away_ms <= now_ms < self._away_ms + self._retry_ms:
             return principal
         try:
             found = await asyncio.to_thread(lambda: find(self._database(), secret, now_ms))

@@ -48,7 +48,7 @@ class ApiState:
         self.active = ActiveQueries(limits.slow_query_duration_ms, facts.api_counts)
         self.failures: Counter[str] = Counter()
         self.trail = AuditTrail(facts.database, facts.now_ms)
-        self.kept = KeptAnswers(facts.now_ms)
+        self.kept = KeptAnswers(facts.now_ms, limits.database_retry_ms)
 
     @property
     def limits(self) -> Api:

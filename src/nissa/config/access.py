@@ -23,11 +23,13 @@ class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     trusted_proxies: networks whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` count. proxy_user_header: header in
     which they name the user; empty: none. proxy_role_header: header with the role, else proxy_role.
+    away_ttl_ms: while the database is away, of what it said last about a token or session.
     login_failures_per_minute_max: of one user name from one address.
     """
 
     enabled: bool = False
     session_ttl_ms: Annotated[int, duration(MINUTE_MS, 90 * DAY_MS)] = 8 * HOUR_MS
+    away_ttl_ms: Annotated[int, duration(0, DAY_MS)] = 5 * MINUTE_MS
     sessions_max: Annotated[int, count(1, 1_000_000)] = 1_000
     login_failures_per_minute_max: Annotated[int, count(1, 10_000)] = 5
     trusted_proxies: tuple[str, ...] = ()

@@ -26,7 +26,7 @@ _RENDERED: Final = "texts of notifications are Jinja2 templates here"
 
 
 class DefinedText(msgspec.Struct, frozen=True):
-    """Where a text is defined."""
+    """Place of the definition of a text."""
 
     file: Path
     line: int

@@ -70,6 +70,7 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connections_max: Annotated[int, count(1, 10_000)] = 128
     request_timeout_ms: Annotated[int, duration(10, HOUR_MS)] = 30 * SECOND_MS
     idle_timeout_ms: Annotated[int, duration(10, DAY_MS)] = 5 * SECOND_MS
+    database_retry_ms: Annotated[int, duration(0, HOUR_MS)] = 5 * SECOND_MS
     allowed_hosts: tuple[str, ...] = ()
     remote_deletion: bool = False
     external_labels: dict[str, str] = {}
