@@ -118,6 +118,8 @@ def test_a_viewer_is_told_what_the_role_may_not_do(page) -> None:
     button.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_have_count(0)
+    page.goto("/sla")
+    expect(page.get_by_role("button", name="New agreement")).to_have_attribute("aria-disabled", "true")
     for tab in ("access", "audit"):
         page.goto(f"/settings?tab={tab}")
         page.get_by_text("You are vera, viewer.").wait_for()

@@ -27,7 +27,7 @@ const LATER: Record<string, () => Promise<Page>> = {
   "/storage": async () => (await import("./pages/storage/index")).Storage,
   "/incidents": async () => (await import("./pages/incidents/index")).Incidents,
   "/performance": async () => (await import("./pages/performance/index")).Performance,
-  "/sla": async () => (await import("./pages/sla")).Agreements,
+  "/sla": async () => (await import("./pages/sla/index")).Agreements,
   "/slos": async () => (await import("./pages/slos")).Objectives,
   "/settings": async () => (await import("./pages/settings/index")).Settings,
 };

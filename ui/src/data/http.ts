@@ -66,6 +66,13 @@ export async function getJson<T>(path: string, signal?: AbortSignal): Promise<T>
   return (await response.json()) as T;
 }
 
+/** The body of GET `path`, whatever it is. */
+export async function getBlob(path: string, signal?: AbortSignal): Promise<Blob> {
+  const response = await send(path, {}, signal);
+  if (!response.ok) throw await failure(response);
+  return response.blob();
+}
+
 /** Data and notes of an answer in Prometheus' envelope. */
 export async function ask<T>(path: string, parameters: Parameters = {}, signal?: AbortSignal): Promise<Answer<T>> {
   const fields = form(parameters).toString();
@@ -75,14 +82,14 @@ export async function ask<T>(path: string, parameters: Parameters = {}, signal?:
   return { data: body.data, notes: [...(body.warnings ?? []), ...(body.infos ?? [])], headers: response.headers };
 }
 
-/** Change something: POST or DELETE with a form or JSON. The token of the session goes along, as a page of another site cannot know it. */
+/** Change something: POST or DELETE with a form or JSON. Empty fields are left out, unless the form is given as it is sent. The token of the session goes along, as a page of another site cannot know it. */
 export async function change<T>(path: string, body: Parameters | object = {}, options: { method?: string; json?: boolean } = {}): Promise<T> {
   const headers: Record<string, string> = csrfToken ? { "X-CSRF-Token": csrfToken } : {};
   if (options.json) headers["Content-Type"] = "application/json";
   const response = await send(path, {
     method: options.method ?? "POST",
     headers,
-    body: options.json ? JSON.stringify(body) : form(body as Parameters),
+    body: options.json ? JSON.stringify(body) : body instanceof URLSearchParams ? body : form(body as Parameters),
   });
   if (!response.ok) throw await failure(response);
   const text = await response.text();

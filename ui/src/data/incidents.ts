@@ -48,7 +48,8 @@ export interface Evidence {
 
 export interface Room extends Incident {
   timeline: Entry[];
-  alerts: { fingerprint?: string; rule?: string; labels?: Labels; [fact: string]: unknown }[];
+  /** Firings that are linked; resolved_at_ms is 0 while one fires. */
+  alerts: { fingerprint: string; starts_at_ms: number; resolved_at_ms: number; labels: Labels; annotations: Labels }[];
   trouble_minutes: number;
   evidence: Evidence | null;
 }
@@ -63,6 +64,7 @@ export interface Summary {
 }
 
 export const SEVERITIES = ["critical", "error", "warning", "info"];
+export const URGENCIES = ["high", "medium", "low"];
 export const STATES = ["open", "acknowledged", "resolved", "merged"];
 export const PAGE = 50;
 
@@ -98,6 +100,11 @@ export type Step = "acknowledge" | "resolve" | "reopen" | "comment" | "merge";
 
 export function take(id: number, step: Step, fields: { user: string; comment?: string; into?: string }): Promise<unknown> {
   return change(`/api/v1/incidents/${id}/${step}`, fields);
+}
+
+/** Change some of title, service, severity, urgency, responder. */
+export function edit(id: number, fields: Record<string, string>): Promise<unknown> {
+  return change(`/api/v1/incidents/${id}`, new URLSearchParams(fields));
 }
 
 export async function openIncident(fields: { title: string; service: string; severity: string; user: string }): Promise<Incident> {

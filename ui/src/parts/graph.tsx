@@ -50,7 +50,17 @@ function nearest(plot: uPlot, lines: Line[]): Pointed | undefined {
   return best;
 }
 
-export function Graph({ times, lines, height, onZoom, onZoomOut, onDrawn }: GraphProperties) {
+/** Time on either side of a point that is alone: without it, the axis would be years long. */
+const ALONE_S = 1_800;
+
+function spread(given: Pick<GraphProperties, "times" | "lines">): Pick<GraphProperties, "times" | "lines"> {
+  const [only] = given.times;
+  if (only === undefined || given.times.length > 1) return given;
+  return { times: [only - ALONE_S, only, only + ALONE_S], lines: given.lines.map((line) => ({ ...line, values: [null, line.values[0] ?? null, null] })) };
+}
+
+export function Graph({ height, onZoom, onZoomOut, onDrawn, ...given }: GraphProperties) {
+  const { times, lines } = useMemo(() => spread(given), [given.times, given.lines]);
   const [pointed, setPointed] = useState<Pointed>();
   const current = useRef({ lines, onZoom });
   current.current = { lines, onZoom };

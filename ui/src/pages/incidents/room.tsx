@@ -1,40 +1,18 @@
 // One incident: what happened when, what the graphs and events of its time show, and what to do with it.
-import { useState } from "preact/hooks";
-import { incident, incidentLevel, take, type Room, type Step } from "../../data/incidents";
+import { incident, incidentLevel, type Room } from "../../data/incidents";
 import { usePoll } from "../../data/poll";
 import { ago, count, duration, moment, whole } from "../../format";
-import { Action } from "../../parts/action";
-import { Dialog, NameField } from "../../parts/dialog";
 import { Mark } from "../../parts/mark";
 import { Empty, Panel, Trouble } from "../../parts/panel";
+import { LinkedAlerts } from "./alerts";
 import { EvidenceGraphs } from "./graphs";
+import { Steps } from "./steps";
 
 const REFRESH_MS = 5_000;
 
-interface Way {
-  step: Step;
-  name: string;
-  states: string[];
-}
-
-const WAYS: Way[] = [
-  { step: "acknowledge", name: "Acknowledge", states: ["open"] },
-  { step: "resolve", name: "Resolve", states: ["open", "acknowledged"] },
-  { step: "reopen", name: "Reopen", states: ["resolved"] },
-  { step: "comment", name: "Comment", states: ["open", "acknowledged", "resolved"] },
-  { step: "merge", name: "Merge", states: ["open", "acknowledged"] },
-];
-
 export function OneIncident({ id }: { id: number }) {
   const answer = usePoll((signal) => incident(id, signal), REFRESH_MS, `incident ${id}`);
-  const [way, setWay] = useState<Way>();
   const value = answer.value;
-  const send = async (fields: FormData): Promise<void> => {
-    if (!way) return;
-    const text = (name: string): string => String(fields.get(name) ?? "");
-    await take(id, way.step, { user: text("user"), ...(way.step === "merge" ? { into: text("into") } : { comment: text("comment") }) });
-    answer.again();
-  };
   return (
     <>
       <p class="small">
@@ -43,7 +21,7 @@ export function OneIncident({ id }: { id: number }) {
       <Trouble polled={answer} subject="The incident" />
       {value && (
         <>
-          <Head room={value} onWay={setWay} />
+          <Head room={value} onDone={answer.again} />
           <div class="room">
             <div class="stack">
               {value.evidence && <EvidenceGraphs evidence={value.evidence} />}
@@ -51,32 +29,17 @@ export function OneIncident({ id }: { id: number }) {
               <Moves room={value} />
             </div>
             <div class="stack">
+              <LinkedAlerts room={value} />
               <TimelinePanel room={value} />
             </div>
           </div>
         </>
       )}
-      {way && (
-        <Dialog title={`${way.name}: incident ${id}`} action={way.name} onClose={() => setWay(undefined)} onSubmit={send}>
-          {way.step === "merge" ? (
-            <label class="field">
-              Into the incident with the number
-              <input name="into" required inputMode="numeric" pattern="[0-9]+" />
-            </label>
-          ) : (
-            <label class="field">
-              Comment
-              <textarea name="comment" rows={3} maxLength={4_000} required={way.step === "comment"} />
-            </label>
-          )}
-          <NameField />
-        </Dialog>
-      )}
     </>
   );
 }
 
-function Head({ room, onWay }: { room: Room; onWay: (way: Way) => void }) {
+function Head({ room, onDone }: { room: Room; onDone: () => void }) {
   const facts: [string, string][] = [
     ["state", room.state],
     ["severity", `${room.severity}, urgency ${room.urgency}`],
@@ -94,16 +57,7 @@ function Head({ room, onWay }: { room: Room; onWay: (way: Way) => void }) {
           <Mark level={incidentLevel(room)} word={room.state} />
           <span class="wrap">{room.title}</span>
         </h1>
-        <div class="row">
-          {WAYS.filter(({ states }) => states.includes(room.state)).map((way) => (
-            <Action key={way.step} action={`incident.${way.step}`} class={way.step === "acknowledge" ? "main" : ""} onClick={() => onWay(way)}>
-              {way.name}
-            </Action>
-          ))}
-          <a class="button" href={`/api/v1/incidents/${room.id}/postmortem`} download={`incident-${room.id}.md`}>
-            Post-mortem
-          </a>
-        </div>
+        <Steps room={room} onDone={onDone} />
       </div>
       <dl class="figures">
         {facts.map(([name, fact]) => (
