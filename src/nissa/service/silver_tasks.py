@@ -5,26 +5,29 @@ every interval   the last ``silver.late``, and what was missed since the newest 
 a flush that fails is repeated by the next one, which begins at the newest row
 """
 
+import math
 import secrets
 from collections.abc import Callable
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import structlog
 
 from nissa.config.tree import Config
 from nissa.ingest.engine import Engine
 from nissa.model.alert import ALERT_NAME, Alert, AlertReceiver, AlertState, label_fingerprint
 from nissa.model.allowance import Check
-from nissa.model.ladder import WindowBatch
+from nissa.model.ladder import SketchColumn, WindowBatch
 from nissa.model.matcher import NAME_LABEL
 from nissa.model.selector import read_selectors
 from nissa.model.units import DAY_MS, SECOND_MS
 from nissa.query.limits import Allowance, MemoryBudget
 from nissa.rollup.exact import grouped_quantiles
 from nissa.rollup.read import WindowRequest, read_windows
-from nissa.rollup.windows import take_windows
+from nissa.rollup.windows import join_windows, take_windows
 from nissa.series.select import select_any
 from nissa.service.clock import monotonic_ms
 from nissa.service.repeated_work import RepeatedWork
@@ -181,44 +184,78 @@ class SilverTasks:
 
 
 class Gathered:
-    """Windows of several series, added up by key and bucket."""
+    """Windows of several series, added up by key and bucket: all of them in one sort, as keys are many."""
 
     def __init__(self, length_ms: int) -> None:
         """length_ms: of a bucket."""
         self._length_ms = length_ms
-        self._found: dict[tuple[RollupKey, int], list[WindowBatch]] = {}
+        self._parts: list[WindowBatch] = []
+        self._numbers: dict[RollupKey, int] = {}
+        self._keys: list[npt.NDArray[np.int64]] = []  # number of the key of each window of each part
 
     def add(self, windows: WindowBatch, named: "dict[int, RollupKey]") -> None:
         """Add windows, sorted by series and start."""
         filled = take_windows(windows, np.flatnonzero(windows.count > 0))
         if not len(filled):
             return
-        buckets = filled.start_ms // self._length_ms
-        changes = np.flatnonzero((np.diff(filled.series) != 0) | (np.diff(buckets) != 0)) + 1
-        for part in np.split(np.arange(len(filled)), changes):
-            first = int(part[0])
-            place = named[int(filled.series[first])], int(buckets[first]) * self._length_ms
-            self._found.setdefault(place, []).append(take_windows(filled, part))
+        series, places = np.unique(filled.series, return_inverse=True)
+        numbers = [self._numbers.setdefault(named[one], len(self._numbers)) for one in series.tolist()]
+        self._parts.append(filled)
+        self._keys.append(np.array(numbers, np.int64)[places])
 
     def rows(self) -> "list[Rollup]":
         """A row for each key and bucket."""
-        from nissa._fast.sketch import Sketch
         from nissa.tiers.silver import Rollup
 
+        if not self._parts:
+            return []
+        keys, starts = np.concatenate(self._keys), np.concatenate([part.start_ms for part in self._parts])
+        buckets = starts // self._length_ms
+        order = np.lexsort((buckets, keys))
+        keys, buckets = keys[order], buckets[order]
+        firsts = np.flatnonzero(np.concatenate(([True], (np.diff(keys) != 0) | (np.diff(buckets) != 0))))
+
+        def added(name: str, add: np.ufunc, kind: type = np.float64) -> list[Any]:
+            column: npt.NDArray[Any] = np.concatenate([getattr(part, name) for part in self._parts]).astype(kind)
+            found: list[Any] = add.reduceat(column[order], firsts).tolist()
+            return found
+
+        named = list(self._numbers)
+        columns = (
+            [named[number] for number in keys[firsts].tolist()],
+            (buckets[firsts] * self._length_ms).tolist(),
+            added("count", np.add, np.int64),
+            map(_finite, added("sum", np.add)),
+            map(_finite, added("min", np.minimum)),
+            map(_finite, added("max", np.maximum)),
+            self._percentiles(order, firsts),
+        )
+        return list(map(Rollup, *columns))
+
+    def _percentiles(self, order: npt.NDArray[np.intp], firsts: npt.NDArray[np.intp]) -> list[tuple[float | None, ...]]:
+        """Of each group of windows in this order; None where one of them has no sketch."""
+        sketched = [part for part in self._parts if part.sketch is not None]
+        if not sketched:
+            return [UNKNOWN] * len(firsts)
+        has = np.concatenate([np.full(len(part), part.sketch is not None) for part in self._parts])
+        places = np.cumsum(has) - 1  # of the sketch of each window that has one
+        whole = take_windows(join_windows(sketched), places[order][has[order]]).sketch
+        before = np.concatenate(([0], np.cumsum(has[order])))
         found = []
-        for (key, bucket_ms), parts in self._found.items():
-            percentiles: tuple[float | None, ...] = UNKNOWN
-            if all(part.sketch is not None for part in parts):
-                sketch = Sketch()
-                for part in parts:
-                    if part.sketch is not None:
-                        sketch.merge(part.sketch.offsets, part.sketch.data)
-                percentiles = tuple(map(_finite, sketch.quantiles(PERCENTILES).tolist()))
-            count = sum(int(part.count.sum()) for part in parts)
-            total = sum(float(part.sum.sum()) for part in parts)
-            low, high = min(float(part.min.min()) for part in parts), max(float(part.max.max()) for part in parts)
-            found.append(Rollup(key, bucket_ms, count, _finite(total), _finite(low), _finite(high), percentiles))
+        for first, last in pairwise([*firsts.tolist(), len(order)]):
+            low, high = int(before[first]), int(before[last])
+            is_whole = whole is not None and high - low == last - first
+            found.append(_quantiles(whole, low, high) if whole is not None and is_whole else UNKNOWN)
         return found
+
+
+def _quantiles(sketches: SketchColumn, low: int, high: int) -> tuple[float | None, ...]:
+    """Of sketches [low, high) together."""
+    from nissa._fast.sketch import Sketch
+
+    merged, offsets = Sketch(), sketches.offsets[low : high + 1]
+    merged.merge(offsets - offsets[0], sketches.data[offsets[0] : offsets[-1]])
+    return tuple(map(_finite, merged.quantiles(PERCENTILES).tolist()))
 
 
 def _with_percentiles(
@@ -259,4 +296,4 @@ def _spans(rows: "list[Rollup]", length_ms: int) -> list[tuple[int, int]]:
 
 
 def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+    return value if math.isfinite(value) else None

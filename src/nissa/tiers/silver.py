@@ -61,12 +61,12 @@ class SilverStore:
     def replace(self, granularity: str, start_ms: int, end_ms: int, rows: Sequence[Rollup]) -> None:
         """Have these rows, and no others, in [start_ms, end_ms)."""
         table = metric_rollups.c
-        digests = {key: key.digest for key in {row.key for row in rows}}
+        keys = {key: _key(key) for key in {row.key for row in rows}}  # a key has many rows
         with self._database.begin() as connection:
             here = table.granularity == granularity, table.bucket_ms >= start_ms, table.bucket_ms < end_ms
             connection.execute(delete(metric_rollups).where(*here))
             if rows:
-                _insert(connection, [_row(granularity, row, digests[row.key]) for row in rows])
+                _insert(connection, [_row(granularity, row, keys[row.key]) for row in rows])
 
     def last_bucket_ms(self, granularity: str) -> int:
         """The begin of the newest row; 0 where there is none."""
@@ -166,11 +166,14 @@ def _compared(key: tuple[str, str, str], now: Any, before: Any) -> dict[str, Any
     return {**named, "now": now, "before": before, "change": change}
 
 
-def _row(granularity: str, row: Rollup, digest: str) -> tuple[Any, ...]:
+def _key(key: RollupKey) -> tuple[str, str, str, str]:
+    """The columns of a key."""
+    return key.digest, key.service, key.name, orjson.dumps(dict(key.tags)).decode()
+
+
+def _row(granularity: str, row: Rollup, key: tuple[str, str, str, str]) -> tuple[Any, ...]:
     """In the order of the table's columns."""
-    key, tags = row.key, orjson.dumps(dict(row.key.tags)).decode()
-    place = (granularity, row.bucket_ms, digest, key.service, key.name, tags)
-    return (*place, row.count, row.sum, row.min, row.max, *row.percentiles)
+    return (granularity, row.bucket_ms, *key, row.count, row.sum, row.min, row.max, *row.percentiles)
 
 
 def _insert(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
