@@ -3,6 +3,7 @@ reach compiled code, and the log on standard error as in every command. Hypothes
 sets no number, without a time limit, as any of them may be slow on a busy machine. Tests with a database run on both
 kinds."""
 
+import gc
 import os
 import shutil
 import sys
@@ -32,6 +33,7 @@ PACKAGES = {
     "prometheus-alertmanager": "amtool",
 }
 
+gc.disable()  # until everything is collected: it would look through a million objects that stay, again and again
 settings.register_profile("nissa", deadline=None, max_examples=50)
 settings.load_profile("nissa")
 # The stream of the moment: a thread of one test must not write into the output that another examines.
@@ -60,6 +62,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if shutil.which(program) is None:
                 reason = f"Debian package {marker.args[0]} is missing: run scripts/install-debian-peers as root"
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """From here on the garbage collector is at work, and leaves out what was collected: it stays to the end."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
