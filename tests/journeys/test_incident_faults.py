@@ -1,6 +1,10 @@
 """Incidents while PostgreSQL is killed, or hangs: none is lost, and receiving is not disturbed."""
 
+import contextlib
 import signal
+import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -10,6 +14,7 @@ from journeys.test_alerting import Hook
 from journeys.test_incidents import environment_of, hook, incidents, post_event, send
 from journeys.test_rules import post_form, wait_for
 
+from nissa.files.names import DATABASE
 from oracle.databases import server
 from oracle.postgres import control_postgres, signal_postgres
 
@@ -107,3 +112,23 @@ def test_a_database_that_hangs_takes_no_places_of_queries(tmp_path: Path, hook: 
                 assert daemon.stop() == 0
         finally:
             signal_postgres(directory, signal.SIGCONT)
+
+
+@pytest.mark.long
+def test_a_newer_database_disturbs_nothing_else(tmp_path: Path, hook: Hook) -> None:
+    """Incidents are unavailable with the revision that is not known; samples are taken and read; commands say why."""
+    own = environment_of(tmp_path, hook)
+    with running(tmp_path / "data", environment=own) as daemon:
+        assert incidents(daemon) == []
+        assert daemon.stop() == 0
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / DATABASE)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'incidents_9' WHERE version_num = 'incidents_1'")
+    with running(tmp_path / "data", environment=own) as daemon:
+        send(daemon, 25)
+        wait_for(lambda: daemon.get("/api/v1/query?query=latency_ms")["data"]["result"])
+        status, body = daemon.request("GET", "/api/v1/incidents")
+        assert (status, b"incidents_9" in body) == (503, True)
+        assert daemon.stop() == 0
+    command = [sys.executable, "-m", "nissa.cli.main", "sla", "verify", "--data-dir", str(tmp_path / "data")]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.returncode, b"incidents_9" in done.stderr, b"Traceback" in done.stderr) == (1, True, False)

@@ -22,7 +22,7 @@ class OpenedDatabase:
         self._settings = settings
         self._directory = directory
         self._lock = Lock()
-        self._has_failed = False
+        self._failure = ""  # why it did not open the last time
         self._database: Database | None = None
 
     def open(self) -> "Database":
@@ -33,13 +33,13 @@ class OpenedDatabase:
         """
         if self._database is not None:
             return self._database
-        had_failed = self._has_failed
-        if not self._lock.acquire(blocking=not had_failed):
-            raise Unavailable("database: it did not open, and is being tried again")
+        failure = self._failure
+        if not self._lock.acquire(blocking=not failure):
+            raise Unavailable(f"{failure} (it is being tried again)")
         try:
             if self._database is None:
-                if self._has_failed and not had_failed:
-                    raise Unavailable("database: it did not open")
+                if self._failure and not failure:  # it failed while this thread waited
+                    raise Unavailable(self._failure)
                 self._database = self._opened()
             return self._database
         finally:
@@ -50,10 +50,10 @@ class OpenedDatabase:
 
         try:
             database = open_database(self._settings, self._directory)
-        except NissaError:
-            self._has_failed = True
+        except NissaError as error:
+            self._failure = error.reason if isinstance(error, Unavailable) else str(error)
             raise
-        self._has_failed = False
+        self._failure = ""
         return database
 
     def note_signal(self, changed: dict[str, list[Any]]) -> None:
