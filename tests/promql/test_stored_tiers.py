@@ -216,6 +216,7 @@ def alike(left: float | None, right: float | None) -> bool:
     return math.isclose(left, right, rel_tol=1e-6, abs_tol=1e-9)
 
 
+@pytest.mark.long
 def test_steps_are_answered_by_what_is_left(aged: Aged) -> None:
     """Across the borders of retention, in the engine, in a directory that is read beside it, and after a restart."""
     snapshot = aged.rig.engine.snapshot()
@@ -227,6 +228,7 @@ def test_steps_are_answered_by_what_is_left(aged: Aged) -> None:
     check(aged)
 
 
+@pytest.mark.long
 def test_late_samples_are_in_the_answers_at_once(aged: Aged) -> None:
     """While they lie in memory, when they are sealed, and when their windows have been written again."""
     late = [(aged.rig.now_ms - 50 * MINUTE_MS + at, 7.0) for at in range(11_000, 10 * MINUTE_MS, 45_000)]

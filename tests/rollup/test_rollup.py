@@ -59,6 +59,7 @@ def pieces(sketches: tuple[np.ndarray, np.ndarray]) -> list[bytes]:
     return [data[start:end].tobytes() for start, end in pairwise(offsets.tolist())]
 
 
+@pytest.mark.long
 @settings(max_examples=200, deadline=None)
 @given(SAMPLES, st.integers(1, 4), st.randoms(use_true_random=False))
 def test_windows_are_those_of_the_twin(samples: list[Sample], count: int, chance: random.Random) -> None:
