@@ -12,7 +12,12 @@ def _incidents(name: str, kind: Kind, help: str, path: str) -> Metric:
 INCIDENTS: Final = (
     _incidents("nissa_incidents_open", "gauge", "Incidents that nobody has acknowledged.", "open"),
     _incidents("nissa_incidents_acknowledged", "gauge", "Incidents that somebody looks after.", "acknowledged"),
-    _incidents("nissa_incidents_unpinned", "gauge", "Incidents whose data are not kept from retention.", "unpinned"),
+    _incidents(
+        "nissa_incidents_unpinned",
+        "gauge",
+        "Incidents whose data are not kept from retention: there is no room for their pins. Remove some.",
+        "unpinned",
+    ),
     _incidents("nissa_incident_escalations_total", "counter", "Escalations of incidents since start.", "escalations"),
     _incidents("nissa_incident_evidence_total", "counter", "Incidents whose evidence was gathered.", "evidence"),
     _incidents(
