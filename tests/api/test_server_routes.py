@@ -66,3 +66,8 @@ def test_external_labels_stand_where_clients_of_prometheus_look(serve):
     config = yaml.safe_load(client.get("/api/v1/status/config").json()["data"]["yaml"])
     assert config["global"] == {"external_labels": {"site": "a"}}
     assert config["api"] == {"listen": "127.0.0.1:0"}
+
+
+def test_metrics_need_the_daemon(serve):
+    """Where nothing is ingested there are none."""
+    assert serve(BackendTwin([{"__name__": "up"}], regular(1, 1))).get("/metrics").status_code == 501

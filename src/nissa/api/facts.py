@@ -55,7 +55,8 @@ class Facts(msgspec.Struct, frozen=True):
     database: opens the database of users and the audit log, or gives the open one; blocks; None where there is none.
     reload: reads the settings again that can change at run time, and gives changed ones that need a restart; None
     where none can. series_marks: numbers of series by time; None where none are noted. status_page: of the public page.
-    performance: of the pages of services.
+    performance: of the pages of services. expose: renders GET /metrics: (Accept, Accept-Encoding) → (headers, body);
+    None where nothing is ingested.
     """
 
     now_ms: Callable[[], int]
@@ -83,3 +84,4 @@ class Facts(msgspec.Struct, frozen=True):
     series_marks: SeriesMarking | None = None
     status_page: StatusPageSettings = StatusPageSettings()
     performance: PerformanceSettings = PerformanceSettings()
+    expose: Callable[[str, str], tuple[dict[str, str], bytes]] | None = None

@@ -150,6 +150,7 @@ PERMISSIONS: Final[Mapping[str, Mapping[str, Permission]]] = {
     "/api/v2/silences": {"GET": READ, "POST": _operate("silence.set")},
     "/api/v2/status": _GET,
     "/federate": _GET,
+    "/metrics": _GET,
     "/metrics/summary": _GET,
     "/status": {"GET": ANYBODY},  # 404 unless ``status_page.enabled``
 }

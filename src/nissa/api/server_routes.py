@@ -70,6 +70,16 @@ async def runtimeinfo(request: Request) -> Response:
     return await api_state.answer(request, work)
 
 
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(request: Request) -> Response:
+    """Metrics of Nissa itself, as on the ingest port: a Thanos sidecar asks for them here."""
+    expose = api_state_of(request).facts.expose
+    if expose is None:
+        return PlainTextResponse("there are no metrics here; the request needs the daemon\n", 501)
+    headers, body = expose(request.headers.get("accept", ""), request.headers.get("accept-encoding", ""))
+    return Response(body, headers=headers)
+
+
 @router.post("/-/reload", response_class=PlainTextResponse)
 @router.put("/-/reload", response_class=PlainTextResponse)
 async def reload(request: Request) -> Response:

@@ -195,8 +195,8 @@ async def _serve_engine(
     notify(READY)
     facts = _facts(config, sources, status, guards, sinks)
     known = {"reload": reload.reload, "database": database.open, "alerting": alerting.opened_control}
-    apps = AppInlet(config, intake, engine.secret, wall_ms)
-    facts = msgspec.structs.replace(facts, **known, apps=apps, series_marks=marks, **watching.api_facts)
+    own = {"apps": AppInlet(config, intake, engine.secret, wall_ms), "series_marks": marks, "expose": registry.expose}
+    facts = msgspec.structs.replace(facts, **known, **own, **watching.api_facts)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.start)
     api = asyncio.create_task(_serve_api(engine, config, api_socket, stop, facts))
     telemetry = ingest_telemetry(engine, registry, config.telemetry.interval_ms, wall_ms, guards.telemetry_factor)
