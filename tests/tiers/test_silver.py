@@ -69,4 +69,5 @@ def test_trends_of_a_service_have_medians_of_its_hours(database: Database) -> No
     (found,) = store.trend("api", "", "day", NOW_MS)
     assert (found["now"]["p95"], found["now"]["p99"], found["before"]) == (2.0, 2.0, None)
     assert "p95" not in store.trend("", "", "day", NOW_MS)[0]["now"]
-    assert (store.services(0), store.services(NOW_MS)) == (["api"], [])
+    store.replace("minute", 0, NOW_MS, [row(0, key=RollupKey(name, "latency")) for name in ("Zoo", "api", "été")])
+    assert store.services() == ["Zoo", "api", "été"]

@@ -43,7 +43,7 @@ async def performance_services(request: Request) -> Response:
             **_asked(over, against),
             "services": [
                 *(_pair(found, key) for key in keys),
-                *(_without_requests(name) for name in _rolled_up(api_state, parameters.now_ms) if name not in named),
+                *(_without_requests(name) for name in _rolled_up(api_state) if name not in named),
             ],
             "moves": _moves(api_state, found),
         }
@@ -124,12 +124,12 @@ def _moves(api_state: ApiState, found: Compared) -> list[dict[str, Any]]:
     return list(shapes)
 
 
-def _rolled_up(api_state: ApiState, now_ms: int) -> Iterable[str]:
+def _rolled_up(api_state: ApiState) -> Iterable[str]:
     """Services that Silver knows; none where it does not answer: the rest is there all the same."""
     if api_state.facts.silver is None or api_state.facts.database is None:
         return ()
     try:
-        return api_state.facts.silver.silver().services(now_ms - SINCE_MS)
+        return api_state.facts.silver.silver().services()
     except NissaError:
         return ()
 
