@@ -70,7 +70,7 @@ def test_a_statement_that_takes_too_long(server: tuple[str, Path], tmp_path: Pat
     database = open_database(DatabaseSettings(url=address, timeout_ms=1_000), tmp_path)
     with psycopg.connect(address) as other:
         other.execute("LOCK TABLE access_users")
-        with pytest.raises(Unavailable, match="statement timeout"):
+        with pytest.raises(Unavailable, match=r"statement timeout \(database\.timeout\)"):
             count(database)
         waiting = other.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchone()
         assert waiting == (0,)

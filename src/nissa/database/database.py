@@ -30,6 +30,7 @@ from nissa.model.units import SECOND_MS
 BUSY_TIMEOUT_MS: Final = 10_000
 CONNECTIONS_MAX: Final = 5
 MODE: Final = 0o640
+CANCELLED: Final = "57014"  # SQLSTATE: PostgreSQL has ended a statement that took too long
 PATH: Final = "database.url"
 
 
@@ -142,4 +143,6 @@ def _is_silence(error: SQLAlchemyError) -> bool:
 
 
 def _first_line(error: SQLAlchemyError) -> str:
-    return str(getattr(error, "orig", None) or error).splitlines()[0][:200]
+    cause = getattr(error, "orig", None)
+    limit = " (database.timeout)" if getattr(cause, "sqlstate", None) == CANCELLED else ""
+    return str(cause or error).splitlines()[0][:200] + limit
