@@ -11,11 +11,13 @@ from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, YEAR_MS
 class RuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Rule files, and how they are evaluated.
 
-    files: paths and patterns. shipped: names of files that come with Nissa.
+    files: paths and patterns. shipped: names of files that come with Nissa. watch_ms: between two looks at whether
+    files have changed; 0: none.
     """
 
     files: tuple[str, ...] = ()
     shipped: tuple[str, ...] = ()
+    watch_ms: Annotated[int, duration(0, DAY_MS)] = 0
     interval_ms: Annotated[int, duration(100, DAY_MS)] = 30 * SECOND_MS
     threads: Annotated[int, count(1, 64)] = 2
     query_timeout_ms: Annotated[int, duration(10, HOUR_MS)] = 30 * SECOND_MS

@@ -54,6 +54,7 @@ from nissa.service.ingest_entrance import ingest_certificates, started_entrance,
 from nissa.service.memory import tune_malloc
 from nissa.service.opened_database import OpenedDatabase, say_first_token
 from nissa.service.reload import Reload, Reloadable
+from nissa.service.rule_watch import watch_rules
 from nissa.service.safeguarding import Safeguarding
 from nissa.service.series_marks import SeriesMarks
 from nissa.service.source_tasks import SourceTasks
@@ -201,7 +202,7 @@ async def _serve_engine(
     api = asyncio.create_task(_serve_api(engine, config, api_socket, stop, facts))
     telemetry = ingest_telemetry(engine, registry, config.telemetry.interval_ms, wall_ms, guards.telemetry_factor)
     works = (guards.run(intake), telemetry, marks.run(), _life(engine), watch_certificates(entrance))
-    beside = [asyncio.create_task(work) for work in works]
+    beside = [asyncio.create_task(work) for work in (*works, watch_rules(reload))]
     await stop.wait()
     notify(STOPPING)
     log.info("shutting down: finishing open requests")

@@ -55,7 +55,7 @@ class Reload:
         milliseconds. note_signal: called with the changes by a signal, in a worker thread.
         """
         self._read = read
-        self._running = running
+        self._running = self.latest = running  # latest: as they were read last
         self._seen = written_leaves(running)
         self._changed: Changed = {}
         self._parts = parts
@@ -95,6 +95,7 @@ class Reload:
                 raise
             for apply in changes:
                 apply()
+            self.latest = config
             self._succeeded, self._error, self._succeeded_ms = True, "", self._now_ms()
             self._others = self._note_others(config)
             now = written_leaves(config)
