@@ -1,6 +1,7 @@
 """The house as the rules see it: its files, and what its compiled and plain modules import."""
 
 import ast
+import gc
 import re
 from functools import cache
 from pathlib import Path
@@ -50,7 +51,9 @@ def cython_files() -> list[Path]:
 @cache
 def tree_of(path: Path) -> ast.Module:
     """The syntax tree of a Python file."""
-    return ast.parse(path.read_text(), str(path))
+    tree = ast.parse(path.read_text(), str(path))
+    gc.freeze()  # trees stay to the end: the garbage collector need not look through them again and again
+    return tree
 
 
 def room_of(path: Path) -> str:
