@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -71,6 +72,7 @@ def run(present: Sequence[bool], restarts: frozenset[int], store: AlertStore) ->
     return [(one.at_ms, one.from_state, one.to_state) for one in store.history(0, 2**62, "", 1_000)], sent
 
 
+@pytest.mark.long
 @settings(max_examples=10)
 @example([True] * 4 + [False] * 5, frozenset({6}))  # while keep_firing_for holds it
 @example([True] * 2 + [False, True, True, True, False], frozenset({2, 5}))

@@ -26,6 +26,7 @@ def is_p99(found: float | None, values: np.ndarray) -> bool:
     return found is not None and low * (1 - SKETCH_ERROR) <= found <= high * (1 + SKETCH_ERROR)
 
 
+@pytest.mark.long
 def test_percentiles_are_those_of_all_values(tmp_path: Path) -> None:
     """Of several series of different sizes together, by hour and by day; hours without samples have none."""
     seed = np.random.SeedSequence().entropy

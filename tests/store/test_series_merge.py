@@ -218,6 +218,7 @@ def test_the_plan_writes_less_again_than_it_drops(rows: list[int], gone: list[in
         assert segments[chosen[-1]] not in plan_series_drop(segments, dropped, {chosen[-1] + 1})
 
 
+@pytest.mark.long
 def test_churn_leaves_few_segments() -> None:
     """Whatever is left of many segments comes together, and every series is written again a few times at most."""
     segments, number, written, live = [], 0, 0, 10_000

@@ -167,6 +167,7 @@ def test_damage_and_absence(tmp_path: Path) -> None:
         list(read_series(tmp_path, segment))
 
 
+@pytest.mark.long
 def test_the_second_copy_goes_on_where_the_segment_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Damage in a later row group: each series is given once."""
     monkeypatch.setattr(series_table, "GROUP_ROWS", 2)

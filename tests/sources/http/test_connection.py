@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from sources.http.edge_rig import V2_HEADERS, WRITE_HEADERS, Rig, chunked, get, post, until, write
 
+from nissa.access import handshakes
 from nissa.access.certificates import Certificates
 from nissa.model.receipt import Receipt
-from nissa.sources.http import connection, endpoint, server
+from nissa.sources.http import connection, endpoint
 from nissa.sources.http.connection import PIPELINED_MAX
 from nissa.sources.http.head import HEADERS_MAX
 from oracle.certificates import self_signed
@@ -351,7 +352,7 @@ def test_slow_body() -> None:
 def test_requests_that_end_early_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over TLS, which has no half-closed connections, a refused sender can read why, and time runs out as often as
     senders are slow."""
-    monkeypatch.setattr(server, "LINGER_S", 60.0)
+    monkeypatch.setattr(handshakes, "SHUTDOWN_TIMEOUT_S", 60.0)
     certificates = Certificates(self_signed(tmp_path, "server"), "ingest.tls")
     with Rig(certificates, body_timeout_ms=200) as rig:
         with rig.connect() as client:
