@@ -136,7 +136,7 @@ def test_thanos_queries_two(tmp_path: Path) -> None:
             (total,) = query.query("sum(count_over_time(ledger_value[1h]))", dedup="true")
             assert int(total["value"][1]) == len(expected)
             names = json.loads(query.get("/api/v1/labels?" + urlencode({"match[]": "ledger_value"})) or b"{}")["data"]
-            assert set(names) == {"__name__", "claim", "index", "job", "site"}
+            assert set(names) == {"__name__", "claim", "index", "job", "replica", "site"}
         assert a.stop() == b.stop() == 0
 
 
