@@ -69,7 +69,7 @@ class Producer:
                     while left:
                         await jetstream.publish("esper.telemetry", left[0])
                         del left[0]
-                    await asyncio.sleep(0.01)
+                    await asyncio.sleep(0.05)  # some hundred a second: more of them prove the same
                 await client.close()
             await asyncio.sleep(0.1)
 
