@@ -42,6 +42,7 @@ FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"status.sinks": {"a": {"state": "failing", "error": "e"}}}, "sinks.a", "failing: e"),
     ({"status.sinks": {"a": {"state": "up", "dead_letters": 3}}}, "sinks.a", "3 dead letters"),
     ({"status.sinks": {"a": {"state": "up", "lost_frames": 3}}}, "sinks.a", "3 frames never reached it"),
+    ({"status.sinks": {"a": {"state": "up", "backlog_age_ms": 900_000}}}, "sinks.a", "900 s behind"),
     ({"status.version": "2"}, "version", "the daemon is of version 2, this command of 1"),
     ({"accounting.total": {"received": 4, "refused": {"too_old": 1}}}, "refused too_old", "1 of 4 records (25.00%)"),
     ({"accounting.total": {"malformed": 2}}, "malformed", "2 frames could not be read"),
@@ -118,6 +119,29 @@ def test_the_machine_is_judged() -> None:
         ("error", "api"),
         ("warning", "clock"),
         ("warning", "limits"),
+    ]
+
+
+def test_needs_are_compared_with_the_machine() -> None:
+    """Memory that limits allow, retention that no disk holds, and a disk that is nearly full."""
+    queries, tiers = "settings.api.queries_memory_size_max", "settings.ladder.tiers"
+    disk = DirectoryFacts("/d", False, disk_bytes=10 << 30, free_bytes=300 << 20)
+    changes = {queries: "4GiB", tiers: '[{"interval":"1m","retention":"3650d"}]', "directory": disk}
+    facts = found(**changes, process=ProcessFacts(1, 1, 65_536), memory_bytes=2 << 30)
+    facts.status["series"] = {"active": 1000, "limit": 100_000}
+    findings = {one.subject: one.finding for one in advise(facts, "1")}
+    assert findings["memory"].endswith("the machine has 2.0 GiB")
+    assert findings["retention"].endswith("the disk has 10.0 GiB")
+    assert findings["disk"].startswith("300.0 MiB are free; ingestion stops at 256.0 MiB")
+
+
+def test_limits_and_rights_of_files_are_judged() -> None:
+    """The size of files that the daemon may write, and secrets that everybody may read."""
+    process = ProcessFacts(1, 1, 65_536, 1 << 20)
+    advice = advise(found(process=process, readable_secrets={"database.password_file": "/etc/pw"}), "1")
+    assert [(one.subject, one.finding) for one in advice] == [
+        ("limits", "the daemon may write 1.0 MiB to a file"),
+        ("database.password_file", "everybody may read /etc/pw"),
     ]
 
 

@@ -28,9 +28,12 @@ def test_findings_are_those_of_the_daemon(tmp_path: Path) -> None:
     """None of a fresh one; of the other one each fault."""
     with running(tmp_path / "sound") as daemon:
         findings(daemon, 0)
+    (tmp_path / "secret").write_text("x")
+    (tmp_path / "secret").chmod(0o644)
+    sink = f"type: remote_write, url: 'http://127.0.0.1:9/api/v1/write', bearer_token_file: {tmp_path}/secret"
     (tmp_path / "nissa.yaml").write_text(
-        "storage: {durability: os}\nsinks: {away: {type: remote_write, url: 'http://127.0.0.1:9/api/v1/write'}}\n"
-        "series: {active_max: 40}\n"
+        f"storage: {{durability: os}}\nsinks: {{away: {{{sink}}}}}\nseries: {{active_max: 40}}\n"
+        "ladder: {tiers: [{interval: 1m, retention: 36500d}]}\napi: {queries_memory_size_max: 1024GiB}\n"
     )
     directory = tmp_path / "open"
     with running(
@@ -51,3 +54,21 @@ def test_findings_are_those_of_the_daemon(tmp_path: Path) -> None:
     assert "can send" in found["ingest.listen"]
     assert found["permissions"].startswith("everybody may read ")
     assert "active" in found["series"]
+    assert found["sinks.away.bearer_token_file"] == f"everybody may read {tmp_path}/secret"
+    assert "are used, the machine has" in found["memory"]
+
+
+def test_another_program_at_the_port_is_told(tmp_path: Path) -> None:
+    """A server of files that has such a file."""
+    (tmp_path / "api").mkdir()
+    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
+    for content in ("no JSON", '{"status": "ok"}'):
+        (tmp_path / "api" / "status").write_text(content)
+        with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:
+            assert server.stdout is not None
+            port = server.stdout.readline().split()[5]
+            line = [sys.executable, "-m", "nissa.cli.main", "doctor", "--api", f"http://127.0.0.1:{port}"]
+            done = subprocess.run(line, capture_output=True, text=True, check=False)
+            server.kill()
+        assert (done.returncode, done.stderr) == (1, "")
+        assert "another program has the port" in done.stdout

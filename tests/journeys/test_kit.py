@@ -18,7 +18,7 @@ from nissa.config.load import load_config
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 CHART = DEPLOY / "helm" / "nissa"
-PROGRAM = ROOT / ".cache" / "chart"  # scripts/build-chart-program
+PROGRAM = ROOT / "build" / "chart"  # scripts/build-chart-program
 KUBERNETES = ("1.27.0", "1.37.0")
 OPERATOR = "monitoring.coreos.com"  # its kinds are no part of Kubernetes
 

@@ -11,6 +11,9 @@ import msgspec
 from nissa.catalogue.catalogue import Catalogue
 from nissa.catalogue.schema import FORMAT
 from nissa.cli.doctor_facts import NETWORK, VOLATILE, Installation, is_other_user
+from nissa.cli.size import in_words
+from nissa.config.load import load_config
+from nissa.maintenance.sizing import Workload, estimate
 from nissa.model.errors import NissaError
 from nissa.model.units import MINUTE_MS, SECOND_MS
 
@@ -19,6 +22,19 @@ WARNING: Final = "warning"  # it will be, or others can do harm
 FILES_MIN: Final = 4_096
 NEARLY: Final = 0.8
 LADDER_LAG_MS: Final = 10 * MINUTE_MS
+SINK_LAG_MS: Final = 10 * MINUTE_MS
+SIZED: Final = (  # settings that nissa size reckons with
+    "api.queries_memory_size_max",
+    "api.query_memory_size_max",
+    "api.row_group_cache_size_max",
+    "ingest.queue_size_max",
+    "ladder.raw_retention",
+    "ladder.tiers",
+    "series.active_max",
+    "series.idle_ttl",
+    "storage.free_percent_min",
+    "storage.free_space_min",
+)
 REMEDIES: Final[Mapping[str, str]] = {
     "series_limit": "raise series.active_max, or look at `series.top_offenders` in /api/status",
     "too_old": "raise acceptance.past or acceptance.event_past, use nissa import, or correct the clock",
@@ -76,7 +92,7 @@ def advise(found: Installation, version: str) -> list[Advice]:
             Advice(ERROR, "api", found.error, f"start nissa-ingest, or name its API with --api ({found.api})")
         )
     else:
-        checks += [_state, _parts, _counted, _storage, _intake, _series, _sinks, _exposure]
+        checks += [_state, _parts, _counted, _storage, _intake, _series, _sinks, _exposure, _needs]
         if found.status.get("version") != version:
             finding = f"the daemon is of version {found.status.get('version')}, this command of {version}"
             advice.append(Advice(WARNING, "version", finding, "use the command that was installed with the daemon"))
@@ -185,6 +201,34 @@ def _sinks(found: Installation) -> Iterator[Advice]:
             remedy = "raise storage.follower_backlog_size_max and storage.follower_backlog_age_max"
             yield Advice(ERROR, f"sinks.{name}", f"{lost} frames never reached it", remedy)
 
+        if (age_ms := sink.get("backlog_age_ms") or 0) > SINK_LAG_MS:
+            finding = f"{age_ms // SECOND_MS} s behind, {in_words(sink.get('backlog_bytes') or 0)} wait"
+            remedy = f"raise sinks.{name}.connections; frames are given up at sinks.{name}.backlog_size_max"
+            yield Advice(WARNING, f"sinks.{name}", finding, remedy)
+
+
+def _needs(found: Installation) -> Iterator[Advice]:
+    """What the settings and the active series take at least, without samples and events: see ``nissa size``."""
+    try:
+        config = load_config(None, {}, {name: found.settings[name] for name in SIZED if name in found.settings})
+    except NissaError:  # of another version
+        return
+    needs = estimate(Workload(0.0, _at(found.status, "series", "active") or 0), config).totals
+    if found.memory_bytes and needs["memory_bytes"] > found.memory_bytes and found.process.pid is not None:
+        finding = f"up to {in_words(needs['memory_bytes'])} are used, the machine has {in_words(found.memory_bytes)}"
+        remedy = "add memory, or lower api.queries_memory_size_max, ingest.queue_size_max, series.active_max"
+        yield Advice(WARNING, "memory", finding, remedy)
+    if found.directory is None or not found.directory.disk_bytes:
+        return
+    size, free = found.directory.disk_bytes, found.directory.free_bytes
+    if needs["disk_bytes"] > size:
+        finding = f"the tiers will take at least {in_words(needs['disk_bytes'])}, the disk has {in_words(size)}"
+        yield Advice(WARNING, "retention", finding, "shorten retentions in ladder.tiers, or add space: nissa size")
+    reserve = max(config.storage.free_bytes_min, size * config.storage.free_percent_min // 100)
+    if free < 2 * reserve and not _at(found.status, "maintenance", "space_low"):
+        finding = f"{in_words(free)} are free; ingestion stops at {in_words(reserve)} (storage.free_space_min)"
+        yield Advice(WARNING, "disk", finding, "add space, or shorten ladder.raw_retention or storage.events_retention")
+
 
 def _exposure(found: Installation) -> Iterator[Advice]:
     settings = found.settings
@@ -206,6 +250,12 @@ def _machine(found: Installation) -> Iterator[Advice]:
     files = found.process.files_max
     if files is not None and files < FILES_MIN:
         yield Advice(WARNING, "limits", f"the daemon may open {files} files", f"ulimit -n {FILES_MIN}, or LimitNOFILE=")
+
+    if (limit := found.process.file_bytes_max) is not None:
+        finding = f"the daemon may write {in_words(limit)} to a file"
+        yield Advice(ERROR, "limits", finding, "ulimit -f unlimited, or LimitFSIZE=infinity")
+    for setting, path in found.readable_secrets.items():
+        yield Advice(WARNING, setting, f"everybody may read {path}", f"chmod o-r {path}")
 
 
 def _directory(found: Installation) -> Iterator[Advice]:

@@ -3,6 +3,8 @@
 import ctypes
 import os
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,18 +13,21 @@ import msgspec
 from nissa.cli.daemon_request import ask_daemon
 from nissa.files.lock import LOCK_NAME
 from nissa.files.names import CATALOGUE
-from nissa.model.errors import NissaError
+from nissa.model.errors import NissaError, Unavailable
 
 TIMEOUT_S: Final = 10.0
 ANSWER_BYTES_MAX: Final = 16 << 20
 NETWORK: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "9p", "fuse.sshfs", "fuse.s3fs"})
 VOLATILE: Final = frozenset({"tmpfs", "ramfs"})
+SECRETS: Final = ("password_file", "secret_file", "token_file", "credentials_file", "key_file")
+EXPECTED: Final = {"/api/status": {"mode", "version"}}
 TIMEX_BYTES: Final = 512  # more than struct timex has
 CLOCK_ERROR: Final = 5  # adjtimex: the clock is not synchronised
 
 
 class DirectoryFacts(msgspec.Struct, frozen=True):
-    """The data directory and its disk. readable: paths that everybody may read."""
+    """The data directory and its disk. readable: paths that everybody may read. disk_bytes: of the file system, of
+    which free_bytes are left for the daemon."""
 
     path: str
     exists: bool = False
@@ -30,18 +35,25 @@ class DirectoryFacts(msgspec.Struct, frozen=True):
     file_system: str = ""
     readable: tuple[str, ...] = ()
     owner: int | None = None
+    disk_bytes: int = 0
+    free_bytes: int = 0
 
 
 class ProcessFacts(msgspec.Struct, frozen=True):
-    """The daemon's process, where it runs on this machine. files_max: its limit of open files."""
+    """The daemon's process, where it runs on this machine. files_max: its limit of open files. file_bytes_max: of the
+    size of a file; None where there is none."""
 
     pid: int | None = None
     owner: int | None = None
     files_max: int | None = None
+    file_bytes_max: int | None = None
 
 
 class Installation(msgspec.Struct, frozen=True):
-    """Everything that is judged. error: why the API did not answer; the next three are empty then."""
+    """Everything that is judged. error: why the API did not answer; the next three are empty then.
+
+    readable_secrets: setting -> file of a secret that everybody may read. memory_bytes: of the machine.
+    """
 
     api: str
     error: str = ""
@@ -51,6 +63,8 @@ class Installation(msgspec.Struct, frozen=True):
     directory: DirectoryFacts | None = None
     process: ProcessFacts = ProcessFacts()
     is_clock_synchronised: bool | None = None
+    readable_secrets: dict[str, str] = {}
+    memory_bytes: int = 0
 
 
 def collect(api: str, directory: Path | None) -> Installation:
@@ -71,11 +85,36 @@ def collect(api: str, directory: Path | None) -> Installation:
         directory = told
     if directory is not None:
         facts, process = look_at(directory), _process_of(directory)
-    return Installation(api, error, status, accounting, settings, facts, process, _is_clock_synchronised())
+    secrets = _readable_secrets(settings) if process.pid is not None else {}  # else its files are elsewhere
+    clock, memory_bytes = _is_clock_synchronised(), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return Installation(api, error, status, accounting, settings, facts, process, clock, secrets, memory_bytes)
 
 
 def _get(api: str, path: str) -> Any:
-    return msgspec.json.decode(ask_daemon(api, path, None, TIMEOUT_S, ANSWER_BYTES_MAX))
+    """The JSON of an answer. Raises: BadQuery, Unavailable, also where something else than Nissa answers."""
+    answer = ask_daemon(api, path, None, TIMEOUT_S, ANSWER_BYTES_MAX)
+    with suppress(msgspec.DecodeError):
+        found = msgspec.json.decode(answer)
+        if isinstance(found, dict) and found.keys() >= EXPECTED.get(path, {"data"}):
+            return found
+    raise Unavailable(f"{api}{path}: the answer is not one of nissa-ingest; another program has the port")
+
+
+def _readable_secrets(settings: dict[str, str]) -> dict[str, str]:
+    """Setting -> file, of the files of secrets that everybody may read."""
+    named = {name: Path(path) for name, path in _leaves("", settings) if name.endswith(SECRETS) and path}
+    return {name: str(path) for name, path in named.items() if path.is_absolute() and _mode_of(path) & 0o004}
+
+
+def _leaves(name: str, value: object) -> Iterator[tuple[str, str]]:
+    """(dotted name, text) of settings, also inside of those that are mappings, such as sinks."""
+    if isinstance(value, str) and value.startswith("{"):
+        value = msgspec.json.decode(value)
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(f"{name}.{key}" if name else key, inner)
+    elif isinstance(value, str):
+        yield name, value
 
 
 def look_at(directory: Path) -> DirectoryFacts:
@@ -87,14 +126,15 @@ def look_at(directory: Path) -> DirectoryFacts:
     if not _mode_of(directory) & 0o001:
         readable = ()  # nobody else gets to the files
     there = (directory / CATALOGUE).exists()
-    owner = directory.stat().st_uid
-    return DirectoryFacts(str(directory), True, there, _file_system(directory), readable, owner)
+    owner, disk = directory.stat().st_uid, os.statvfs(directory)
+    size, free = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
+    return DirectoryFacts(str(directory), True, there, _file_system(directory), readable, owner, size, free)
 
 
 def _mode_of(path: Path) -> int:
     try:
         return path.stat().st_mode
-    except FileNotFoundError:  # replaced meanwhile
+    except OSError:  # replaced meanwhile, or not for this user to see
         return 0
 
 
@@ -122,10 +162,11 @@ def _process_of(directory: Path) -> ProcessFacts:
             return ProcessFacts()
         room = Path("/proc") / found[1]
         owner = room.stat().st_uid
-        limit = re.search(r"^Max open files +(\d+)", (room / "limits").read_text(), re.MULTILINE)
+        limits = dict(re.findall(r"^Max (open files|file size) +(\d+)", (room / "limits").read_text(), re.MULTILINE))
     except OSError:
         return ProcessFacts()
-    return ProcessFacts(int(found[1]), owner, int(limit[1]) if limit else None)
+    files_max, file_bytes_max = (int(limits[name]) if name in limits else None for name in ("open files", "file size"))
+    return ProcessFacts(int(found[1]), owner, files_max, file_bytes_max)
 
 
 def _is_clock_synchronised() -> bool | None:
