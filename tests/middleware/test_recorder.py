@@ -1,6 +1,8 @@
 """The recorder: bounded counts and lines, kept while nobody takes them."""
 
 import json
+import os
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -46,7 +48,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def test_a_delivery_that_fails_is_repeated(receiver: Receiver) -> None:
-    """Lines come once, counts are cumulative."""
+    """Lines come once, counts are cumulative and begin with 0."""
     own = RequestRecorder("shop", receiver.url, token="t", every_s=1000)
     own.record("GET", "/orders/{id}", 200, 0.02)
     own.record("GET", "/orders/{id}", 503, 3.0, "00-abc")
@@ -57,12 +59,13 @@ def test_a_delivery_that_fails_is_repeated(receiver: Receiver) -> None:
     assert own.flush()
     own.close()
     assert receiver.tokens[0] == "Bearer t"
-    assert [len(body["logs"]) for body in receiver.bodies] == [1, 1, 0]
+    assert [len(body["logs"]) for body in receiver.bodies] == [1, 1, 0, 0]
+    assert {one["value"] for body in receiver.bodies[:2] for one in body["metrics"]} == {0}
     (line,) = receiver.bodies[1]["logs"]
     assert (line["level"], line["message"], line["trace_id"]) == ("ERROR", "GET /orders/{id} 503", "00-abc")
     found = {
         (one["name"], one["tags"]["status"], one["tags"].get("le")): one["value"]
-        for one in receiver.bodies[2]["metrics"]
+        for one in receiver.bodies[-1]["metrics"]
     }
     name = "http_request_duration_seconds"
     assert found[f"{name}_count", "200", None] == 2
@@ -90,10 +93,25 @@ def test_many_routes_and_invented_methods(receiver: Receiver) -> None:
     for number in range(KEYS_MAX - 1):
         own.record("GET", f"/orders/{number}/{{id}}", 500, 0.0)
     assert own.flush()
-    found = [one["tags"] for body in receiver.bodies for one in body["metrics"] if one["name"].endswith("_count")]
+    found = [
+        one["tags"]
+        for body in receiver.bodies
+        for one in body["metrics"]
+        if one["name"].endswith("_count") and one["value"]
+    ]
     assert {one["route"] for one in found} == {"unrouted", *(f"/orders/{n}/{{id}}" for n in range(KEYS_MAX - 1))}
     assert (len(found), found[0]["method"]) == (KEYS_MAX, "other")
     assert all(len(body["metrics"]) <= METRICS_MAX for body in receiver.bodies)
     assert all(len(json.dumps(body)) < BronzeSettings().telemetry_bytes_max for body in receiver.bodies)
     assert [len(body["logs"]) for body in receiver.bodies] == [LINES_AT_ONCE] + [0] * (len(receiver.bodies) - 1)
     own.close()
+
+
+def test_processes_have_series_of_their_own(receiver: Receiver) -> None:
+    """By the machine and the process, unless the application names its instances."""
+    for instance in ("", "blue-1"):
+        own = RequestRecorder("shop", receiver.url, every_s=1000, instance=instance)
+        own.record("GET", "/", 200, 0.01)
+        own.close()
+    found = {one["tags"]["instance"] for body in receiver.bodies for one in body["metrics"]}
+    assert found == {f"{socket.gethostname()}:{os.getpid()}", "blue-1"}

@@ -3,14 +3,18 @@
     request ──► count, sum, buckets by (method, route, status)  ──every 10 s──►  POST /api/telemetry
             └─► log line where it failed or was slow            ──┘               kept, and sent again, where it fails
 
-Counts are cumulative, so one delivery that fails loses nothing: the next has it. Lines wait, at most ``LINES_MAX`` of
-them; new ones are dropped, and counted, while there are more. Routes are bounded too: further ones count as ``other``.
-So do methods that HTTP does not have: anybody may send any, and they must not take the places of routes.
-The standard library alone is needed.
+Counts are cumulative, so one delivery that fails loses nothing: the next has it. They begin with a 0 of their own, as
+``rate`` sees no increase in the first sample of a series, and the first failure would not count. Each process has
+series of its own, by the label ``instance``: counts of several workers must not be mixed. Lines wait, at most
+``LINES_MAX`` of them; new ones are dropped, and counted, while there are more. Routes are bounded too: further ones
+count as ``other``. So do methods that HTTP does not have: anybody may send any, and they must not take the places of
+routes. The standard library alone is needed.
 """
 
 import json
 import logging
+import os
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -44,16 +48,19 @@ class RequestRecorder:
         token: str = "",
         slow_s: float = 1.0,
         every_s: float = 10.0,
+        instance: str = "",
     ) -> None:
         """service: its name. url: of Nissa's API. token: of the API, where it needs one. slow_s: duration from which on
-        a request is logged. every_s: between deliveries. Raises: ValueError for an address that is not of HTTP.
+        a request is logged. every_s: between deliveries. instance: label that tells processes of a service apart;
+        empty: ``HOST:PID``. Raises: ValueError for an address that is not of HTTP.
         """
         if not url.startswith(("http://", "https://")):
             raise ValueError(f"expected http:// or https://, got {url[:40]!r}")
         self._service, self._url, self._token = service, url.rstrip("/"), token
-        self._slow_s, self._every_s = slow_s, every_s
+        self._slow_s, self._every_s, self._instance = slow_s, every_s, instance
         self._lock = threading.Lock()
         self._counts: dict[Key, list[float]] = {}  # count, sum, buckets
+        self._begun: set[Key] = set()  # those whose 0 was taken
         self._lines: deque[dict[str, Any]] = deque()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -79,16 +86,15 @@ class RequestRecorder:
     def flush(self) -> bool:
         """Send what is there now; False where Nissa did not take it, and it is kept."""
         with self._lock:
-            metrics = [metric for key, numbers in self._counts.items() for metric in self._metrics(key, numbers)]
+            counts = {key: list(numbers) for key, numbers in self._counts.items()}
             lines = [self._lines[place] for place in range(min(len(self._lines), LINES_AT_ONCE))]
-        for place in range(0, len(metrics), METRICS_AT_ONCE):  # there is a count wherever there is a line
-            part = metrics[place : place + METRICS_AT_ONCE]
-            if not self._post({"service_id": self._service, "metrics": part, "logs": [] if place else lines}):
-                return False
-            with self._lock:
-                for _ in () if place else lines:
-                    self._lines.popleft()
-        return True
+        fresh = [key for key in counts if key not in self._begun]
+        zeros = [metric for key in fresh for metric in self._metrics(key, [0.0] * len(counts[key]))]
+        if not self._deliver(zeros, lines):
+            return False
+        self._begun.update(fresh)
+        metrics = [metric for key, numbers in counts.items() for metric in self._metrics(key, numbers)]
+        return self._deliver(metrics, [] if zeros else lines)
 
     def close(self) -> None:
         """Send once more, and end."""
@@ -100,6 +106,17 @@ class RequestRecorder:
     def _run(self) -> None:
         while not self._stopped.wait(self._every_s):
             self.flush()
+
+    def _deliver(self, metrics: list[dict[str, Any]], lines: list[dict[str, Any]]) -> bool:
+        """Send metrics in parts, and lines, which are removed, with the first."""
+        for place in range(0, len(metrics), METRICS_AT_ONCE):  # there is a count wherever there is a line
+            part = metrics[place : place + METRICS_AT_ONCE]
+            if not self._post({"service_id": self._service, "metrics": part, "logs": [] if place else lines}):
+                return False
+            with self._lock:
+                for _ in () if place else lines:
+                    self._lines.popleft()
+        return True
 
     def _add_line(self, key: Key, status: int, duration_s: float, trace: str) -> None:
         if len(self._lines) >= LINES_MAX:
@@ -118,7 +135,8 @@ class RequestRecorder:
         )
 
     def _metrics(self, key: Key, numbers: list[float]) -> list[dict[str, Any]]:
-        tags = dict(zip(("method", "route", "status"), key, strict=True))
+        instance = self._instance or f"{socket.gethostname()}:{os.getpid()}"  # not before a server has forked
+        tags = {**dict(zip(("method", "route", "status"), key, strict=True)), "instance": instance}
         name = "http_request_duration_seconds"
         bounds = (*map(str, BUCKETS_S), "+Inf")
         found = [{"name": f"{name}_count", "tags": tags, "value": numbers[0]}]
