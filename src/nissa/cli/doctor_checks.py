@@ -208,7 +208,7 @@ def _sinks(found: Installation) -> Iterator[Advice]:
 
 
 def _needs(found: Installation) -> Iterator[Advice]:
-    """What the settings and the active series take at least, without samples and events: see ``nissa size``."""
+    """Check the memory that the settings and the series take at least, without samples: see ``nissa size``."""
     try:
         config = load_config(None, {}, {name: found.settings[name] for name in SIZED if name in found.settings})
     except NissaError:  # of another version
