@@ -21,6 +21,8 @@ def test_errors_that_differ_in_numbers_and_ids_are_one() -> None:
     ]
     assert found[0].last["time_ms"] == 4
     assert found[0].fingerprint != found[1].fingerprint
+    (unnamed,) = recurring_errors([{**event("", 1), "event_id": "door.opened"}], 2)
+    assert unnamed.text == "api: door.opened"
 
 
 def test_errors_of_the_service_come_first() -> None:

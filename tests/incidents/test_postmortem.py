@@ -16,7 +16,9 @@ def test_facts_are_filled_in_and_texts_of_senders_have_no_effect() -> None:
     line = {"labels": {"job": "api"}, "points": [[at, float(at % 8)] for at in range(96)]}
     evidence = {
         "graphs": [{"expression": "rate(x[5m])", "last_day": [line], "week_before": []}],
-        "errors": [{"count": 3, "last_ms": DAY_MS, "text": "db: gone"}],
+        "errors": [
+            {"count": 3, "last_ms": DAY_MS, "text": "db: #", "last": {"source": "db", "description": "gone at 503"}}
+        ],
         "moves": [{"name": "depth", "before": 1.0, "after": 3.0, "change": 2.0}],
     }
     text = written_postmortem(one, entries, [LinkedAlert("f", DAY_MS, 0, {"alertname": "A"}, {})], evidence, 0)
@@ -24,7 +26,7 @@ def test_facts_are_filled_in_and_texts_of_senders_have_no_effect() -> None:
     assert "| Trouble lasted | 6.0 minutes |" in text
     assert "1970-01-02 00:02:00 UTC, 1.0 minutes after it was opened" in text
     assert "**resolved** by ann: line \\# two" in text
-    assert "- 3 times, last at 1970-01-02 00:00:00 UTC: db: gone" in text
+    assert "- 3 times, last at 1970-01-02 00:00:00 UTC: db: gone at 503" in text
     assert "- depth: 1 to 3 (+200%)" in text
     assert any(char in text for char in "▁█")
     assert "## Root cause" in text

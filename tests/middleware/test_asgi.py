@@ -22,7 +22,7 @@ class Recorded:
 
 
 def test_requests_are_recorded_by_route() -> None:
-    """By template, never by path; failures count as 500, and are still the application's."""
+    """By template, never by path; failures count as 500, are named, and are still the application's."""
     app, recorded = FastAPI(), Recorded()
 
     @app.get("/orders/{number}")
@@ -39,10 +39,10 @@ def test_requests_are_recorded_by_route() -> None:
                 await client.get("/orders/0")
 
     asyncio.run(ask())
-    found = [(method, route, status, trace) for method, route, status, _, trace in recorded.requests]
+    found = [(method, route, status, trace, failure) for method, route, status, _, trace, failure in recorded.requests]
     assert found == [
-        ("GET", "/orders/{number}", 200, TRACE),
-        ("GET", "unrouted", 404, ""),
-        ("GET", "/orders/{number}", 500, ""),
+        ("GET", "/orders/{number}", 200, TRACE, ""),
+        ("GET", "unrouted", 404, "", ""),
+        ("GET", "/orders/{number}", 500, "", "ZeroDivisionError: integer division or modulo by zero"),
     ]
-    assert all(duration >= 0 for _, _, _, duration, _ in recorded.requests)
+    assert all(duration >= 0 for _, _, _, duration, _, _ in recorded.requests)

@@ -51,7 +51,7 @@ def test_a_delivery_that_fails_is_repeated(receiver: Receiver) -> None:
     """Lines come once, counts are cumulative and begin with 0."""
     own = RequestRecorder("shop", receiver.url, token="t", every_s=1000)
     own.record("GET", "/orders/{id}", 200, 0.02)
-    own.record("GET", "/orders/{id}", 503, 3.0, "00-abc")
+    own.record("GET", "/orders/{id}", 503, 3.0, "00-abc", "OSError: gone")
     receiver.status = 503
     assert (own.flush(), own.failures) == (False, 1)
     receiver.status = 202
@@ -62,7 +62,8 @@ def test_a_delivery_that_fails_is_repeated(receiver: Receiver) -> None:
     assert [len(body["logs"]) for body in receiver.bodies] == [1, 1, 0, 0]
     assert {one["value"] for body in receiver.bodies[:2] for one in body["metrics"]} == {0}
     (line,) = receiver.bodies[1]["logs"]
-    assert (line["level"], line["message"], line["trace_id"]) == ("ERROR", "GET /orders/{id} 503", "00-abc")
+    assert (line["level"], line["trace_id"]) == ("ERROR", "00-abc")
+    assert line["message"] == "GET /orders/{id} 503: OSError: gone"
     found = {
         (one["name"], one["tags"]["status"], one["tags"].get("le")): one["value"]
         for one in receiver.bodies[-1]["metrics"]

@@ -46,5 +46,6 @@ def test_requests_are_recorded_when_their_body_is_closed() -> None:
     assert call(wrapped, "/1") == call(wrapped, "/2") == b"ab"
     with pytest.raises(ValueError, match="broken"):
         call(wrapped, "/fails")
-    found = [(route, status) for _, route, status, _, _ in recorded.requests]
+    found = [(route, status) for _, route, status, _, _, _ in recorded.requests]
     assert found == [("/orders/<id>", 201), ("/x", 201), ("unrouted", 201), ("unrouted", 500)]
+    assert recorded.requests[-1][-1] == "ValueError: broken"

@@ -18,6 +18,7 @@ export function count(value: number | undefined): string {
   if (value === undefined || Number.isNaN(value)) return "–";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   const size = Math.abs(value);
+  if (size >= 1e-4 && size < 0.01) return String(Number(value.toPrecision(2))).replace("-", "−");
   if (size !== 0 && size < 0.01) return value.toExponential(1);
   let step = 0;
   let scaled = value;

@@ -79,7 +79,7 @@ def moves_most(
 
 
 def _pattern(event: Mapping[str, Any]) -> str:
-    text = str(event["description"])[:TEXT_CHARACTERS_MAX]
+    text = str(event["description"] or event.get("event_id", ""))[:TEXT_CHARACTERS_MAX]
     return f"{event['source']}: {_VARIABLE.sub('#', text)}"
 
 

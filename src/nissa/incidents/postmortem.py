@@ -82,7 +82,9 @@ def _bars(values: Sequence[float]) -> str:
 
 
 def _error_line(group: Mapping[str, Any]) -> str:
-    return f"- {group['count']} times, last at {_time(group['last_ms'])}: {_escaped(str(group['text'])[:300])}"
+    last = group["last"]  # as it was written: the text of the group has no numbers
+    text = f"{last['source']}: {last['description'] or last['event_id']}"
+    return f"- {group['count']} times, last at {_time(group['last_ms'])}: {_escaped(text[:300])}"
 
 
 def _move_line(move: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ no route took has none: its path is never recorded, as anybody may send any path
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
-from nissa.middleware.recorder import RequestRecorder
+from nissa.middleware.recorder import RequestRecorder, written_failure
 from nissa.service.clock import monotonic_ms
 
 UNROUTED: Final = "unrouted"
@@ -32,7 +32,7 @@ class AsgiMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begin_ms, status = monotonic_ms(), 500  # of an application that fails before it answers
+        begin_ms, status, failure = monotonic_ms(), 500, ""  # of an application that fails before it answers
 
         async def send_seen(message: AsgiMessage) -> None:
             nonlocal status
@@ -42,9 +42,12 @@ class AsgiMiddleware:
 
         try:
             await self._app(scope, receive, send_seen)
+        except Exception as error:  # raised again: the line of the log names it
+            failure = written_failure(error)
+            raise
         finally:
             duration_s = (monotonic_ms() - begin_ms) / 1000
-            self._recorder.record(scope["method"], _route_of(scope), status, duration_s, _trace_of(scope))
+            self._recorder.record(scope["method"], _route_of(scope), status, duration_s, _trace_of(scope), failure)
 
 
 def _route_of(scope: AsgiScopeOfApp) -> str:

@@ -29,12 +29,18 @@ LINES_MAX: Final = 10_000
 LINES_AT_ONCE: Final = 500
 METRICS_AT_ONCE: Final = 2_000  # well below the 1MiB of bronze.telemetry_size_max, also with long routes
 METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"))
+FAILURE_CHARACTERS_MAX: Final = 300
 TIMEOUT_S: Final = 10.0
 FAILED: Final = 500
 OTHER: Final = "other"
 
 Key = tuple[str, str, str]  # method, route, status
 log = logging.getLogger(__name__)
+
+
+def written_failure(error: BaseException) -> str:
+    """An exception as a line of the log has it: its class and its text, cut to ``FAILURE_CHARACTERS_MAX``."""
+    return f"{type(error).__name__}: {error}"[:FAILURE_CHARACTERS_MAX]
 
 
 class RequestRecorder:
@@ -66,8 +72,12 @@ class RequestRecorder:
         self._thread: threading.Thread | None = None
         self.dropped = self.failures = 0
 
-    def record(self, method: str, route: str, status: int, duration_s: float, trace: str = "") -> None:
-        """Count a request. route: its template, such as ``/orders/{id}``. trace: its header ``traceparent``."""
+    def record(
+        self, method: str, route: str, status: int, duration_s: float, trace: str = "", failure: str = ""
+    ) -> None:
+        """Count a request. route: its template, such as ``/orders/{id}``. trace: its header ``traceparent``. failure:
+        the exception that the application raised, as ``written_failure`` gives it.
+        """
         key = (method if method in METHODS else OTHER, route, str(status))
         with self._lock:
             if key not in self._counts and len(self._counts) >= KEYS_MAX:
@@ -78,7 +88,7 @@ class RequestRecorder:
             for place, bound in enumerate(BUCKETS_S, 2):
                 numbers[place] += duration_s <= bound
             if status >= FAILED or duration_s > self._slow_s:
-                self._add_line(key, status, duration_s, trace)
+                self._add_line(key, status, duration_s, trace, failure)
             if self._thread is None and not self._stopped.is_set():  # not before the first request: servers fork
                 self._thread = threading.Thread(target=self._run, name="nissa-recorder", daemon=True)
                 self._thread.start()
@@ -118,14 +128,14 @@ class RequestRecorder:
                     self._lines.popleft()
         return True
 
-    def _add_line(self, key: Key, status: int, duration_s: float, trace: str) -> None:
+    def _add_line(self, key: Key, status: int, duration_s: float, trace: str, failure: str) -> None:
         if len(self._lines) >= LINES_MAX:
             self.dropped += 1
             return
         method, route, _ = key
         self._lines.append(
             {
-                "message": f"{method} {route} {status}",
+                "message": f"{method} {route} {status}" + (f": {failure}" if failure else ""),
                 "level": "ERROR" if status >= FAILED else "WARN",
                 "context": {"method": method, "route": route, "status": status},
                 "duration_ms": duration_s * 1000,

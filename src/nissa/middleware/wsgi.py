@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from nissa.middleware.asgi import UNROUTED
-from nissa.middleware.recorder import RequestRecorder
+from nissa.middleware.recorder import RequestRecorder, written_failure
 from nissa.service.clock import monotonic_ms
 
 Environ = dict[str, Any]
@@ -34,16 +34,16 @@ class WsgiMiddleware:
             status[0] = int(line.split(" ", 1)[0])
             return start_response(line, *arguments)
 
-        def finish() -> None:
+        def finish(failure: str = "") -> None:
             route = environ.get("nissa.route") or (self._route(environ) if self._route is not None else "")
             duration_s = (monotonic_ms() - begin_ms) / 1000
             trace = str(environ.get("HTTP_TRACEPARENT", ""))[:100]
-            self._recorder.record(environ["REQUEST_METHOD"], route or UNROUTED, status[0], duration_s, trace)
+            self._recorder.record(environ["REQUEST_METHOD"], route or UNROUTED, status[0], duration_s, trace, failure)
 
         try:
             return _Body(self._app(environ, start_seen), finish)
-        except BaseException:  # raised again: a request that fails counts as well
-            finish()
+        except BaseException as error:  # raised again: a request that fails counts as well
+            finish(written_failure(error))
             raise
 
 

@@ -119,7 +119,7 @@ function Errors({ room }: { room: Room }) {
           <li key={error.fingerprint}>
             <Mark level="bad" word="" />
             <span class="wrap">
-              {error.text} <span class="small muted number">{`last ${moment(error.last_ms)}`}</span>
+              {`${error.last.source}: ${error.last.description || error.last.event_id}`} <span class="small muted number">{`last ${moment(error.last_ms)}`}</span>
             </span>
             <strong class="number">{`${whole(error.count)}×`}</strong>
           </li>
