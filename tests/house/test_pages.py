@@ -8,6 +8,7 @@ from house.plan import FLOORS, ROOT, SRC
 
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:|#|mailto:)([^)#\s]+)")
 MENTIONED = re.compile(r"`((?:docs|src|tests|scripts|bench|proto)/[\w./-]+)`")
+REQUIREMENTS = ROOT / "docs" / "requirements.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
@@ -47,11 +48,36 @@ def test_the_map_shows_every_room() -> None:
 def test_every_requirement_named_is_shown_by_a_test_that_exists() -> None:
     """docs/requirements.md: each row's tests are there."""
     gone = []
-    for line in (ROOT / "docs" / "requirements.md").read_text().splitlines():
-        match = re.match(r"\| (\d{3}-\d{3}) \|.*\|(.*)\|$", line)
-        for path in re.findall(r"`([^`]+)`", match[2]) if match else ():
+    for ids, *cells in requirement_rows():
+        paths = re.findall(r"`([^`]+)`", cells[-1]) if len(cells) > 1 else []
+        if len(cells) > 1 and not paths:
+            gone.append(f"{ids}: shown by nothing")
+        for path in paths:
             name, _, test = path.partition("::")
             file = ROOT / name
             if not file.exists() or (test and f"def {test}(" not in file.read_text()):
-                gone.append(f"{match[1] if match else ''}: {path}")
+                gone.append(f"{ids}: {path}")
     assert not gone, "\n".join(gone)
+
+
+def test_every_item_of_the_specification_is_in_a_row() -> None:
+    """docs/requirements.md: rows have all items that its first paragraph counts, and no others."""
+    introduction, _, _ = REQUIREMENTS.read_text().partition("\n## ")
+    found = re.search(r"has (\d+) items", introduction)
+    assert found
+    items = items_of(introduction.partition("documents:")[2])
+    assert len(items) == int(found[1])
+    listed = {item for ids, *_ in requirement_rows() for item in items_of(ids)}
+    assert sorted(items ^ listed) == []
+
+
+def requirement_rows() -> list[list[str]]:
+    """Cells of each row of docs/requirements.md that begins with an item."""
+    lines = REQUIREMENTS.read_text().splitlines()
+    return [line.strip("| ").split(" | ") for line in lines if re.match(r"\| \d{3}-\d{3}", line)]
+
+
+def items_of(text: str) -> set[str]:
+    """Items that a text names, by themselves or as ranges such as ``000-055 to 000-058``."""
+    found = re.findall(r"(\d{3})-(\d{3})(?: to \1-(\d{3}))?", text)
+    return {f"{part}-{item:03}" for part, first, last in found for item in range(int(first), int(last or first) + 1)}
