@@ -24,7 +24,10 @@ SOUND: dict[str, Any] = {
         "storage.head_samples_max": "100",
     },
 }
-TIERS = {"1m": {"interval_ms": 60_000, "lag_ms": 3_600_000}}
+TIERS = {
+    "1m": {"interval_ms": 60_000, "lag_ms": 7_200_000, "lag_ms_normal": 3_600_000},
+    "5m": {"interval_ms": 300_000, "lag_ms": 3_600_000, "lag_ms_normal": 3_600_000},  # waits for the end of its span
+}
 FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"status.mode": "stalled", "status.watchdog": {"stalled": ["sealer"]}}, "mode", "no progress: sealer"),
     ({"status.mode": "read_only", "status.reason": "no space"}, "mode", "read_only: no space"),
@@ -36,7 +39,7 @@ FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"status.sources": {"nats": {"state": "failing", "error": "e"}}}, "sources.nats", "failing: e"),
     ({"status.breakers": {"oona": {"state": "open", "last_error": "e"}}}, "breaker oona", "open: e"),
     ({"status.head": {"samples": 50, "sealing": 45}}, "sealing", "95 samples are not sealed"),
-    ({"status.ladder": {"tiers": TIERS}}, "ladder", "tier 1m is 3600 s behind"),
+    ({"status.ladder": {"tiers": TIERS}}, "ladder", "tier 1m is 7200 s behind"),
     ({"status.recovery": {"lost_labels": ["series/x"]}}, "series", "labels are lost: series/x"),
     ({"status.series": {"limit": 10, "active": 9}}, "series", "9 of 10 are active"),
     ({"status.sinks": {"a": {"state": "failing", "error": "e"}}}, "sinks.a", "failing: e"),

@@ -160,7 +160,8 @@ def _storage(found: Installation) -> Iterator[Advice]:
         finding = f"{waiting} samples are not sealed, of {limit} (storage.head_samples_max)"
         yield Advice(ERROR, "sealing", finding, "the disk or the cores are too slow; see nissa size")
     for name, tier in (_at(status, "ladder", "tiers") or {}).items():
-        if (lag_ms := tier.get("lag_ms") or 0) > LADDER_LAG_MS + 2 * tier["interval_ms"]:
+        normal_ms = tier.get("lag_ms_normal", 0) + 2 * tier["interval_ms"]
+        if (lag_ms := tier.get("lag_ms") or 0) > LADDER_LAG_MS + normal_ms:
             finding = f"tier {name} is {lag_ms // SECOND_MS} s behind"
             yield Advice(WARNING, "ladder", finding, "add cores, or remove tiers from ladder.tiers")
     if lost := _at(status, "recovery", "lost_labels"):

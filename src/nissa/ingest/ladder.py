@@ -145,8 +145,13 @@ class Ladder:
         )
 
     def facts(self) -> dict[str, Any]:
-        """Facts for ``/api/status``, by tier."""
-        until_ms = self._until_ms
+        """Facts for ``/api/status``, by tier. lag_ms_normal: of a tier that waits for the end of its span."""
+        until_ms, normal_ms = self._until_ms, 0
+        normal: dict[str, int] = {}
+        for first, end in self._groups():
+            if end:
+                normal_ms += span_ms(self.rows[end - 1].tier, of_samples=not first)
+            normal |= {row.tier.name: normal_ms for row in self.rows[first:end]}
         told = {}
         for row in self.rows:
             begun = NEVER_MS not in (row.written_until_ms, until_ms)
@@ -154,6 +159,7 @@ class Ladder:
                 "interval_ms": row.tier.interval_ms,
                 "written_until_ms": row.written_until_ms if row.written_until_ms != NEVER_MS else None,
                 "lag_ms": max(until_ms - row.written_until_ms, 0) if begun else None,
+                "lag_ms_normal": normal[row.tier.name],
                 "lsn": row.lsn,
                 "windows": self._windows[row.tier.name],
                 "late_windows": self._late[row.tier.name],

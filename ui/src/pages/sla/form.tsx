@@ -72,7 +72,7 @@ export function DefinitionForm({ known, onClose, onDone }: { known?: Definition;
       </label>
       {!known && (
         <label class="field">
-          In force from; empty: now
+          In force from; empty: now. Days since then get their snapshots at once and for ever: import their samples first.
           <input name="active_from" type="date" />
         </label>
       )}
