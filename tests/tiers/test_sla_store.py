@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
+from nissa.access import audit
 from nissa.database.database import Database
 from nissa.model.errors import BadQuery, Damaged, Unavailable
 from nissa.tiers.sla import SlaDay, SlaDefinition
@@ -63,6 +64,21 @@ def test_a_day_is_written_once_and_corrected_by_revisions(store: SlaStore) -> No
     assert store.last_days() == dict.fromkeys(("up", "b", "c"), "2024-02-29")
     count, last = store.verify()
     assert (count, len(last)) == (4, 64)
+
+
+def test_each_snapshot_is_in_the_audit_log_once(store: SlaStore, database: Database) -> None:
+    """With its service and value, in the chain of the log; not again where the day is written by a second process."""
+    store.put(ONE, 1000)
+    store.add_day("2024-02-29", [day(), day("b", value=None)], 5)
+    store.add_day("2024-02-29", [day()], 6)
+    store.add_day("2024-03-01", [day(at="2024-03-01")], 7)
+    found = [(one["target"], one["after"], one["at_ms"]) for one in reversed(audit.entries(database))]
+    assert found == [
+        ("up 2024-02-29", {"service": "api ☃", "value": 99.5}, 5),
+        ("b 2024-02-29", {"service": "", "value": None}, 5),
+        ("up 2024-03-01", {"service": "api ☃", "value": 99.5}, 7),
+    ]
+    assert audit.verify(database)[0] == 3
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ and the pruning is an entry of its own with the same two.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -56,6 +56,15 @@ def append(database: Database, change: Change) -> int:
                 raise
             failed = error
     raise failed or Unavailable("audit log")
+
+
+def append_with(connection: Connection, changes: Sequence[Change]) -> None:
+    """Append entries in a transaction that makes the changes themselves.
+
+    Raises: IntegrityError where another process appends at the same moment; then neither is done.
+    """
+    if changes:
+        _append(connection, *map(_values, changes))
 
 
 def entries(
@@ -163,13 +172,18 @@ def shown_entry(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**named, "before": _read(row["before"]), "after": _read(row["after"])}
 
 
-def _append(connection: Connection, values: dict[str, Any]) -> int:
+def _append(connection: Connection, *entries: dict[str, Any]) -> int:
     wanted = select(audit_entries.c.id, audit_entries.c.hash).order_by(audit_entries.c.id.desc()).limit(1)
     last = connection.execute(wanted).first()
     number, chained = (0, "") if last is None else (int(last[0]), str(last[1]))
-    row = {"id": number + 1, **values}
-    connection.execute(insert(audit_entries), {**row, "hash": _hash(chained, row)})
-    return number + 1
+    rows = []
+    for values in entries:
+        number += 1
+        row = {"id": number, **values}
+        chained = _hash(chained, row)
+        rows.append({**row, "hash": chained})
+    connection.execute(insert(audit_entries), rows)
+    return number
 
 
 def _checkpoint(connection: Connection) -> tuple[int, str]:

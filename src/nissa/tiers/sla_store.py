@@ -19,6 +19,7 @@ import orjson
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from nissa.access.audit import Change, append_with
 from nissa.database.database import Database
 from nissa.database.sla_tables import sla_definitions, sla_snapshots
 from nissa.model.errors import BadQuery, Damaged, Unavailable
@@ -95,13 +96,17 @@ class SlaStore:
             return {row[0]: row[1] for row in rows}
 
     def add_day(self, day: str, days: Sequence[SlaDay], now_ms: int) -> int:
-        """Store the snapshots of one day, but for those that are there; returns how many were new."""
+        """Store the snapshots of one day, but for those that are there; returns how many were new.
+
+        Each new one is an entry ``sla.snapshot`` of the audit log, in the same transaction.
+        """
         try:
             with self._writing, self._database.begin() as connection:
                 there = select(sla_snapshots.c.definition_id).where(sla_snapshots.c.day == day)
                 known = set(connection.scalars(there))
                 fresh = [(one, 0, "") for one in days if one.definition_id not in known]
                 _append(connection, fresh, now_ms)
+                append_with(connection, _noted(connection, fresh, now_ms))
                 return len(fresh)
         except Unavailable as error:
             if isinstance(error.__cause__, IntegrityError):
@@ -220,6 +225,24 @@ def _append(connection: Connection, days: Sequence[tuple[SlaDay, int, str]], now
         chained = row["hash"] = _hash(chained, row, definition)
         rows.append(row)
     connection.execute(insert(sla_snapshots), rows)
+
+
+def _noted(connection: Connection, days: Sequence[tuple[SlaDay, int, str]], now_ms: int) -> list[Change]:
+    table = sla_definitions.c
+    rows = connection.execute(select(table.id, table.version, table.service)).all()
+    services = {(row.id, row.version): row.service for row in rows}
+    return [
+        Change(
+            now_ms,
+            "nissa",
+            "sla",
+            "",
+            "sla.snapshot",
+            f"{one.definition_id} {one.day}",
+            after={"service": services.get((one.definition_id, one.definition_version), ""), "value": one.value},
+        )
+        for one, _, _ in days
+    ]
 
 
 def _stored(value: Any) -> Any:
