@@ -33,6 +33,12 @@ def test_facts_are_filled_in_and_texts_of_senders_have_no_effect() -> None:
     assert "## Alerts" not in written_postmortem(one, entries, [], {}, 0)
 
 
+def test_trouble_that_goes_on_is_counted_until_now() -> None:
+    """And says so."""
+    one = opened(IncidentReport("k", "t", started_ms=DAY_MS), DAY_MS, Escalation())
+    assert "| Trouble lasted | 2.0 minutes, until now |" in written_postmortem(one, [], [], {}, DAY_MS + 120_000)
+
+
 def test_backticks_do_not_end_code() -> None:
     """An expression may have raw strings; labels stay on their line of the block."""
     one = opened(IncidentReport("k", "t"), DAY_MS, Escalation())

@@ -44,6 +44,6 @@ def send_request(
     finally:
         connection.close()
     if reason:
-        raise BadQuery(reason) if status == 400 else Unavailable(reason)
+        raise BadQuery(reason) if status in (400, 404) else Unavailable(reason)
     cookies = SimpleCookie(answer.headers.get("set-cookie", ""))
     return content, {name: one.value for name, one in cookies.items()}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from nissa.cli.fault import existing
+from nissa.model.errors import BadQuery
 
 if TYPE_CHECKING:
     from nissa.access.audit import Change
@@ -22,13 +22,16 @@ DataDirectory = Annotated[Path | None, typer.Option("--data-dir", help="Data dir
 
 @contextmanager
 def own_database(config: Path | None, data_dir: Path | None) -> "Iterator[Database]":
-    """The database that the daemon with these settings uses. The daemon may be running. Raises: ConfigInvalid."""
+    """The database of the daemon with these settings, which may be running. Raises: ConfigInvalid, BadQuery."""
     from nissa.config.load import load_config  # here, as SQLAlchemy: not for --help
     from nissa.database.database import open_database
 
     overrides = {} if data_dir is None else {"storage.data_dir": str(data_dir)}
     settings = load_config(config, os.environ, overrides)
-    database = open_database(settings.database, existing(Path(settings.storage.data_dir)))
+    directory = Path(settings.storage.data_dir)
+    if not directory.exists():
+        raise BadQuery(f"{directory}: no such data directory (storage.data_dir); name it with --data-dir or --config")
+    database = open_database(settings.database, directory)
     try:
         yield database
     finally:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from nissa.incidents.incident_store import LinkedAlert
-from nissa.incidents.lifecycle import Entry, Incident, downtime_minutes, outages_ms
+from nissa.incidents.lifecycle import LIVE, Entry, Incident, downtime_minutes, outages_ms
 from nissa.model.units import MINUTE_MS
 
 BARS: Final = "▁▂▃▄▅▆▇█"
@@ -36,7 +36,7 @@ def written_postmortem(
         "Started": _time(incident.started_ms),
         "Acknowledged": _after(incident.acknowledged_ms, incident.created_ms),
         "Resolved": _after(incident.resolved_ms, incident.created_ms),
-        "Trouble lasted": f"{minutes:.1f} minutes",
+        "Trouble lasted": f"{minutes:.1f} minutes" + (", until now" if incident.state in LIVE else ""),
     }
     parts = [
         f"# Incident {incident.id}: {_escaped(incident.title)}\n",
