@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from journeys.brokers import NatsServer, from_nats
 from journeys.rig import Daemon, connect, nissa_command, running
 
+from nissa._proto.generic_event_pb2 import GenericEventRequest
 from oracle.ports import free_port
 
 DEADLINE_S = 60
@@ -374,3 +376,35 @@ def test_an_acknowledgement_ends_repetition(tmp_path: Path, hook: Hook) -> None:
     told = actions()
     assert told[told.index("acknowledge") :] == ["acknowledge", "resolve"]
     assert len({body["dedup_key"] for _, body in hook.posted}) == 1
+
+
+@pytest.mark.long
+@pytest.mark.needs_debian("nats-server")
+def test_a_critical_event_on_nats_is_notified(tmp_path: Path, hook: Hook) -> None:
+    """From a message of the specification's subject to the webhook, with what the message says."""
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("event_alerts: [{name: Crash, by: [worker], expiry: 1h, description: '{{ $labels.event }}'}]")
+    server = NatsServer(tmp_path / "nats")
+    server.make_stream("telemetry", "esper.>")
+    environment = {
+        **from_nats(server.url, stream="telemetry", subjects='["simulation_worker.process_crash"]'),
+        **settings(tmp_path, hook),
+        "NISSA_RULES__FILES": json.dumps([str(rules)]),
+        "NISSA_RULES__INTERVAL": "200ms",
+    }
+    request = GenericEventRequest(event_id="e-1", event_type="crash", worker_id="w-3", simulation_id="sim-9")
+
+    async def publish(client: Any, _jetstream: Any) -> None:
+        await client.publish("simulation_worker.process_crash", request.SerializeToString())
+
+    try:
+        with running(tmp_path / "data", environment=environment) as daemon:
+            open_routing(daemon)
+            wait_for(lambda: daemon.get("/api/status")["sources"]["nats"]["state"] == "up")
+            server.ask(publish)
+            _, body = wait_for(lambda: hook.posted)[0]
+    finally:
+        server.kill()
+    (alert,) = body["alerts"]
+    assert (alert["status"], alert["labels"]["alertname"], alert["labels"]["worker"]) == ("firing", "Crash", "w-3")
+    assert alert["annotations"]["description"] == "crash"
