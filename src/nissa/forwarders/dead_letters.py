@@ -198,7 +198,7 @@ class DeadLetters:
                         damaged += 1
                     if len(found) == limit:
                         return found
-        except (FileNotFoundError, NotADirectoryError):  # what is in the way of the folder is reported when it is written
+        except (FileNotFoundError, NotADirectoryError):  # what is in its way is reported by a write
             pass
         except OSError as error:
             raise Unavailable(f"{self._path}: dead letters cannot be read: {error}", RETRY_S) from None
