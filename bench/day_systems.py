@@ -111,7 +111,6 @@ def start_nissa_system(place: Place, options: argparse.Namespace) -> System:
     directory = place.directory
     targets = configuration(place.pages, options.targets, SCRAPE_INTERVAL_S, True)
     settings = {
-        "api": {"concurrent_queries_max": max(4, options.dashboards)},
         "sources": {
             "scrape": {"config_file": _write(directory, "scrape.yml", targets)},
             "oona": {"url": place.redis_url},
@@ -150,7 +149,6 @@ def start_prometheus_system(place: Place, options: argparse.Namespace) -> System
             f"--storage.tsdb.path={directory / 'data'}",
             f"--web.listen-address=127.0.0.1:{prometheus}",
             "--web.enable-remote-write-receiver",
-            "--query.max-concurrency=64",
             "--log.level=error",
         ),
         "alertmanager": (
