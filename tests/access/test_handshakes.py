@@ -37,7 +37,7 @@ def listener_of(folder: Path, handshakes_max: int, gave_way: Callable[[], None] 
 
 
 async def greeted(address: tuple[str, int]) -> bytes:
-    """What one client reads."""
+    """Reads all bytes that one client receives."""
     reader, writer = await asyncio.open_connection(*address, ssl=ssl._create_unverified_context())
     try:
         return await reader.read()

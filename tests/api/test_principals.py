@@ -1,4 +1,4 @@
-"""Who sends a request, while the database answers and while it does not."""
+"""The sender of a request is identified, with the database and without it."""
 
 import asyncio
 from collections.abc import Callable

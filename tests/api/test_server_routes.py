@@ -69,5 +69,5 @@ def test_external_labels_stand_where_clients_of_prometheus_look(serve):
 
 
 def test_metrics_need_the_daemon(serve):
-    """Where nothing is ingested there are none."""
+    """A server without the daemon answers /metrics with 501."""
     assert serve(BackendTwin([{"__name__": "up"}], regular(1, 1))).get("/metrics").status_code == 501

@@ -36,6 +36,6 @@ def url() -> Iterator[str]:
 
 @pytest.mark.parametrize(("status", "fault"), [(400, BadQuery), (404, BadQuery), (503, Unavailable)])
 def test_only_what_may_pass_is_to_be_tried_again(url: str, status: int, fault: type[Exception]) -> None:
-    """What is wrong or not there stays so."""
+    """A 400 or 404 is a refusal; only a 503 is to be tried again."""
     with pytest.raises(fault, match=f"answers {status}: there is no incident 99"):
         send_request(url, f"/{status}", None, 30, 1_000, {})

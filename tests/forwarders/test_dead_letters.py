@@ -69,7 +69,7 @@ def test_a_torn_line_costs_itself_only(tmp_path: Path) -> None:
 
 
 def test_the_first_letters_are_read_alone(tmp_path: Path) -> None:
-    """What is behind a limit is not read; letters that are too old are dropped all the same."""
+    """Reading stops at the limit; letters that are too old are dropped all the same."""
     letters = made(tmp_path)
     for number in range(5):
         add(letters, float(number), now_ms=NOW_MS + number)

@@ -340,9 +340,9 @@ class IncidentStore:
             connection.execute(here.values(evidence=_text(evidence)))
 
     def unpinned(self, now_ms: int, window_ms: int) -> list[Incident]:
-        """Incidents that reach beyond what is kept from retention: until now, or ``window_ms`` after a resolution.
+        """Incidents whose pins must reach further: until now, or ``window_ms`` after a resolution.
 
-        Those that were merged do so once.
+        Merged ones are listed until they are pinned once.
         """
         table = incidents.c
         beyond = (
