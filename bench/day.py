@@ -56,6 +56,7 @@ OTLP_POINTS = 1_000
 PACKETS_PER_S = 100
 PARTS = 16
 RANGE_S = 3600
+STEP_S = 15
 PUSHES_PER_S = 10
 PUSH_GROUPS = 100
 QUERIES = (
@@ -175,8 +176,13 @@ def refresh(url: str, number: int, seconds: float, took_s: list[float], failed: 
     time.sleep(number % REFRESH_S * min(1.0, seconds / REFRESH_S / 2))
     while time.monotonic() < end:
         for query in QUERIES:
-            now = time.time()
-            asked = {"query": query.format(number % 20, number % 5 * 2), "start": now - RANGE_S, "end": now, "step": 15}
+            now = time.time() // STEP_S * STEP_S  # multiples of the step, as Grafana asks
+            asked = {
+                "query": query.format(number % 20, number % 5 * 2),
+                "start": now - RANGE_S,
+                "end": now,
+                "step": STEP_S,
+            }
             begun = time.monotonic()
             link.request("GET", f"/api/v1/query_range?{urlencode(asked)}")
             answer = link.getresponse()

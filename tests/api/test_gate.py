@@ -17,7 +17,7 @@ def test_work_runs_on_threads_of_the_gate():
     """The loop is free meanwhile."""
 
     async def scene() -> str:
-        gate = Gate(1, "test")
+        gate = Gate(1, "test", 1_000, 9)
         async with gate.place():
             name = await gate.run(lambda: threading.current_thread().name)
         gate.close()
@@ -30,7 +30,7 @@ def test_threads_give_way_to_others():
     """The gate's threads run at a lower priority; the thread that made them does not."""
 
     async def scene() -> int:
-        gate = Gate(1, "test")
+        gate = Gate(1, "test", 1_000, 9)
         async with gate.place():
             nice = await gate.run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
         gate.close()
@@ -41,15 +41,14 @@ def test_threads_give_way_to_others():
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
 
 
-def test_a_full_gate_refuses_after_a_moment(monkeypatch):
+def test_a_full_gate_refuses_after_a_moment():
     """A query without a place is refused, naming the setting; a place given back can be taken again."""
-    monkeypatch.setattr(gate_module, "WAIT_S", 0.01)
 
     async def scene() -> None:
-        gate = Gate(1, "test")
+        gate = Gate(1, "test", 10, 9)
         async with gate.place():
             assert gate.running == 1
-            with pytest.raises(Unavailable, match="concurrent_queries_max"):
+            with pytest.raises(Unavailable, match=r"concurrent_queries_max, api\.query_wait"):
                 async with gate.place():
                     pass
         async with gate.place():
@@ -64,7 +63,7 @@ def test_those_who_wait_are_bounded():
     """Beyond a number of waiting queries, the next one is refused at once."""
 
     async def scene() -> None:
-        gate = Gate(1, "test")
+        gate = Gate(1, "test", 60_000, 16)
 
         async def visit() -> bool:
             try:
@@ -89,7 +88,7 @@ import asyncio, threading
 from nissa.api.gate import Gate
 
 async def scene():
-    gate = Gate(2, "test")
+    gate = Gate(2, "test", 1_000, 9)
     try:
         await gate.run(lambda: 1 // 0)
     except ZeroDivisionError:

@@ -31,6 +31,10 @@ class BackendTwin:
         tiers = tuple(map(TierRow, DEFAULT_TIERS))
         return Snapshot(Path(), heads=(self._batch,) if len(self._batch) else (), tiers=tiers)
 
+    @property
+    def arrivals(self) -> None:
+        """None: answers are not cached."""
+
     def event_snapshot(self) -> EventSnapshot:
         return self.events
 

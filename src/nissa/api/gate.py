@@ -2,8 +2,8 @@
 
 Queries never run on the event loop or on the engine's threads. Short queries and exports have separate gates, so that
 slow downloads cannot block a dashboard. Their threads run at a lower priority (``nice``), so that answers give way to
-receiving where processors are short. A query that finds its gate full waits briefly and is then refused with
-Retry-After.
+receiving where processors are short. A query that finds its gate full waits for its turn, and is refused
+with Retry-After if that takes longer than ``api.query_wait``.
 
 The threads are daemon threads: the process exits without waiting for a running query. Those of
 ``concurrent.futures`` would be joined when the interpreter ends.
@@ -19,11 +19,10 @@ from threading import Thread, get_native_id
 from typing import Any, Final, TypeVar
 
 from nissa.model.errors import Unavailable
+from nissa.model.units import SECOND_MS
 
 Answer = TypeVar("Answer")
 NICE: Final = 10
-WAIT_S = 1.0
-WAITING_PER_PLACE_MAX = 16
 
 Task = tuple[Callable[[], Any], "Future[Any]"]
 
@@ -31,9 +30,11 @@ Task = tuple[Callable[[], Any], "Future[Any]"]
 class Gate:
     """``places`` queries at a time on as many threads."""
 
-    def __init__(self, places: int, name: str) -> None:
+    def __init__(self, places: int, name: str, wait_ms: int, waiting_max: int) -> None:
+        """name: of the threads. wait_ms: for a place, at most. waiting_max: queries that wait at a time."""
+        self._wait_s = wait_ms / SECOND_MS
         self._places = asyncio.Semaphore(places)
-        self._waiting_max = places * WAITING_PER_PLACE_MAX
+        self._waiting_max = waiting_max
         self._waiting = 0
         self._tasks: SimpleQueue[Task | None] = SimpleQueue()
         self._threads = [
@@ -68,18 +69,19 @@ class Gate:
             self._tasks.put(None)
 
     async def _enter(self) -> None:
+        settings = "api.concurrent_queries_max, api.waiting_queries_max"
         if self._waiting < self._waiting_max:
             self._waiting += 1
             try:
-                async with asyncio.timeout(WAIT_S):
+                async with asyncio.timeout(self._wait_s):
                     await self._places.acquire()
                 return
             except TimeoutError:
-                pass
+                settings = "api.concurrent_queries_max, api.query_wait"
             finally:
                 self._waiting -= 1
         self.refused += 1
-        raise Unavailable("too many queries at a time (api.concurrent_queries_max)")
+        raise Unavailable(f"too many queries at a time ({settings})")
 
 
 def _serve(tasks: "SimpleQueue[Task | None]") -> None:

@@ -19,8 +19,11 @@ from nissa.config.tree import Api
 from nissa.model.errors import BadQuery, Damaged
 from nissa.model.ladder import AUTO, RAW
 from nissa.promql.evaluate import LOOKBACK_MS, evaluate_instant, evaluate_range
+from nissa.promql.expression import Expression
 from nissa.promql.format import answer_json
 from nissa.promql.limits import STEPS_MAX, Limits
+from nissa.promql.parse import read_expression
+from nissa.promql.range_cache import CacheRequest, World, reach_ms
 from nissa.promql.stored import StoredSource
 from nissa.promql.values import QueryResult, Series
 from nissa.query.limits import Allowance
@@ -127,13 +130,37 @@ def evaluated(
         "resolution": question.resolution,
         "stats": bool(question.stats),
     }
+    arrivals = api_state.backend.arrivals
+    mark = arrivals.mark() if arrivals is not None and question.step_ms else 0
     index, noting = api_state.backend.index, api_state.noting(damages)
     with msgspec.structs.replace(api_state.backend.snapshot(), check=allowance.check) as snapshot:
         source = StoredSource(index, snapshot, check=allowance.check, on_damage=noting)
-        if question.step_ms:
-            span_ms = question.start_ms, question.end_ms, question.step_ms
-            return evaluate_range(source, question.expression, *span_ms, **bounds)
-        return evaluate_instant(source, question.expression, question.end_ms, **bounds)
+        if not question.step_ms:
+            return evaluate_instant(source, question.expression, question.end_ms, **bounds)
+        expression = read_expression(question.expression)
+
+        def evaluate(start_ms: int) -> QueryResult:
+            span_ms = start_ms, question.end_ms, question.step_ms
+            return evaluate_range(source, question.expression, *span_ms, expression=expression, **bounds)
+
+        if arrivals is None or not _is_cacheable(question, expression, source):
+            return evaluate(question.start_ms)
+        version = tuple(one.id for one in snapshot.tombstones), snapshot.missing
+        world = World(index, source.texts, version, mark, arrivals.earliest_since)
+        span_ms = question.start_ms, question.end_ms, question.step_ms
+        request = CacheRequest(question.expression, *span_ms, question.lookback_ms, question.resolution)
+        answer = api_state.range_cache.answer(request, world, evaluate, allowance.check)
+        if not damages:
+            api_state.range_cache.keep(request, answer, world)
+        return answer
+
+
+def _is_cacheable(question: PromqlRequest, expression: Expression, source: StoredSource) -> bool:
+    """True if the range cache serves the query: it reaches no sample that has expired, and wants no statistics."""
+    if question.stats or question.resolution not in (AUTO, RAW):
+        return False
+    before_ms = reach_ms(expression, question.lookback_ms)
+    return before_ms is not None and question.start_ms - before_ms >= source.samples_from_ms
 
 
 def query_limits(limits: Api, setting: str) -> Limits:

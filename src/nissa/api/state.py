@@ -22,6 +22,8 @@ from nissa.api.parameters import Parameters, read_parameters
 from nissa.config.tree import Api
 from nissa.database.database import Database
 from nissa.model.errors import Damaged, NissaError, Unavailable
+from nissa.promql.range_cache import RangeCache
+from nissa.promql.stored import OWN_SYMBOLS
 from nissa.query.backend import Backend
 from nissa.query.limits import Allowance, MemoryBudget
 from nissa.store.quarantine import Quarantined
@@ -42,8 +44,11 @@ class ApiState:
         self.backend = backend
         self._limits = limits
         self.facts = facts
-        self.questions = Gate(limits.concurrent_queries_max, "query")
-        self.exports = Gate(limits.concurrent_queries_max, "export")
+        waiting = limits.query_wait_ms, limits.waiting_queries_max
+        self.questions = Gate(limits.concurrent_queries_max, "query", *waiting)
+        self.exports = Gate(limits.concurrent_queries_max, "export", *waiting)
+        self.range_cache = RangeCache(limits.range_cache_bytes_max, OWN_SYMBOLS)
+        facts.api_counts.range_cache = self.range_cache.facts
         self.ration = MemoryBudget(limits.queries_memory_bytes_max)
         self.active = ActiveQueries(limits.slow_query_duration_ms, facts.api_counts)
         self.failures: Counter[str] = Counter()

@@ -33,7 +33,7 @@ async def status(request: Request) -> Response:
     def work(_parameters: Parameters, _allowance: Allowance) -> Response:
         facts = api_state.facts
         content = {"version": facts.version, **api_state.backend.status().facts()}
-        content |= {"sources": {}, **facts.status(), "queries": api_state.load()}
+        content |= {"sources": {}, **facts.api_counts.facts(), **facts.status(), "queries": api_state.load()}
         content["active_alerts"] = len(firing_alerts(api_state))
         return Response(orjson.dumps(content, default=str), media_type="application/json")
 

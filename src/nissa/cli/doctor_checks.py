@@ -26,6 +26,7 @@ SINK_LAG_MS: Final = 10 * MINUTE_MS
 SIZED: Final = (  # settings that nissa size reckons with
     "api.queries_memory_size_max",
     "api.query_memory_size_max",
+    "api.range_cache_size_max",
     "api.row_group_cache_size_max",
     "ingest.queue_size_max",
     "ladder.raw_retention",

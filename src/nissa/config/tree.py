@@ -66,7 +66,10 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     query_memory_bytes_max: Annotated[int, size(MIB, 1024 * GIB)] = 256 * MIB
     queries_memory_bytes_max: Annotated[int, size(MIB, 1024 * GIB)] = 512 * MIB
     row_group_cache_bytes_max: Annotated[int, size(0, 1024 * GIB)] = 64 * MIB
+    range_cache_bytes_max: Annotated[int, size(0, 1024 * GIB)] = 64 * MIB
     concurrent_queries_max: Annotated[int, count(1, 256)] = 4
+    waiting_queries_max: Annotated[int, count(0, 10_000)] = 64
+    query_wait_ms: Annotated[int, duration(0, HOUR_MS)] = 10 * SECOND_MS
     connections_max: Annotated[int, count(1, 10_000)] = 128
     request_timeout_ms: Annotated[int, duration(10, HOUR_MS)] = 30 * SECOND_MS
     idle_timeout_ms: Annotated[int, duration(10, DAY_MS)] = 5 * SECOND_MS

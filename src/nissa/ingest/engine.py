@@ -49,6 +49,7 @@ from nissa.model.intake import Outcome, Settle
 from nissa.model.receipt import Receipt
 from nissa.model.status import HeadStatus, JournalStatus, QueueStatus, SealStatus, SeriesStatus, Status
 from nissa.series.policies import SeriesPolicies
+from nissa.store.arrivals import Arrivals
 from nissa.store.event_runs import EventSnapshot
 from nissa.store.read import Snapshot
 
@@ -95,6 +96,7 @@ class Engine:
             self._committer = Committer(self._journal, data_dir, config.storage, self._ask_to_give_up)
             keeping = SeriesPolicies(self._pipeline.index, opened.epochs) if opened.epochs else None
             self._sealer = Sealer(opened.writer, self._journal, config, clock, self._call, keeping)
+            self.arrivals = Arrivals(lambda: self._sealer.heads(lambda: self._pipeline.head))
             self.maintenance = StoreJobs(opened, self._sealer, config, clock, steady, self._call, keeping)
             parts = Administered(self._pipeline, self._journal, self._sealer, self._ask, self.flush, clock)
             self.admin = EngineAdmin(self.maintenance.retainer, self.maintenance.scrubber, parts)
@@ -122,7 +124,7 @@ class Engine:
         }
         self._watchdog = Watchdog(config.watchdog, workers)
         self._committer.start()
-        self._sealer.start(self.maintenance.wake)
+        self._sealer.start(self.maintenance.wake, self.arrivals.note)
         self.maintenance.start()
         self._thread.start()
         self._watchdog.start()

@@ -10,7 +10,7 @@ The engine thread appends; the commit thread raises ``visible`` once rows are du
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -60,6 +60,7 @@ class Head:
         self.published = (0, 0)  # (lsn, rows) up to which frames are durable; one value, for other threads read it
         self.last_lsn = 0
         self.opened_ms = 0
+        self.rows_noted = 0  # by ``Arrivals``
         self._range: tuple[int, int, int] | None = None  # (rows, earliest, latest) when it was last asked for
 
     @property
@@ -206,6 +207,13 @@ class Head:
             views.append(SampleBatch(chunk.series[:rows], chunk.ts_ms[:rows], chunk.value[:rows]))
         return tuple(views)
 
+    def rows_between(self, first: int, last: int) -> Iterator[SampleBatch]:
+        """Views of the rows [first, last), which are visible. Any thread."""
+        for index in range(first // CHUNK_ROWS, -(-last // CHUNK_ROWS)):
+            chunk, begin = self._chunks[index], index * CHUNK_ROWS
+            part = slice(max(first - begin, 0), min(last - begin, CHUNK_ROWS))
+            yield SampleBatch(chunk.series[part], chunk.ts_ms[part], chunk.value[part])
+
     def events_snapshot(self) -> list[EventBatch]:
         """The visible events, in order of arrival."""
         visible_lsn = self.visible_lsn  # first: whatever has become visible by now has its events in the list
@@ -216,10 +224,8 @@ class Head:
         visible, known = self.visible, self._range
         rows = known[0] if known else 0
         if visible > rows:
-            fresh = self.snapshot(visible)[rows // CHUNK_ROWS :]
-            skip = rows % CHUNK_ROWS
-            parts = [part.ts_ms[skip if at == 0 else 0 :] for at, part in enumerate(fresh)]
-            ends = [int(end) for part in parts if len(part) for end in (part.min(), part.max())]
+            parts = [part.ts_ms for part in self.rows_between(rows, visible)]
+            ends = [int(end) for part in parts for end in (part.min(), part.max())]
             ends += known[1:] if known else ()
             self._range = known = (visible, min(ends), max(ends))
         return known[1:] if known else None

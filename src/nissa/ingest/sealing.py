@@ -81,6 +81,7 @@ class Sealer:
         self.blocks = writer.block_set
         self._view_lock = self.blocks.lock  # blocks, frozen head and head change together, or rows were seen twice
         self.tombstones = writer.tombstones
+        self._leaving: Callable[[Head], None] = _nothing_of
         self._sealed: Callable[[], None] = _nothing
         self._frozen_head: FrozenHead | None = None
         self._unsettled: tuple[FrozenHead, ...] = ()
@@ -94,9 +95,9 @@ class Sealer:
         self.failures = 0
         self.last_error: str | None = None
 
-    def start(self, sealed: Callable[[], None]) -> None:
-        """Start the thread. sealed: called on it each time a head has become a block."""
-        self._sealed = sealed
+    def start(self, sealed: Callable[[], None], leaving: Callable[[Head], None]) -> None:
+        """Start the thread. sealed: called on it each time a head has become a block. leaving: before it does."""
+        self._sealed, self._leaving = sealed, leaving
         self.thread.start()
 
     def wake(self) -> None:
@@ -170,12 +171,16 @@ class Sealer:
         """The last frame whose rows are in blocks."""
         return self._writer.checkpoint_lsn
 
+    def heads(self, current: Callable[[], Head]) -> tuple[Head, ...]:
+        """The heads with the rows that are in no block, oldest first."""
+        with self._view_lock:
+            frozen_head, head = self._frozen_head, current()
+            return (head,) if frozen_head is None else (frozen_head.head, head)
+
     def view(self, current: Callable[[], Head]) -> View:
         """Blocks, and the heads with the rows that are in no block."""
         with self._view_lock:
-            frozen_head, head = self._frozen_head, current()
-            heads = (head,) if frozen_head is None else (frozen_head.head, head)
-            return View(self.blocks.hold(), heads, self._unsettled, self.tombstones.all)
+            return View(self.blocks.hold(), self.heads(current), self._unsettled, self.tombstones.all)
 
     def snapshot(self, current: Callable[[], Head]) -> Snapshot:
         """Everything durable at one moment."""
@@ -235,6 +240,7 @@ class Sealer:
         while self._wait_durable(frozen_head.head):
             frozen_head.tries += 1
             self.pulse.beat()
+            self._leaving(frozen_head.head)
             try:
                 self._writer.write(frozen_head, partial(self._show, frozen_head))
             except Exception as error:  # nothing is lost: it stays in memory and in the journal
@@ -284,3 +290,7 @@ class Sealer:
 
 def _nothing() -> None:
     """Default of the callback after a seal: does nothing."""
+
+
+def _nothing_of(_head: Head) -> None:
+    """Default of the callback before a seal: does nothing."""

@@ -94,6 +94,7 @@ def _memory(workload: Workload, config: Config) -> tuple[Need, ...]:
         Need("queue", config.ingest.queue_bytes_max, "ingest.queue_size_max"),
         Need("queries", config.api.queries_memory_bytes_max, "api.queries_memory_size_max"),
         Need("cache", config.api.row_group_cache_bytes_max, "api.row_group_cache_size_max"),
+        Need("range cache", config.api.range_cache_bytes_max, "api.range_cache_size_max"),
     )
 
 

@@ -122,16 +122,17 @@ def evaluate_range(
     limits: Limits = LIMITS,
     resolution: str = AUTO,
     stats: bool = False,
+    expression: Expression | None = None,
 ) -> QueryResult:
     """Evaluate an expression at start_ms, start_ms + step_ms … up to and including end_ms (Unix milliseconds).
 
-    source, text, lookback_ms, check, limits, resolution, stats and errors: as for ``evaluate_instant``.
+    source, text, lookback_ms, check, limits, resolution, stats, expression and errors: as for ``evaluate_instant``.
     """
     if step_ms <= 0:
         raise BadQuery("zero or negative query resolution step widths are not accepted. Try a positive integer")
     if end_ms < start_ms:
         raise BadQuery("end timestamp must not be before start time")
-    expression = read_expression(text)
+    expression = read_expression(text) if expression is None else expression
     if isinstance(expression, Range | Subquery | String):
         kind = "string" if isinstance(expression, String) else "range vector"
         raise BadQuery(f'invalid expression type "{kind}" for range query, must be Scalar or instant Vector')

@@ -36,10 +36,10 @@ def selectors_of(expression: Expression) -> list[Selector]:
     """The matchers of all selectors, in the order they are written."""
     if isinstance(expression, Select):
         return [expression.matchers]
-    return [matchers for part in _flat(expression) for matchers in selectors_of(part)]
+    return [matchers for part in flat_parts(expression) for matchers in selectors_of(part)]
 
 
-def _flat(expression: Expression) -> Iterator[Expression]:
+def flat_parts(expression: Expression) -> Iterator[Expression]:
     """The parts inside; a chain of operators, which leans to the left, without recursion."""
     while isinstance(expression, Binary):
         yield expression.right
@@ -62,7 +62,7 @@ def is_constant(expression: Expression) -> bool:
         case Call(name=name) if name in TIMELY:
             return False
         case _:
-            return all(is_constant(part) for part in _flat(expression))
+            return all(is_constant(part) for part in flat_parts(expression))
 
 
 def select_of(part: Select | Range) -> Select:

@@ -14,6 +14,7 @@ from nissa.model.matcher import Selector
 from nissa.model.receipt import FoundRequest
 from nissa.model.status import Status
 from nissa.series.select import SeriesView, SymbolColumn
+from nissa.store.arrivals import Arrivals
 from nissa.store.event_runs import EventSnapshot
 from nissa.store.pins import Pin
 from nissa.store.read import Snapshot
@@ -72,6 +73,10 @@ class Backend(Protocol):
 
     def snapshot(self) -> Snapshot:
         """A consistent view of all samples: blocks and head."""
+
+    @property
+    def arrivals(self) -> Arrivals | None:
+        """Times of new rows; None where the directory is only read, and no answer of a query is cached."""
 
     def event_snapshot(self) -> EventSnapshot:
         """A consistent view of all events: blocks and head."""

@@ -305,6 +305,10 @@ class Reader:
         """All samples: blocks, and later frames of the journal."""
         return self._view.snapshot()
 
+    @property
+    def arrivals(self) -> None:
+        """None: answers are not cached."""
+
     def event_snapshot(self) -> EventSnapshot:
         """All events: blocks, and later frames of the journal."""
         return self._view.event_snapshot()

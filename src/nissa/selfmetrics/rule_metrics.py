@@ -47,6 +47,28 @@ RULES: Final = (
         path="query_counts.late",
     ),
     Metric(
+        name="nissa_range_cache_hits_total",
+        kind="counter",
+        help="Range queries that took steps from the range cache.",
+        origin="status",
+        path="range_cache.hits",
+    ),
+    Metric(
+        name="nissa_range_cache_misses_total",
+        kind="counter",
+        help="Range queries that found no steps in the range cache.",
+        origin="status",
+        path="range_cache.misses",
+    ),
+    Metric(
+        name="nissa_range_cache_bytes",
+        kind="gauge",
+        help="Memory of the range cache.",
+        unit="bytes",
+        origin="status",
+        path="range_cache.bytes",
+    ),
+    Metric(
         name="nissa_stream_clients",
         kind="gauge",
         help="Clients of the live stream that are connected.",

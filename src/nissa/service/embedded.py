@@ -106,6 +106,10 @@ class DirectoryView:
             **head_facts([head], [heads]),
         )
 
+    @property
+    def arrivals(self) -> None:
+        """None: answers are not cached."""
+
     def event_snapshot(self) -> EventSnapshot:
         """The same of events."""
         heads = tuple(self._pipeline.head.events_snapshot())
