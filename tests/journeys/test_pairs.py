@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import cramjam
 import pytest
-from journeys.rig import Daemon, connect, post, running
+from journeys.rig import Daemon, Export, connect, parse_export, post, running
 from journeys.test_prometheus import free_port
 from journeys.test_scaling import READERS, ask, prometheus
 from journeys.test_sinks import wait_for
@@ -77,12 +77,7 @@ def victoria_metrics(directory: Path, *arguments: str) -> Iterator[str]:
     """A server; its address."""
     directory.mkdir()
     url = f"http://127.0.0.1:{free_port()}"
-    command = [
-        "victoria-metrics",
-        f"-httpListenAddr={url.removeprefix('http://')}",
-        "-storageDataPath=data",
-        *arguments,
-    ]
+    command = ["victoria-metrics", f"-httpListenAddr={url.removeprefix('http://')}", "-storageDataPath=data"]
     with (directory / "log").open("ab") as log:
         process = subprocess.Popen([*command, *arguments], cwd=directory, stdout=log, stderr=log)
     try:
@@ -119,6 +114,31 @@ def test_a_pair_sends_to_victoria_metrics(tmp_path: Path) -> None:
             for step in (20, 60, 110):
                 assert result(url, "rate(calls_total[2m])", base_s + step * STEP_S) == pytest.approx(RATES, rel=0.2)
             assert a.stop() == b.stop() == 0
+
+
+@pytest.mark.long
+@pytest.mark.needs_debian("victoria-metrics")
+def test_equal_samples_are_one_in_victoria_metrics(tmp_path: Path) -> None:
+    """Two Nissas that got the same samples send both; the store keeps each once, and has exactly what a Nissa has."""
+    base_s = int(time.time()) // 60 * 60 - 2_400
+    with victoria_metrics(tmp_path / "store", "-dedup.minScrapeInterval=1ms") as url:
+        sink = {"type": "remote_write", "url": f"{url}/api/v1/write", "matchers": ["calls_total"]}
+        (tmp_path / "nissa.yaml").write_text(json.dumps({"sinks": {"store": sink}}))
+        arguments = ("--config", str(tmp_path / "nissa.yaml"))
+        with running(tmp_path / "a", *arguments) as a, running(tmp_path / "b", *arguments) as b:
+            for daemon in (a, b):
+                count = send(daemon, "b", base_s)
+                wait_for(lambda daemon=daemon, count=count: delivered(daemon) == count)
+            expected = a.export("calls_total")
+            path = "/api/v1/export?" + urlencode({"match[]": "calls_total", "start": base_s})
+            wait_for(lambda: sum(map(len, rows_of(ask(url, path)).values())) >= 2 * STEPS)
+            assert rows_of(ask(url, path)) == expected == b.export("calls_total")
+            assert a.stop() == b.stop() == 0
+
+
+def rows_of(body: bytes | None) -> Export:
+    """What the store exports. Raises where a sample stands twice."""
+    return parse_export(body or b"")
 
 
 def delivered(daemon: Daemon) -> int:
