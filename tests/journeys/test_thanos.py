@@ -11,10 +11,10 @@ import cramjam
 import httpx
 import pytest
 import yaml
+from journeys.go_programs import Server, sidecars_and_query, thanos
 from journeys.rig import Daemon, Ledger, connect, post, running
 from journeys.test_prometheus import free_port
 from journeys.test_sinks import wait_for
-from journeys.thanos_programs import Thanos, sidecars_and_query
 from prometheus_client.parser import text_string_to_metric_families
 
 from nissa._proto.remote_read_pb2 import LabelMatcher, Query, ReadRequest
@@ -62,7 +62,7 @@ def owed(ledger: Ledger) -> dict[tuple[tuple[str, str], ...], tuple[int, float]]
     return {labels: (ts_ms, value) for claim in ledger.acknowledged for labels, ts_ms, value in ledger.samples(claim)}
 
 
-def found_by(query: Thanos, expression: str, **parameters: str) -> dict[tuple[tuple[str, str], ...], tuple[int, float]]:
+def found_by(query: Server, expression: str, **parameters: str) -> dict[tuple[tuple[str, str], ...], tuple[int, float]]:
     """Labels -> time and value of the samples of a range."""
     found = {}
     for one in query.query(expression, **parameters):
@@ -150,7 +150,7 @@ def test_a_pair_sends_to_thanos_receive(tmp_path: Path) -> None:
         f"--receive.local-endpoint=127.0.0.1:{port}",
         "--tsdb.out-of-order.time-window=1h",
     ]
-    receive = Thanos(tmp_path / "receive", "receive", *where)
+    receive = thanos(tmp_path / "receive", "receive", *where)
     try:
         receive.wait_ready()
         sinks = [
@@ -158,7 +158,7 @@ def test_a_pair_sends_to_thanos_receive(tmp_path: Path) -> None:
              "external_labels": {"__replica__": name}, "matchers": ["ledger_value"]}}}
             for name in "ab"
         ]  # fmt: skip
-        query = Thanos(tmp_path / "q", "query", "--query.replica-label=__replica__", f"--endpoint={receive.grpc}")
+        query = thanos(tmp_path / "q", "query", "--query.replica-label=__replica__", f"--endpoint={receive.grpc}")
         try:
             with (
                 running(tmp_path / "a", *settings(tmp_path, "a", sinks[0])) as a,
