@@ -35,7 +35,7 @@ def test_a_file_is_read() -> None:
     assert read.file.route is not None
     assert read.file.route.group_wait == 90_000
     assert [one.partition(" passed")[0] for one in read.warnings] == [
-        "folder/am.yml, line 6: templates[0]: x.tmpl is",
+        "folder/am.yml, line 6: templates[0]: x.tmpl matches no file",
         "folder/am.yml, line 5: global.opsgenie_api_url:",
     ]
 

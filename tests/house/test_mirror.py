@@ -112,8 +112,15 @@ ELSEWHERE = {
     "rules/group.py": "proven by unit tests of rules: tests/rules/test_unit_test.py",
     "rules/unit_test_file.py": "proven by unit tests of rules: tests/rules/test_unit_test.py",
     **dict.fromkeys(
-        (f"rules/template_{name}.py" for name in ("syntax", "functions", "numbers")),
+        ("rules/expansion.py", *(f"rules/template_{name}.py" for name in ("syntax", "functions", "names", "numbers"))),
         "proven by texts: tests/rules/test_template.py",
+    ),
+    **dict.fromkeys(
+        (
+            *(f"rules/template_{name}.py" for name in ("html", "times")),
+            *("notifiers/go_data.py", "notifiers/go_functions.py", "notifiers/default_texts.py"),
+        ),
+        "compared with Alertmanager: tests/notifiers/test_go_texts.py",
     ),
     "promql/memory_source.py": "proven by scripts: tests/promql/test_evaluate.py",
     "service/rule_ground.py": "proven by unit tests of rules: tests/rules/test_unit_test.py",

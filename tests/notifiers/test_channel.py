@@ -27,12 +27,14 @@ class Taker:
         self.rows: dict[int, str] = {}
         self.now_ms = AT_MS
         self.work: Callable[[], Any] = lambda: asyncio.sleep(0)
+        self.seen: Callable[[Message], object] = lambda _: None
 
     def counts(self, message: Message) -> bool:
         return message.notification.group_key != "free"
 
     async def send(self, message: Message) -> None:
         await self.work()
+        self.seen(message)
         failure = self.failures.pop(0) if self.failures else None
         if failure is not None:
             raise failure
@@ -176,3 +178,20 @@ def test_without_a_store_for_digests_each_is_sent(monkeypatch: Any) -> None:
         assert channel.digests == 0
 
     running(work, hourly=2, deliveries_max=1)
+
+
+def test_texts_that_failed_are_counted_with_the_delivery() -> None:
+    """Every text once, when the message is taken; the last error is shown."""
+
+    async def work(channel: Channel, taker: Taker) -> None:
+        def told(message: Message) -> None:
+            message.text_faults.extend(["(the template a failed: x)", "(the template b failed: y)"])
+
+        taker.seen = told
+        taker.failures = [NotDelivered("busy"), None]
+        channel.put(an_entry(1))
+        await taker.until(lambda: channel.delivered == 1)
+        facts = channel.facts()
+        assert (facts["text_failures"], facts["text_error"]) == (2, "(the template b failed: y)")
+
+    running(work)

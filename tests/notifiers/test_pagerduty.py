@@ -71,3 +71,35 @@ def test_an_event_keeps_the_bounds_of_the_api() -> None:
             assert len(receiver.raw[0]) < 512 * 1024
 
     asyncio.run(work())
+
+
+def test_texts_of_an_event_are_templates() -> None:
+    """Templates of Go in every field; one that fails is the default, with the error in the details."""
+
+    async def work() -> None:
+        async with http_receiver() as receiver:
+            instances = '{{ template "pagerduty.default.instances" .Alerts.Firing }}'
+            config = PagerdutyConfig(
+                url=receiver.url,
+                routing_key="k",
+                description='{{ template "pagerduty.default.description" . }}',
+                severity="{{ .CommonLabels.nope.x }}",
+                class_="{{ .CommonLabels.alertname }}",
+                details={"firing": instances, "num_firing": "{{ .Nope }}"},
+            )
+            notifier = PagerdutyNotifier(config, "s")
+            await notifier.send(a_message())
+            await notifier.close()
+            payload = receiver.bodies[0]["payload"]
+            assert (payload["summary"], payload["severity"], payload["class"]) == (
+                "[FIRING:1] load (critical)",
+                "critical",
+                "load",
+            )
+            details = payload["custom_details"]
+            assert details["firing"].startswith("Labels:\n - alertname = load\n - severity = critical\nAnnotations:\n")
+            assert details["num_firing"].startswith("1\n(the template s.details.num_firing failed: ")
+            assert details["template_errors"].startswith("(the template s.severity failed: ")
+            assert "num_firing" not in details["template_errors"]
+
+    asyncio.run(work())

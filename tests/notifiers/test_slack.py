@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
+from nissa.config.alertmanager_templates import TemplateFile
 from nissa.config.receivers import SlackConfig
+from nissa.notifiers.go_texts import TextLibrary
 from nissa.notifiers.notifier import NotDelivered
 from nissa.notifiers.slack import SlackNotifier
 from oracle.http_receiver import http_receiver
@@ -52,5 +55,52 @@ def test_messages_of_a_group_form_a_thread() -> None:
                     await notifier.send(a_message())
                 assert found.value.retry is retry
             await notifier.close()
+
+    asyncio.run(work())
+
+
+def test_a_template_that_fails_does_not_stop_a_message() -> None:
+    """The default texts are sent, with the errors in a section of their own or in the text."""
+
+    async def work() -> None:
+        async with http_receiver() as receiver:
+            broken = "{{ (index .Alerts 7).Labels.x }}"
+            config = SlackConfig(
+                api_url=receiver.url, title=broken, text=broken, color=broken, channel="#{{ .Receiver }}"
+            )
+            notifier = SlackNotifier(config, "s")
+            message = a_message()
+            await notifier.send(message)
+            await notifier.close()
+            (body,) = receiver.bodies
+            (attachment,) = body["attachments"]
+            assert (body["text"], body["channel"], attachment["color"]) == ("[FIRING:1] load", "#team", "danger")
+            title, text, told = (block["text"]["text"] for block in attachment["blocks"])
+            assert "load" in title
+            assert "failed" not in title
+            assert "severity=critical" in text
+            assert "(the template s.text failed: ValueError: index out of range: 7)" in text
+            assert [line.split(" failed")[0] for line in told.splitlines()] == [
+                "(the template s.title",
+                "(the template s.color",
+            ]
+            assert len(message.text_faults) == 3
+
+    asyncio.run(work())
+
+
+def test_texts_of_files_are_in_force_where_a_field_is_left_out() -> None:
+    """A file that defines Alertmanager's text for a field changes that field."""
+
+    async def work() -> None:
+        async with http_receiver() as receiver:
+            title = '{{ define "slack.default.title" }}ours {{ .Status }}{{ end }}'
+            content = title + '{{ define "t" }}{{ len .Alerts }}{{ end }}'
+            library = TextLibrary([TemplateFile(Path("a.tmpl"), content)])
+            notifier = SlackNotifier(SlackConfig(api_url=receiver.url, text='{{ template "t" . }}'), "s", library)
+            await notifier.send(a_message())
+            await notifier.close()
+            (body,) = receiver.bodies
+            assert (body["text"], body["attachments"][0]["blocks"][1]["text"]["text"]) == ("ours firing", "1")
 
     asyncio.run(work())

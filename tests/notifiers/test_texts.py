@@ -21,12 +21,13 @@ def rendered(template: str, *alerts: object, html: bool = False) -> str:
         ("{% for a in alerts %}{{ loop.index }}{{ a.labels.instance | upper }} {% endfor %}", "1A 2B "),
         ("{{ alerts[0].value + 1 }} {{ 'a' + 'b' }} {{ 'a' ~ 1 }}", "3.5 ab a1"),
         ("{{ resolved | length }}/{{ alerts | length }} {{ resolved[0].ends_at }}", "1/2 2024-11-21T11:53:20.000Z"),
-        ('{{ template "slack.default.text" . }}', "default"),
+        ('{{ template "slack.default.title" . }}{{ template "slack.default.text" . }}', "[FIRING:1] load (critical)"),
+        ("{{ range .Alerts }}{{ .Labels.instance | toUpper }}{{ end }}", "AB"),
         ("{{ .CommonLabels.severity | toUpper }} {{ .Status }}", "CRITICAL firing"),
     ],
 )
 def test_templates_are_rendered(template: str, expected: str) -> None:
-    """Jinja2, and single values of Go's templates."""
+    """Jinja2, and Go's templates."""
     assert rendered(template, an_alert(instance="a"), an_alert(RESOLVED, instance="b")) == expected
 
 
@@ -36,7 +37,10 @@ def test_templates_are_rendered(template: str, expected: str) -> None:
         "{{ status",
         "{% include 'x' %}",
         "{% macro f() %}{{ f() }}{% endmacro %}",
-        "{{ range .Alerts }}x{{ end }}",
+        "{{ range .Alerts }}x",
+        "{{ nope .Alerts }}{{ .Status }}",
+        '{{ template "nope" . }}',
+        "{{ .Status }}{% for a in alerts %}{% endfor %}",
         "{% for a in alerts recursive %}{% endfor %}",
         "{% for a in b %}" * 5 + "{% endfor %}" * 5,
         "x" * 70_000,
@@ -67,6 +71,9 @@ def test_what_is_no_template_is_refused_when_it_is_read(template: str) -> None:
         "{% for a in group_key %}{% for b in group_key %}{% for c in group_key %}{% for d in group_key %}"
         + "x{% endfor %}" * 4,
         "{{ 1 / 0 }}",
+        "{{ .Nope }}",
+        "{{ range .Alerts }}{{ .Labels.a.b }}{{ end }}",
+        "{{ index .Alerts 5 }}",
     ],
 )
 def test_a_template_that_fails_or_would_not_end_is_told_in_the_text(template: str) -> None:
@@ -74,6 +81,20 @@ def test_a_template_that_fails_or_would_not_end_is_told_in_the_text(template: st
     found = rendered(template)
     assert found.startswith("default\n(the template receivers.team.text failed: ")
     assert len(found) < 500
+
+
+def test_errors_are_noted_in_the_message() -> None:
+    """Each text that fails, also one that has no room for the error."""
+    message = a_message()
+    for bare in (False, True):
+        text = MessageText("{{ .Nope }}", "receivers.team.text", lambda _: "default", bare=bare)
+        assert text.render(message).startswith("default")
+        assert (text.render(message) == "default") is bare
+    assert len(message.text_faults) == 4
+    assert message.text_faults[0].startswith(
+        "(the template receivers.team.text failed: ValueError: can't evaluate field"
+    )
+    assert a_message().text_faults == []
 
 
 def test_html_is_escaped() -> None:

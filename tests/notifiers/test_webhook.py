@@ -10,6 +10,7 @@ import pytest
 
 from nissa.config.receivers import HttpConfig, WebhookConfig
 from nissa.config.scrape_configs import Authorization, BasicAuth
+from nissa.model.errors import ConfigInvalid
 from nissa.notifiers.notifier import NotDelivered
 from nissa.notifiers.webhook import WebhookNotifier
 from oracle.http_receiver import CUT, HttpReceiver, http_receiver
@@ -131,5 +132,26 @@ def test_a_server_that_is_not_there_is_retried() -> None:
             await notifier.close()
             assert found.value.reason.startswith(reason)
             assert found.value.retry
+
+    asyncio.run(work())
+
+
+def test_an_address_may_be_a_template(tmp_path: Path) -> None:
+    """In the configuration and in a file; one that gives no address is refused for good."""
+
+    async def work() -> None:
+        async with http_receiver() as receiver:
+            template = receiver.url.rstrip("/") + "/{{ .CommonLabels.alertname | urlquery }}?n={{ len .Alerts }}"
+            file = tmp_path / "url"
+            file.write_text(template)
+            for config in (WebhookConfig(url=template), WebhookConfig(url_file=str(file))):
+                await send(receiver, config, an_alert())
+            assert len(receiver.bodies) == 2
+            for wrong in ("{{ .Nope }}", "{{ .Status }}"):
+                with pytest.raises(NotDelivered, match=r"the template receivers\.team\.webhook\[0\]\.url") as found:
+                    await send(receiver, WebhookConfig(url=wrong), an_alert())
+                assert not found.value.retry
+            with pytest.raises(ConfigInvalid, match=r"^receivers\.team\.webhook\[0\]\.url: .*function 'nope'"):
+                WebhookNotifier(WebhookConfig(url="{{ nope .Status }}"), "receivers.team.webhook[0]")
 
     asyncio.run(work())

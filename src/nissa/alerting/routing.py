@@ -24,6 +24,7 @@ from nissa.config.alertmanager_file import (
     converted,
     read_alertmanager_file,
 )
+from nissa.config.alertmanager_templates import TemplateFile
 from nissa.config.document import Fail
 from nissa.config.receivers import SECRET_FIELDS, ReceiverConfig
 from nissa.config.sink_checks import NAME
@@ -35,7 +36,11 @@ CHANNEL_TYPES: Final = ("webhook", "slack", "pagerduty", "email", "alertmanager"
 
 
 class Routing(msgspec.Struct, frozen=True, eq=False):
-    """All that decides where alerts go. original: the configuration as YAML, without its secrets."""
+    """All that decides where alerts go. original: the configuration as YAML, without its secrets.
+
+    fail: makes an error with the place of something in the configuration. texts: files of templates. is_short: the
+    configuration has the short form.
+    """
 
     root: RouteNode
     receivers: Mapping[str, ReceiverConfig]
@@ -43,7 +48,17 @@ class Routing(msgspec.Struct, frozen=True, eq=False):
     intervals: Mapping[str, tuple[TimeInterval, ...]]
     resolve_timeout_ms: int
     original: str
+    fail: Fail
     warnings: tuple[str, ...] = ()
+    texts: tuple[TemplateFile, ...] = ()
+    is_short: bool = False
+
+    def place_of(self, receiver: str, channel: str) -> str:
+        """The place of a channel such as ``slack[0]`` in the configuration, for ``fail``."""
+        if self.is_short:
+            return f"receivers.{receiver}"
+        kind, _, number = channel.partition("[")
+        return f"receivers[{list(self.receivers).index(receiver)}].{kind}_configs[{number}"
 
     def is_muted_by_time(self, route: RouteNode, now_ms: int) -> bool:
         """True while a route's time intervals keep its notifications back."""
@@ -62,14 +77,14 @@ def read_routing(settings: Alerting) -> Routing | None:
         if settings.receivers or settings.routes:
             raise ConfigInvalid("alerting.config_file", "is set beside receivers or routes: use one of the forms")
         read = read_alertmanager_file(Path(settings.config_file))
-        return _compiled(read.file, read.fail, read.document, read.warnings)
+        return _compiled(read.file, read.fail, read.document, read.warnings, read.texts)
     return _short_form(settings) if settings.receivers else None
 
 
 def read_routing_file(path: Path) -> Routing:
     """The routing of a configuration file. Raises: ConfigInvalid."""
     read = read_alertmanager_file(path)
-    return _compiled(read.file, read.fail, read.document, read.warnings)
+    return _compiled(read.file, read.fail, read.document, read.warnings, read.texts)
 
 
 def _short_form(settings: Alerting) -> Routing:
@@ -102,7 +117,8 @@ def _short_form(settings: Alerting) -> Routing:
     route = RouteConfig(names[0], ("alertname",), routes=(*asked, *default))
     file = AlertmanagerFile(route=route, receivers=tuple(receivers))
     document = {"routes": list(names), "receivers": settings.receivers}
-    return _compiled(check_alertmanager(file, fail), fail, document, ())
+    short = _compiled(check_alertmanager(file, fail), fail, document, ())
+    return msgspec.structs.replace(short, is_short=True)
 
 
 def _asks_for(receiver: str) -> str:
@@ -110,7 +126,9 @@ def _asks_for(receiver: str) -> str:
     return f'{ROUTES_LABEL}=~"(.*,)?{receiver}(,.*)?"'
 
 
-def _compiled(file: AlertmanagerFile, fail: Fail, document: Any, warnings: Iterable[str]) -> Routing:
+def _compiled(
+    file: AlertmanagerFile, fail: Fail, document: Any, warnings: Iterable[str], texts: tuple[TemplateFile, ...] = ()
+) -> Routing:
     named = [("time_intervals", file.time_intervals), ("mute_time_intervals", file.mute_time_intervals)]
     intervals = {}
     for kind, list_ in named:
@@ -123,7 +141,9 @@ def _compiled(file: AlertmanagerFile, fail: Fail, document: Any, warnings: Itera
         intervals,
         int(file.globals_.resolve_timeout),
         yaml.safe_dump(_without_secrets(document), sort_keys=False, allow_unicode=True),
+        fail,
         tuple(warnings),
+        texts,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from nissa.config.alertmanager_templates import check_receivers, defined_texts
+from nissa.config.alertmanager_templates import TemplateFile, read_text_files
 from nissa.config.document import Document, Fail, line_of, read_document
 from nissa.config.receivers import (
     RECEIVERS_REFUSED,
@@ -95,12 +95,16 @@ class AlertmanagerFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReadAlertmanagerFile(msgspec.Struct, frozen=True):
-    """A file that was read. fail: makes an error with the path and line of a place in it. warnings: a sentence each."""
+    """A file that was read. fail: makes an error with the path and line of a place in it. warnings: a sentence each.
+
+    texts: files of templates.
+    """
 
     file: AlertmanagerFile
     warnings: tuple[str, ...]
     fail: Fail
     document: Document
+    texts: tuple[TemplateFile, ...] = ()
 
 
 def read_alertmanager_file(path: Path) -> ReadAlertmanagerFile:
@@ -119,12 +123,11 @@ def parse_alertmanager_file(text: bytes, path: Path) -> ReadAlertmanagerFile:
     def fail(place: str, what: str) -> ConfigInvalid:
         return ConfigInvalid("", f"{path}, line {line_of(text, place)}: {place}: {what}")
 
-    defined, warnings = defined_texts(document.pop("templates", None), path.parent, fail)
-    check_receivers(document.get("receivers"), defined, fail)
+    texts, warnings = read_text_files(document.pop("templates", None), path.parent, fail)
     warnings += _without_passed_over(document, fail)
     file = _with_files_from(converted(document, AlertmanagerFile, fail), path.parent)
     checked = check_alertmanager(file, fail)
-    return ReadAlertmanagerFile(checked, tuple(warnings), fail, document)
+    return ReadAlertmanagerFile(checked, tuple(warnings), fail, document, texts)
 
 
 def converted(document: Any, kind: Any, fail: Fail, prefix: str = "") -> Any:
@@ -314,7 +317,7 @@ def _check_channel(channel: Channel, place: str, fail: Fail) -> None:
     addresses = ("url", "api_url") if not hasattr(channel, "stream") else ()
     for name in addresses:
         value = getattr(channel, name, "")
-        if value and not value.startswith(("http://", "https://")):
+        if value and not value.startswith(("http://", "https://", "{{")):
             raise fail(f"{place}.{name}", "expected http://… or https://…")
     http = getattr(channel, "http_config", None)
     if isinstance(http, HttpConfig):

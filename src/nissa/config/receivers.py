@@ -6,7 +6,8 @@
         slack_configs: [{api_url_file: /etc/nissa/slack, channel: "#alerts"}]
 
 ``alertmanager_configs``, ``nats_configs`` and ``oona_configs`` are Nissa's own. So are ``secret`` and ``secret_file``
-of webhooks, ``token`` of Slack, and ``hourly_limit`` and ``timeout`` of every channel. Texts are Jinja2 templates.
+of webhooks, ``token`` of Slack, and ``hourly_limit`` and ``timeout`` of every channel. Texts are templates of Go, as
+Alertmanager's are, or of Jinja2.
 """
 
 from typing import Annotated, Final

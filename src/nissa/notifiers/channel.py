@@ -74,7 +74,8 @@ class Channel:
         """path: ``RECEIVER/KIND[NUMBER]``. now_ms: wall clock."""
         self.path = path
         self.last_error = ""
-        self.delivered = self.failed = self.dead = self.digests = 0
+        self.last_text_error = ""
+        self.delivered = self.failed = self.dead = self.digests = self.text_failures = 0
         self._notifier, self._settings = notifier, settings
         self._breaker, self._outcomes, self._now_ms = breaker, outcomes, now_ms
         self._waiting: dict[str, deque[OutboxEntry]] = {}  # by group
@@ -138,6 +139,8 @@ class Channel:
             "withheld": int(self._withheld),
             "breaker": str(self._breaker.state),
             "error": self.last_error or None,
+            "text_failures": self.text_failures,
+            "text_error": self.last_text_error or None,
         }
 
     async def _start_due(self) -> int | None:
@@ -226,6 +229,7 @@ class Channel:
             self._breaker.success(self._steady_ms())
             self.delivered += 1
             self.last_error = ""
+            self._note_texts(message)
             if notifier.counts(message):
                 self._sent_ms.append(self._steady_ms())
             self._outcomes.delivered(entry)
@@ -233,6 +237,13 @@ class Channel:
             self._under_way.pop(key, None)
             self._changed.set()
         self._go_on(key, entry, pause_ms)
+
+    def _note_texts(self, message: Message) -> None:
+        """Count the templates that failed in a message that was delivered."""
+        if message.text_faults:
+            self.text_failures += len(message.text_faults)
+            self.last_text_error = message.text_faults[-1]
+            log.warning("texts of a notification are the default", channel=self.path, faults=message.text_faults[:5])
 
     def _go_on(self, key: str, entry: OutboxEntry, pause_ms: int) -> None:
         """Have the next entry of a group delivered, or the same one after a pause."""

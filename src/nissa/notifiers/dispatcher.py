@@ -23,10 +23,11 @@ from nissa.alerting.views import AlertViews
 from nissa.config.alerting import Alerting
 from nissa.config.receivers import Channel as ChannelConfig
 from nissa.model.alert import Alert
-from nissa.model.errors import BadQuery, NissaError, Unavailable
+from nissa.model.errors import BadQuery, ConfigInvalid, NissaError, Unavailable
 from nissa.model.units import MINUTE_MS, SECOND_MS
 from nissa.notifiers.channel import Channel, ChannelSettings, merged_notification
 from nissa.notifiers.dead_letter_mirror import DeadLetterMirror
+from nissa.notifiers.go_texts import TextLibrary
 from nissa.notifiers.kinds import notifier_of
 from nissa.notifiers.notifier import Notifier
 from nissa.safeguards.breaker import Breaker
@@ -34,7 +35,14 @@ from nissa.safeguards.breaker import Breaker
 PUT_TIMEOUT_S: Final = 30.0
 STORE_RETRY_MS: Final = SECOND_MS
 WAIT_MS_MAX: Final = 5 * SECOND_MS  # the wall clock may be set meanwhile
-SUMMED: Final = ("waiting", "delivered", "failed_attempts", "digests", "dead_letters")  # over all channels
+SUMMED: Final = (
+    "waiting",
+    "delivered",
+    "failed_attempts",
+    "digests",
+    "dead_letters",
+    "text_failures",
+)  # over all channels
 LETTERS_SHOWN_MAX: Final = 10_000
 
 Answer = TypeVar("Answer")
@@ -336,8 +344,16 @@ Made = tuple[ChannelConfig, Notifier]
 
 def notifiers_of(routing: Routing) -> dict[str, Made]:
     """A notifier for each channel of each receiver, by its path. Raises: ConfigInvalid."""
-    return {
-        channel_path(receiver.name, name): (config, notifier_of(config, f"receivers.{receiver.name}.{name}"))
-        for receiver in routing.receivers.values()
-        for name, config in receiver.channels().items()
-    }
+    library = TextLibrary(routing.texts)
+    made: dict[str, Made] = {}
+    for receiver in routing.receivers.values():
+        for name, config in receiver.channels().items():
+            setting = f"receivers.{receiver.name}.{name}"
+            try:
+                made[channel_path(receiver.name, name)] = (config, notifier_of(config, setting, library))
+            except ConfigInvalid as error:
+                if not error.path.startswith(setting):
+                    raise
+                place = routing.place_of(receiver.name, name) + error.path.removeprefix(setting)
+                raise routing.fail(place, str(error).removeprefix(f"{error.path}: ")) from None
+    return made

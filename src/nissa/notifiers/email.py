@@ -7,6 +7,7 @@ the start.
 
 import hashlib
 import html
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -18,6 +19,7 @@ from nissa.config.receivers import EmailConfig
 from nissa.config.scrape_configs import TlsConfig
 from nissa.model.errors import ConfigInvalid
 from nissa.model.units import SECOND_MS
+from nissa.notifiers.go_texts import TextLibrary
 from nissa.notifiers.http_client import client_tls, secret
 from nissa.notifiers.notifier import Message, NotDelivered
 from nissa.notifiers.texts import MessageText, lines_of, title_of
@@ -32,20 +34,25 @@ OWN_HEADERS: Final = frozenset(("to", "from", "date", "message-id", "references"
 class EmailNotifier:
     """One list of addresses."""
 
-    def __init__(self, config: EmailConfig, setting: str) -> None:
-        """Raises: ConfigInvalid."""
+    def __init__(self, config: EmailConfig, setting: str, library: TextLibrary | None = None) -> None:
+        """library: texts that its texts may include. Raises: ConfigInvalid."""
         self._config, self._setting = config, setting
         headers = {name.title(): value for name, value in config.headers.items()}
         for name in headers:
             if name.lower() in OWN_HEADERS or not name.replace("-", "").isalnum():
                 raise ConfigInvalid(f"{setting}.headers.{name[:80]}", "is set by Nissa, or is no header")
-        self._subject = MessageText(headers.pop("Subject", ""), f"{setting}.headers.Subject", title_of)
-        self._headers = {
-            name: MessageText(value, f"{setting}.headers.{name}", lambda _: "") for name, value in headers.items()
-        }
-        self._to = MessageText(config.to, f"{setting}.to", lambda _: "")
-        self._text = MessageText(config.text, f"{setting}.text", _text_of)
-        self._html = MessageText(config.html, f"{setting}.html", _html_of, html=True)
+
+        def text(template: str, field: str, default: Callable[[Message], str], name: str = "") -> MessageText:
+            return MessageText(template, f"{setting}.{field}", default, library=library, name=name, bare=True)
+
+        self._subject = text(headers.pop("Subject", ""), "headers.Subject", title_of, "email.default.subject")
+        self._headers = {name: text(value, f"headers.{name}", lambda _: "") for name, value in headers.items()}
+        self._from = text(config.from_, "from", lambda _: "")
+        self._to = text(config.to, "to", lambda _: "")
+        self._text = text(config.text, "text", _text_of)
+        self._html = MessageText(
+            config.html, f"{setting}.html", _html_of, library=library, name="email.default.html", html=True, bare=True
+        )
         self._tls = client_tls(config.tls_config, f"{setting}.tls_config") if config.tls_config != TlsConfig() else None
         host, _, port = config.smarthost.rpartition(":")
         self._host, self._port = host.strip("[]"), int(port)
@@ -89,17 +96,27 @@ class EmailNotifier:
     def _mail(self, message: Message) -> EmailMessage:
         mail, one = EmailMessage(), message.notification
         thread = hashlib.sha256(f"{one.receiver}\0{one.group_key}".encode()).hexdigest()[:32]
-        mail["From"] = _line(self._config.from_)
-        mail["To"] = _line(self._to.render(message))
+        mail["From"] = self._address(self._from, message)
+        mail["To"] = self._address(self._to, message)
         mail["Subject"] = _line(self._subject.render(message))
         mail["Date"] = format_datetime(datetime.fromtimestamp(one.at_ms / SECOND_MS, UTC))
         mail["Message-ID"] = f"<{message.id}.{one.at_ms}@{DOMAIN}>"
         mail["References"] = mail["In-Reply-To"] = f"<{thread}@{DOMAIN}>"
         for name, text in self._headers.items():
             mail[name] = _line(text.render(message))
-        mail.set_content(self._text.render(message))
-        mail.add_alternative(self._html.render(message), subtype="html")
+        plain, page = self._text.render(message), self._html.render(message)
+        faults = message.text_faults
+        mail.set_content("\n".join([plain, *faults]))
+        mail.add_alternative(page + "".join(f"<p>{html.escape(fault)}</p>" for fault in faults), subtype="html")
         return mail
+
+    def _address(self, text: MessageText, message: Message) -> str:
+        """The line of a header. Raises: NotDelivered where there is nothing in it."""
+        found = _line(text.render(message))
+        if not found:
+            told = message.text_faults or [f"an address of {self._setting} is empty"]
+            raise NotDelivered(told[-1], retry=False)
+        return found
 
 
 def _line(text: str) -> str:

@@ -18,11 +18,15 @@ class NotDelivered(Exception):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A notification on its way. id: the same for every attempt, also after a crash. external_url: of this daemon."""
+    """A notification on its way. id: the same for every attempt, also after a crash. external_url: of this daemon.
+
+    text_faults: grows with each text whose template fails; the default text is sent in its place.
+    """
 
     id: str
     notification: Notification
     external_url: str
+    text_faults: list[str] = []
 
 
 class Notifier(Protocol):

@@ -9,6 +9,8 @@ Events that acknowledge or resolve do not count against the hourly limit: an inc
 """
 
 import hashlib
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -16,6 +18,7 @@ import orjson
 from nissa.alerting.notification import rfc3339_text
 from nissa.config.receivers import HttpConfig, PagerdutyConfig
 from nissa.model.errors import ConfigInvalid
+from nissa.notifiers.go_texts import TextLibrary
 from nissa.notifiers.http_client import HttpPoster, secret
 from nissa.notifiers.notifier import Message, NotDelivered
 from nissa.notifiers.texts import MessageText, lines_of, title_of
@@ -24,27 +27,30 @@ SUMMARY_CHARACTERS_MAX: Final = 1_024
 DETAILS_BYTES_MAX: Final = 400 * 1024  # of 512 KiB that an event may have
 SEVERITIES: Final = ("critical", "error", "warning", "info")
 ALERTS_SHOWN_MAX: Final = 50
+DETAILS: Final = ("firing", "resolved", "num_firing", "num_resolved")
 
 
 class PagerdutyNotifier:
     """One integration of PagerDuty."""
 
-    def __init__(self, config: PagerdutyConfig, setting: str) -> None:
-        """Raises: ConfigInvalid."""
+    def __init__(self, config: PagerdutyConfig, setting: str, library: TextLibrary | None = None) -> None:
+        """library: texts that its texts may include. Raises: ConfigInvalid."""
         self._config, self._setting = config, setting
         self._poster = HttpPoster(config.http_config or HttpConfig(), setting)
 
-        def text(field: str, default: str = "") -> MessageText:
-            return MessageText(getattr(config, field), f"{setting}.{field.rstrip('_')}", lambda _: default)
+        def text(field: str, default: Callable[[Message], str], name: str = "") -> MessageText:
+            template, own = getattr(config, field), f"pagerduty.default.{name}" if name else ""
+            place = f"{setting}.{field.rstrip('_')}"
+            return MessageText(template, place, default, library=library, name=own, bare=True)
 
-        self._summary = MessageText(config.description, f"{setting}.description", title_of)
-        self._severity = MessageText(config.severity, f"{setting}.severity", _severity_of)
-        self._fields = {name: text(name) for name in ("component", "group", "class_")}
-        self._source = MessageText(config.source, f"{setting}.source", _source_of)
-        self._client = text("client", "Nissa")
-        self._client_url = MessageText(config.client_url, f"{setting}.client_url", lambda one: one.external_url)
+        self._summary = text("description", title_of, "description")
+        self._severity = text("severity", _severity_of)
+        self._fields = {name: text(name, lambda _: "") for name in ("component", "group", "class_")}
+        self._source = text("source", _source_of)
+        self._client = text("client", lambda _: "Nissa", "client")
+        self._client_url = text("client_url", lambda one: one.external_url, "clientURL")
         self._details = {
-            name: MessageText(value, f"{setting}.details.{name}", lambda _: "")
+            name: MessageText(value, f"{setting}.details.{name}", partial(_detail, name), library=library)
             for name, value in config.details.items()
         }
 
@@ -90,23 +96,30 @@ class PagerdutyNotifier:
             "source": self._source.render(message),
             "severity": severity if severity in SEVERITIES else "error",
             "timestamp": rfc3339_text(min(alert.starts_at_ms for alert in one.firing)),
-            "custom_details": self._custom_details(message),
         }
         fields = {name.rstrip("_"): text.render(message) for name, text in self._fields.items()}
-        return payload | {name: value for name, value in fields.items() if value}
+        payload |= {name: value for name, value in fields.items() if value}
+        return payload | {"custom_details": self._custom_details(message)}
 
     def _custom_details(self, message: Message) -> dict[str, str]:
-        one = message.notification
-        found = {
-            "firing": "\n\n".join("\n".join(lines_of(alert)) for alert in one.firing[:ALERTS_SHOWN_MAX]),
-            "resolved": "\n\n".join("\n".join(lines_of(alert)) for alert in one.resolved[:ALERTS_SHOWN_MAX]),
-            "num_firing": str(len(one.firing)),
-            "num_resolved": str(len(one.resolved)),
-        }
+        found = {name: _detail(name, message) for name in DETAILS if name not in self._details}
         found |= {name: text.render(message) for name, text in self._details.items()}
+        untold = [fault for fault in message.text_faults if not any(fault in text for text in found.values())]
+        found |= {"template_errors": "\n".join(untold)} if untold else {}
         if sum(len(value.encode()) for value in found.values()) > DETAILS_BYTES_MAX:
-            return {"num_firing": found["num_firing"], "num_resolved": found["num_resolved"], "error": "too large"}
+            counts = {name: _detail(name, message) for name in ("num_firing", "num_resolved")}
+            return counts | {"error": "too large"}
         return found
+
+
+def _detail(name: str, message: Message) -> str:
+    """The default text of a detail; empty for names that are not among DETAILS."""
+    one = message.notification
+    if name in ("firing", "resolved"):
+        alerts = one.firing if name == "firing" else one.resolved
+        return "\n\n".join("\n".join(lines_of(alert)) for alert in alerts[:ALERTS_SHOWN_MAX])
+    counts = {"num_firing": len(one.firing), "num_resolved": len(one.resolved)}
+    return str(counts[name]) if name in counts else ""
 
 
 def dedup_key(receiver: str, group_key: str) -> str:

@@ -5,12 +5,14 @@ An incoming webhook (``api_url``) says no more of a message than that it was tak
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
 
 from nissa.config.receivers import HttpConfig, SlackConfig
 from nissa.model.errors import ConfigInvalid
+from nissa.notifiers.go_texts import TextLibrary
 from nissa.notifiers.http_client import HttpPoster, secret
 from nissa.notifiers.notifier import Message, NotDelivered
 from nissa.notifiers.texts import MessageText, lines_of, title_of
@@ -27,14 +29,23 @@ _RETRIED: Final = frozenset(("ratelimited", "rate_limited", "internal_error", "f
 class SlackNotifier:
     """One channel of Slack."""
 
-    def __init__(self, config: SlackConfig, setting: str) -> None:
-        """Raises: ConfigInvalid."""
+    def __init__(self, config: SlackConfig, setting: str, library: TextLibrary | None = None) -> None:
+        """library: texts that its texts may include. Raises: ConfigInvalid."""
         self._config, self._setting = config, setting
         self._poster = HttpPoster(config.http_config or HttpConfig(), setting)
-        self._title = MessageText(config.title, f"{setting}.title", title_of)
-        self._link = MessageText(config.title_link, f"{setting}.title_link", lambda message: message.external_url)
-        self._text = MessageText(config.text, f"{setting}.text", _text_of)
-        self._colour = MessageText(config.color, f"{setting}.color", lambda one: COLOURS[one.notification.status])
+
+        def text(field: str, name: str, default: Callable[[Message], str], *, bare: bool = True) -> MessageText:
+            template, own = getattr(config, field), f"slack.default.{name}" if name else ""
+            return MessageText(template, f"{setting}.{field}", default, library=library, name=own, bare=bare)
+
+        self._title = text("title", "title", title_of)
+        self._link = text("title_link", "titlelink", lambda message: message.external_url)
+        self._text = text("text", "text", _text_of, bare=False)
+        self._colour = text("color", "", lambda one: COLOURS[one.notification.status])
+        self._named = {
+            field: text(field, field.replace("_", ""), lambda _: "")
+            for field in ("channel", "username", "icon_emoji", "icon_url")
+        }
         self._threads: OrderedDict[str, str] = OrderedDict()
 
     def counts(self, _message: Message) -> bool:
@@ -70,11 +81,11 @@ class SlackNotifier:
         heading = f"*<{link}|{_escaped(title)}>*" if link else f"*{_escaped(title)}*"
         blocks = [_section(heading), *([_section(text)] if text.strip() else [])]
         colour = self._colour.render(message)
+        named = {name: one.render(message) for name, one in self._named.items()}
+        untold = [fault for fault in message.text_faults if fault not in text]
+        blocks += [_section(_escaped("\n".join(untold)))] if untold else []
         body: dict[str, Any] = {"text": title, "attachments": [{"color": colour, "blocks": blocks, "fallback": title}]}
-        for name in ("channel", "username", "icon_emoji", "icon_url"):
-            if getattr(self._config, name):
-                body[name] = getattr(self._config, name)
-        return body
+        return body | {name: value for name, value in named.items() if value}
 
     def _note_thread(self, key: str, answer: bytes, *, resolved: bool) -> None:
         """Remember the thread of a group until it has resolved. Raises: NotDelivered where Slack took nothing."""

@@ -1,4 +1,4 @@
-"""Texts of notifications: Jinja2 templates in a sandbox that ends.
+"""Texts of notifications: templates of Go (``go_texts.py``), and Jinja2 templates in a sandbox that ends.
 
     {{ status }} {{ receiver }} {{ group_labels.cluster }} {{ common_labels.job }} {{ common_annotations.summary }}
     {% for alert in alerts %}{{ alert.labels.instance }}: {{ alert.annotations.description }}{% endfor %}
@@ -7,12 +7,11 @@ A template gets plain data only. It may go around loops ``ITERATIONS_MAX`` times
 ``CHARACTERS_MAX``; functions that could make much out of little are left out. A template that fails does not stop a
 notification: the text says so instead.
 
-Of Go's templates, in which Alertmanager's configuration writes texts, single values such as ``{{ .CommonLabels.job }}``
-and the names of Alertmanager's own defaults are understood; others are refused when the configuration is read.
+A text is Go's where an action of it can be nothing else, such as ``{{ .Status }}`` or ``{{ range .Alerts }}``.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 from jinja2 import TemplateError, nodes
@@ -22,6 +21,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from nissa.alerting.notification import rfc3339_text
 from nissa.model.alert import Alert, AlertState
 from nissa.model.errors import ConfigInvalid
+from nissa.notifiers.go_texts import TextLibrary, is_go, own_library
 from nissa.notifiers.notifier import Message
 
 ITERATIONS_MAX: Final = 100_000
@@ -50,18 +50,6 @@ _FILTERS: Final = frozenset(
 _METHODS: Final = frozenset(
     ("upper", "lower", "title", "strip", "split", "startswith", "endswith", "get", "items", "keys", "values")
 )
-_GO: Final = {
-    "GroupLabels": "group_labels",
-    "CommonLabels": "common_labels",
-    "CommonAnnotations": "common_annotations",
-    "Status": "status",
-    "Receiver": "receiver",
-    "ExternalURL": "external_url",
-}
-_GO_FUNCTIONS: Final = {"toUpper": "upper", "toLower": "lower", "title": "title"}
-_GO_VALUE = re.compile(r"\{\{-?\s*\.(\w+)(?:\.(\w+))?\s*(?:\|\s*(\w+)\s*)?-?\}\}")
-_GO_DEFAULT = re.compile(r'\s*\{\{-?\s*template\s+"[\w.]*default[\w.]*"\s+\.\s*-?\}\}\s*')
-_GO_REST = re.compile(r'\{\{-?\s*(?:\.|\$|template\s|range\s|if\s|end\b|else\b|with\s|define\s|len\s|printf\s|")')
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
@@ -100,44 +88,74 @@ _ENVIRONMENT: Final = _environment()
 class MessageText:
     """One text. Empty where none is given: ``render`` then returns the default."""
 
-    def __init__(self, template: str, setting: str, default: Callable[[Message], str], *, html: bool = False) -> None:
-        """setting: path of the text, for messages. html: values are escaped. Raises: ConfigInvalid."""
-        self._setting = setting
-        self._default = default
-        self._template = None if _GO_DEFAULT.fullmatch(template) or not template else self._compiled(template, html)
+    def __init__(
+        self,
+        template: str,
+        setting: str,
+        default: Callable[[Message], str],
+        *,
+        library: TextLibrary | None = None,
+        name: str = "",
+        html: bool = False,
+        bare: bool = False,
+    ) -> None:
+        """setting: path of the text, for messages. name: of Alertmanager's text for this field, which files may set.
+
+        html: values are escaped. bare: a text such as an address, in which no error is told. Raises: ConfigInvalid.
+        """
+        library = library or own_library()
+        if not template and library.redefines(name):
+            template = f'{{{{ template "{name}" . }}}}'
+        self._setting, self._default, self._bare = setting, default, bare
+        self._render = _rendering(template, setting, library, html) if template else None
 
     def render(self, message: Message) -> str:
-        """The text for a message."""
-        if self._template is None:
+        """The text for a message. Where its template fails: the default, with the error."""
+        if self._render is None:
             return self._default(message)
-        counted = _Counted()
-        values = _values(message)
         try:
-            parts, size = [], 0
-            for part in self._template.generate(**values, counted_iterations=counted.each):
-                parts.append(part)
-                size += len(part)
-                if size > CHARACTERS_MAX:
-                    raise SecurityError(f"the text is over the limit of {CHARACTERS_MAX} characters")
-            return "".join(parts)
+            return self._render(message)
         except Exception as error:  # the edge of somebody's template: the notification goes out anyway
-            what = f"{type(error).__name__}: {error}"[:200]
-            return f"{self._default(message)}\n(the template {self._setting} failed: {what})"
+            what = f"(the template {self._setting} failed: {f'{type(error).__name__}: {error}'[:200]})"
+            message.text_faults.append(what)
+            default = self._default(message)
+            return default if self._bare else f"{default}\n{what}"
 
-    def _compiled(self, template: str, html: bool) -> Any:
-        if len(template) > TEMPLATE_CHARACTERS_MAX:
-            what = f"a template of {len(template)} characters is over the limit of {TEMPLATE_CHARACTERS_MAX}"
-            raise ConfigInvalid(self._setting, what)
-        translated = _GO_VALUE.sub(_from_go, template)
-        if _GO_REST.search(translated):
-            raise ConfigInvalid(self._setting, "is a template of Go; texts are Jinja2 templates here")
-        try:
-            tree = _ENVIRONMENT.parse(translated)
-            _count_loops(tree, 0)
-            environment = _ENVIRONMENT.overlay(autoescape=html)
-            return environment.from_string(tree)
-        except (TemplateError, RecursionError) as error:
-            raise ConfigInvalid(self._setting, f"cannot be read as a Jinja2 template: {error}") from None
+
+def _rendering(template: str, setting: str, library: TextLibrary, html: bool) -> Callable[[Message], str]:
+    """A function that renders the template. Raises: ConfigInvalid."""
+    if len(template) > TEMPLATE_CHARACTERS_MAX:
+        what = f"a template of {len(template)} characters is over the limit of {TEMPLATE_CHARACTERS_MAX}"
+        raise ConfigInvalid(setting, what)
+    if not is_go(template):
+        return partial(_from_jinja, _compiled(template, setting, html))
+    if "{%" in template:
+        raise ConfigInvalid(setting, "has actions of Go and of Jinja2 ({%): use one of them in a text")
+    try:
+        return library.compiled(template, html=html).rendered
+    except ValueError as error:
+        raise ConfigInvalid(setting, f"cannot be read as a template of Go: {error}") from None
+
+
+def _compiled(template: str, setting: str, html: bool) -> Any:
+    try:
+        tree = _ENVIRONMENT.parse(template)
+        _count_loops(tree, 0)
+        environment = _ENVIRONMENT.overlay(autoescape=html)
+        return environment.from_string(tree)
+    except (TemplateError, RecursionError) as error:
+        raise ConfigInvalid(setting, f"cannot be read as a Jinja2 template: {error}") from None
+
+
+def _from_jinja(template: Any, message: Message) -> str:
+    counted = _Counted()
+    parts, size = [], 0
+    for part in template.generate(**_values(message), counted_iterations=counted.each):
+        parts.append(part)
+        size += len(part)
+        if size > CHARACTERS_MAX:
+            raise SecurityError(f"the text is over the limit of {CHARACTERS_MAX} characters")
+    return "".join(parts)
 
 
 class _Counted:
@@ -181,15 +199,6 @@ def _limited(node: Any) -> Any:
     if not isinstance(node, nodes.Concat):
         return node
     return nodes.Filter(node, "bounded", [], [], None, None).set_environment(_ENVIRONMENT)
-
-
-def _from_go(match: re.Match[str]) -> str:
-    field, name, function = match.groups()
-    known = _GO.get(field)
-    if known is None or (function and function not in _GO_FUNCTIONS):
-        return match[0]
-    value = f'{known}["{name}"]' if name else known
-    return "{{ " + value + (f" | {_GO_FUNCTIONS[function]}" if function else "") + " }}"
 
 
 def _values(message: Message) -> Mapping[str, Any]:

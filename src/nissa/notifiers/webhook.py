@@ -16,8 +16,10 @@ from nissa.config.receivers import HttpConfig, WebhookConfig
 from nissa.model.alert import Alert, AlertState
 from nissa.model.errors import ConfigInvalid
 from nissa.model.units import SECOND_MS
+from nissa.notifiers.go_texts import TextLibrary
 from nissa.notifiers.http_client import HttpPoster, secret
 from nissa.notifiers.notifier import Message, NotDelivered
+from nissa.notifiers.texts import MessageText
 
 NO_TIME: Final = "0001-01-01T00:00:00Z"  # Go's zero, which receivers expect of an alert that fires
 
@@ -25,9 +27,11 @@ NO_TIME: Final = "0001-01-01T00:00:00Z"  # Go's zero, which receivers expect of 
 class WebhookNotifier:
     """One webhook."""
 
-    def __init__(self, config: WebhookConfig, setting: str) -> None:
-        """Raises: ConfigInvalid."""
-        self._config, self._setting = config, setting
+    def __init__(self, config: WebhookConfig, setting: str, library: TextLibrary | None = None) -> None:
+        """library: texts that the address may include. Raises: ConfigInvalid."""
+        self._config, self._setting, self._library = config, setting, library
+        if "{{" in config.url:
+            self._address(config.url)  # refuses it
         self._poster = HttpPoster(config.http_config or HttpConfig(), setting)
 
     def counts(self, _message: Message) -> bool:
@@ -47,11 +51,27 @@ class WebhookNotifier:
         if key:
             signature = hmac.new(key.encode(), at_s.encode() + b"." + body, hashlib.sha256).hexdigest()
             headers["X-Nissa-Signature"] = f"sha256={signature}"
-        await self._poster.post(url, body, headers)
+        await self._poster.post(self._rendered(url, message), body, headers)
 
     async def close(self) -> None:
         """Close connections."""
         await self._poster.close()
+
+    def _address(self, url: str) -> MessageText:
+        return MessageText(url, f"{self._setting}.url", lambda _: "", library=self._library, bare=True)
+
+    def _rendered(self, url: str, message: Message) -> str:
+        """The address for a message. Raises: NotDelivered where its template gives none."""
+        if "{{" not in url:
+            return url
+        try:
+            found = self._address(url).render(message)
+        except ConfigInvalid as error:
+            raise NotDelivered(str(error), retry=False) from None
+        if not found.startswith(("http://", "https://")):
+            told = message.text_faults or [f"the template {self._setting}.url gives no http://… or https://…"]
+            raise NotDelivered(told[-1], retry=False)
+        return found
 
 
 def webhook_body(message: Message, alerts_max: int = 0) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from nissa.rules.template_numbers import (
     humanize_duration,
     humanize_percentage,
     humanize_timestamp,
+    printed,
     time_text,
 )
 
@@ -32,7 +33,7 @@ PATTERN_CHARS_MAX: Final = 1_000
 PATTERNS_KEPT_MAX: Final = 64
 PATTERN_STEPS: Final = 1_000  # of a regular expression the first time a template uses it
 SEARCH_CHARS_PER_STEP: Final = 4
-_REFERENCE: Final = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+_REFERENCE: Final = re.compile(r"\$(?:(\w+)|\{(\w+)\}|\$)")
 
 
 def functions(ask: Ask, external_url: str, now_ms: int, charge: Charge) -> Mapping[str, Function]:
@@ -42,11 +43,11 @@ def functions(ask: Ask, external_url: str, now_ms: int, charge: Charge) -> Mappi
     grows with more than the characters of arguments.
     """
     path = urlsplit(external_url).path.rstrip("/")
-    work = _Work(ask, charge)
+    asking, work = _QueryWork(ask, charge), TextWork(charge)
     return {
         **PURE,
-        "query": work.query,
-        "sortByLabel": work.sort_by_label,
+        "query": asking.query,
+        "sortByLabel": asking.sort_by_label,
         "printf": work.printf,
         "title": work.title,
         "match": work.match,
@@ -74,7 +75,8 @@ def float_of(value: Any) -> float:
     return float(value)
 
 
-def _text(value: Any) -> str:
+def go_string(value: Any) -> str:
+    """A value that is a text. Raises: ValueError."""
     if not isinstance(value, str):
         raise ValueError(f"expected string; got {go_text(value)[:40]}")
     return value
@@ -92,11 +94,16 @@ def _equal(first: Any, *others: Any) -> bool:
 def _comparable(left: Any, right: Any) -> bool:
     if left is None or right is None:
         return True
-    if type(left) is not type(right):
+    if _kind_of(left) is not _kind_of(right):
         raise ValueError("incompatible types for comparison")
     if not isinstance(left, bool | int | float | str):
         raise ValueError("non-comparable type")
     return True
+
+
+def _kind_of(value: Any) -> type:
+    """Of a duration, say, that of its number."""
+    return next((kind for kind in (bool, int, float, str) if isinstance(value, kind)), type(value))
 
 
 def _less(left: Any, right: Any) -> bool:
@@ -109,7 +116,7 @@ def _less(left: Any, right: Any) -> bool:
 def _index(value: Any, *keys: Any) -> Any:
     for key in keys:
         if isinstance(value, Mapping):
-            value = value.get(_text(key), "")
+            value = value.get(go_string(key), "")
         elif isinstance(value, list | tuple | str):
             if not isinstance(key, int) or not 0 <= key < len(value):
                 raise ValueError(f"index out of range: {go_text(key)[:40]}")
@@ -129,14 +136,14 @@ def _print(*values: Any) -> str:
     text = BoundedText()
     for place, value in enumerate(values):
         both = place and not isinstance(value, str) and not isinstance(values[place - 1], str)
-        text.add((" " if both else "") + go_text(value))
+        text.add((" " if both else "") + printed(value))
     return text.text()
 
 
 def _print_line(*values: Any) -> str:
     text = BoundedText()
     for place, value in enumerate(values):
-        text.add((" " if place else "") + go_text(value))
+        text.add((" " if place else "") + printed(value))
     text.add("\n")
     return text.text()
 
@@ -157,23 +164,22 @@ def _first(samples: Any) -> Any:
 
 
 def _label(name: str, sample: Any) -> str:
-    return str(sample["Labels"].get(_text(name), ""))
+    return str(sample["Labels"].get(go_string(name), ""))
 
 
-class _Work:
-    """Functions whose work grows with more than their arguments' characters; they take steps before they do it."""
+class _QueryWork:
+    """Functions that ask queries; they take steps for the samples."""
 
     def __init__(self, ask: Ask, charge: Charge) -> None:
         self._ask = ask
         self._charge = charge
         self._queries = 0
-        self._patterns: set[str] = set()
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         self._queries += 1
         if self._queries > QUERIES_MAX:
             raise ValueError(f"the template asks more than {QUERIES_MAX} queries")
-        samples = self._ask(_text(expression))
+        samples = self._ask(go_string(expression))
         self._charge(len(samples))
         return samples
 
@@ -181,19 +187,27 @@ class _Work:
         self._charge(len(samples))
         return sorted(samples, key=lambda sample: sample["Labels"].get(name, ""))
 
+
+class TextWork:
+    """Functions whose work grows with more than their arguments' characters; they take steps before they do it."""
+
+    def __init__(self, charge: Charge) -> None:
+        self._charge = charge
+        self._patterns: set[str] = set()
+
     def printf(self, form: str, *values: Any) -> str:
-        self._charge(_text(form).count("%"))
+        self._charge(go_string(form).count("%"))
         return go_format(form, *values)
 
     def title(self, text: str) -> str:
-        self._charge(len(_text(text)) // SEARCH_CHARS_PER_STEP)
+        self._charge(len(go_string(text)) // SEARCH_CHARS_PER_STEP)
         return re.sub(r"(?:^|(?<=[^\w']))\w", lambda match: match[0].upper(), text)
 
     def match(self, pattern: str, text: str) -> bool:
         return bool(self._searched(pattern, text).search(text))
 
     def replace_all(self, pattern: str, replacement: str, text: str) -> str:
-        parts = _replacement_parts(_text(replacement))
+        parts = _replacement_parts(go_string(replacement))
         found, at = BoundedText(), 0
         for match in self._searched(pattern, text).finditer(text):
             self._charge(1 + len(parts))
@@ -206,8 +220,8 @@ class _Work:
 
     def _searched(self, pattern: str, text: str) -> Any:
         """The compiled pattern, when the steps for it and for one search of the text are there."""
-        self._charge(len(_text(text)) // SEARCH_CHARS_PER_STEP)
-        if _text(pattern) not in self._patterns:
+        self._charge(len(go_string(text)) // SEARCH_CHARS_PER_STEP)
+        if go_string(pattern) not in self._patterns:
             self._charge(PATTERN_STEPS)
             self._patterns.add(pattern)
         return _pattern(pattern)
@@ -217,7 +231,7 @@ def _replacement_parts(text: str) -> list[tuple[str, str]]:
     """(plain text, "") or ("", group) in order."""
     parts, at = [], 0
     for match in _REFERENCE.finditer(text):
-        parts += [(text[at : match.start()], ""), ("", match[1] or match[2])]
+        parts += [(text[at : match.start()], ""), ("", match[1] or match[2]) if match[0] != "$$" else ("$", "")]
         at = match.end()
     parts.append((text[at:], ""))
     return [part for part in parts if part != ("", "")]
@@ -230,9 +244,12 @@ def _pattern(text: str) -> Any:
     if len(text) > PATTERN_CHARS_MAX:
         raise ValueError("regular expression is too long")
     try:
-        return re2.compile(text)
+        options = re2.Options()
+        options.log_errors = False
+        return re2.compile(text, options)
     except re2.error as error:
-        raise ValueError(f"error parsing regexp: {error}") from None
+        told = error.args[0] if error.args else ""
+        raise ValueError(f"error parsing regexp: {told.decode() if isinstance(told, bytes) else told}") from None
 
 
 def _group(match: Any, name: str) -> str:
@@ -243,7 +260,7 @@ def _group(match: Any, name: str) -> str:
 
 
 def _strip_port(address: str) -> str:
-    host, colon, port = _text(address).rpartition(":")
+    host, colon, port = go_string(address).rpartition(":")
     if not colon or not port.isdigit() or (":" in host and not host.startswith("[")):
         return address
     return host.removeprefix("[").removesuffix("]")
@@ -260,11 +277,11 @@ def _strip_domain(address: str) -> str:
 def _parse_duration(text: str) -> float:
     from nissa.rules.rule_file import read_duration_ms
 
-    return read_duration_ms(_text(text)) / 1000
+    return read_duration_ms(go_string(text)) / 1000
 
 
 def _link(which: int) -> Callable[[str], str]:
-    return lambda expression: f"/graph?g0.expr={quote_plus(_text(expression))}&g0.tab={which}"
+    return lambda expression: f"/graph?g0.expr={quote_plus(go_string(expression))}&g0.tab={which}"
 
 
 def _number_function(write: Callable[[float], str]) -> Function:
@@ -286,7 +303,13 @@ _CHARGED: Final = frozenset(
         "or",
     )
 )
-PURE: Final[dict[str, Function]] = {
+_JS: Final = {
+    **{code: f"\\u{code:04X}" for code in (*range(32), 38, 60, 61, 62)},
+    39: "\\'",
+    34: '\\"',
+    92: "\\\\",
+}
+GO: Final[dict[str, Function]] = {
     "not": lambda value: not is_true(value),
     "eq": _equal,
     "ne": lambda left, right: not _equal(left, right),
@@ -300,21 +323,27 @@ PURE: Final[dict[str, Function]] = {
     "print": _print,
     "println": _print_line,
     "html": lambda *values: html.escape(_print(*values)).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
-    "js": lambda *values: _print(*values).translate({39: "\\'", 34: '\\"', 60: "\\u003C", 62: "\\u003E"}),
+    "js": lambda *values: _print(*values).translate(_JS),
     "urlquery": lambda *values: quote_plus(_print(*values)),
+}
+CASES: Final[dict[str, Function]] = {  # letter by letter, so that no text becomes longer
+    "toUpper": lambda text: "".join(c if len(c.upper()) > 1 else c.upper() for c in go_string(text)),
+    "toLower": lambda text: "".join(c if len(c.lower()) > 1 else c.lower() for c in go_string(text)),
+}
+PURE: Final[dict[str, Function]] = {
+    **GO,
     "first": _first,
     "label": _label,
     "value": lambda sample: sample["Value"],
     "strvalue": lambda sample: sample["Labels"].get("__value__", ""),
     "args": lambda *values: {f"arg{place}": value for place, value in enumerate(values)},
-    "toUpper": lambda text: _text(text).upper(),
-    "toLower": lambda text: _text(text).lower(),
+    **CASES,
     "safeHtml": go_text,
     "graphLink": _link(0),
     "tableLink": _link(1),
     "stripPort": _strip_port,
     "stripDomain": _strip_domain,
-    "urlQueryEscape": lambda text: quote(_text(text), safe="-_.~").replace("%20", "+"),
+    "urlQueryEscape": lambda text: quote(go_string(text), safe="-_.~").replace("%20", "+"),
     "parseDuration": _parse_duration,
     "humanize": _number_function(humanize),
     "humanize1024": _number_function(humanize_1024),

@@ -15,20 +15,21 @@ WIDTH_MAX: Final = 1_000
 SECONDS_MAX: Final = 250_000_000_000
 TEXT_CHARS_MAX: Final = 64 * 1024
 NESTING_MAX: Final = 20
+_QUOTED: Final = {92: "\\\\", 34: '\\"', 10: "\\n", 9: "\\t", 13: "\\r"}
 
 
 class BoundedText:
-    """A text in parts. ``add`` refuses what makes it longer than TEXT_CHARS_MAX, before it is put together."""
+    """A text in parts. ``add`` refuses what makes it longer than its limit, before it is put together."""
 
-    def __init__(self) -> None:
+    def __init__(self, characters_max: int = TEXT_CHARS_MAX) -> None:
         self._parts: list[str] = []
-        self._chars = 0
+        self._chars, self._max = 0, characters_max
 
     def add(self, text: str) -> None:
         """Put a part behind the others. Raises: ValueError."""
         self._chars += len(text)
-        if self._chars > TEXT_CHARS_MAX:
-            raise ValueError(f"the text is longer than {TEXT_CHARS_MAX} characters")
+        if self._chars > self._max:
+            raise ValueError(f"the text is longer than {self._max} characters")
         self._parts.append(text)
 
     def text(self) -> str:
@@ -38,6 +39,8 @@ class BoundedText:
 
 def go_text(value: Any) -> str:
     """A value as ``{{ }}`` prints it. Raises: ValueError for a list or map that is too long or nested too deep."""
+    if hasattr(value, "go_text"):
+        return str(value.go_text())
     if isinstance(value, dict | list | tuple):
         found = BoundedText()
         _add_nested(found, value, 0)
@@ -51,10 +54,15 @@ def go_text(value: Any) -> str:
     return str(value)
 
 
+def printed(value: Any) -> str:
+    """A value as print and printf have it, in which nothing is ``<nil>``."""
+    return "<nil>" if value is None else go_text(value)
+
+
 def _add_nested(found: BoundedText, value: Any, depth: int) -> None:
     if depth > NESTING_MAX:
         raise ValueError(f"the value is nested more than {NESTING_MAX} deep")
-    if not isinstance(value, dict | list | tuple):
+    if hasattr(value, "go_text") or not isinstance(value, dict | list | tuple):
         found.add(go_text(value))
         return
     is_map = isinstance(value, dict)
@@ -199,17 +207,32 @@ def _formatted(flags: str, width: str, precision: str | None, verb: str, value: 
         if precision is None and verb in "gG":
             return _padded(flags, width, go_float(value))
         return f"%{flags}{width}.{precision or 6}{verb}" % value
+    if verb == "c" and isinstance(value, int) and not isinstance(value, bool):
+        return _padded(flags, width, chr(value) if 0 <= value < 0xD800 or 0xE000 <= value < 0x110000 else "\ufffd")
     if verb in "dxXo" and isinstance(value, int) and not isinstance(value, bool):
         return f"%{flags}{width}{verb}" % value
     if verb in "sv" or (verb == "t" and isinstance(value, bool)):
-        text = go_text(value)
-        if verb == "s" and not isinstance(value, str):
+        text = printed(value)
+        if verb == "s" and not _is_text(value):
             return f"%!s({_kind(value)}={text})"
         return _padded(flags, width, text[: int(precision)] if precision else text)
-    if verb == "q" and isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    if verb == "q" and _is_text(value) and not isinstance(value, dict | list | tuple):
+        escaped = go_text(value).translate(_QUOTED)
         return _padded(flags, width, f'"{escaped}"')
+    if verb in "xX" and isinstance(value, str):
+        digits = value.encode().hex(" ") if " " in flags else value.encode().hex()
+        return _padded(flags, width, digits if verb == "x" else digits.upper())
+    if verb == "T":
+        return _kind(value)
     return f"%!{verb}({_kind(value)}={go_text(value)})"
+
+
+def _is_text(value: Any) -> bool:
+    """True of texts, of what prints itself, and of lists and maps of texts."""
+    if hasattr(value, "go_text") or isinstance(value, str):
+        return True
+    values = value.values() if isinstance(value, dict) else value
+    return isinstance(value, dict | list | tuple) and all(isinstance(one, str) for one in values)
 
 
 def _padded(flags: str, width: str, text: str) -> str:
@@ -218,4 +241,4 @@ def _padded(flags: str, width: str, text: str) -> str:
 
 def _kind(value: Any) -> str:
     kinds = {bool: "bool", int: "int", float: "float64", str: "string", type(None): "<nil>"}
-    return kinds.get(type(value), "map[string]string")
+    return kinds.get(type(value), "[]string" if isinstance(value, list) else "map[string]string")

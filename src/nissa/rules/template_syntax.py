@@ -1,4 +1,4 @@
-"""Parses the template language of Go's text/template into nodes, as far as annotations of Prometheus use it.
+"""Parses the language of Go's text/template into nodes, as annotations of Prometheus and texts of Alertmanager use it.
 
     text {{ if gt $value 10.0 }} … {{ else }} … {{ end }}      {{- trims the white space before it
          {{ range query "up" }} … {{ .Labels.job }} {{ end }}  -}} that behind it
@@ -15,13 +15,14 @@ import msgspec
 
 TEMPLATE_CHARS_MAX: Final = 64 * 1024
 DEPTH_MAX: Final = 50
-_ACTION: Final = re.compile(r"\{\{(- )?(.*?)( -)?\}\}", re.DOTALL)
-_COMMENT: Final = re.compile(r"\{\{(- )?/\*.*?\*/( -)?\}\}", re.DOTALL)
+_ACTION: Final = re.compile(r"\{\{(-\s)?(.*?)(\s-)?\}\}", re.DOTALL)
+_COMMENT: Final = re.compile(r"\{\{(-\s+)?/\*.*?\*/(\s+-)?\}\}", re.DOTALL)
+_KEYWORD: Final = re.compile(r"(if|with|range|else|end|define|block|template|break|continue)\b\s*", re.ASCII)
 _TOKEN: Final = re.compile(
     r"""\s*(?:
     (?P<string>"(?:[^"\\\n]|\\.)*"|`[^`]*`)
     |(?P<char>'(?:[^'\\\n]|\\.)+')
-    |(?P<number>[-+]?(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?))
+    |(?P<number>[-+]?(?:0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?))
     |(?P<declare>:=)
     |(?P<sign>[=|(),])
     |(?P<field>(?:\.[A-Za-z_]\w*)+)
@@ -49,18 +50,19 @@ class Path(msgspec.Struct, frozen=True):
 
 
 class Command(msgspec.Struct, frozen=True):
-    """A call of a function, or a single operand where ``function`` is empty."""
+    """A call of a function. Where ``function`` is empty: an operand, and arguments of the method that it ends in."""
 
     function: str
     arguments: tuple["Operand", ...]
 
 
 class CommandPipe(msgspec.Struct, frozen=True):
-    """Commands. declares: variables set to the value. assigns: they were declared before."""
+    """Commands. declares: variables set to the value. assigns: they were declared before. line: of the text, from 1."""
 
     commands: tuple[Command, ...]
     declares: tuple[str, ...] = ()
     assigns: bool = False
+    line: int = 0
 
 
 class Branch(msgspec.Struct, frozen=True):
@@ -77,12 +79,21 @@ class Include(msgspec.Struct, frozen=True):
 
     name: str
     pipeline: CommandPipe | None
+    line: int = 0
 
 
 class Jump(msgspec.Struct, frozen=True):
     """``break`` or ``continue``."""
 
     kind: str
+
+
+class TemplateFault(ValueError):
+    """A text that cannot be parsed. line: of the text, from 1."""
+
+    def __init__(self, what: str, line: int) -> None:
+        super().__init__(what)
+        self.line = line
 
 
 class Template(msgspec.Struct, frozen=True):
@@ -96,42 +107,52 @@ Operand = Literal | Path
 Node = str | CommandPipe | Branch | Include | Jump
 
 
-def parse_template(text: str) -> Template:
-    """Nodes of a text. Raises: ValueError, naming the action."""
-    if len(text) > TEMPLATE_CHARS_MAX:
-        raise ValueError(f"template of {len(text)} characters is over the limit of {TEMPLATE_CHARS_MAX}")
+def parse_template(text: str, characters_max: int = TEMPLATE_CHARS_MAX) -> Template:
+    """Nodes of a text. Raises: TemplateFault, naming the action."""
+    if len(text) > characters_max:
+        raise TemplateFault(f"template of {len(text)} characters is over the limit of {characters_max}", 1)
     parser = _Parser(_pieces(text))
-    nodes, end = parser.nodes(0)
+    try:
+        nodes, end = parser.nodes(0)
+    except TemplateFault:
+        raise
+    except ValueError as error:
+        raise TemplateFault(str(error), parser.line) from None
     if end:
-        raise ValueError(f"template: unexpected {{{{{end}}}}}")
+        raise TemplateFault(f"template: unexpected {{{{{end}}}}}", parser.line)
     return Template(nodes, parser.defined)
 
 
-def _pieces(text: str) -> list[tuple[bool, str]]:
-    """(is an action, text) in order; white space trimmed, comments taken out."""
-    found: list[tuple[bool, str]] = []
-    at, trim = 0, False
+def _pieces(text: str) -> list[tuple[bool, str, int]]:
+    """(is an action, text, line) in order; white space trimmed, comments taken out."""
+    found: list[tuple[bool, str, int]] = []
+    at, trim, line, counted = 0, False, 1, 0
     while True:
         begin = text.find("{{", at)
         plain = text[at:] if begin < 0 else text[at:begin]
+        line += text.count("\n", counted, begin) if begin >= 0 else 0
+        counted = begin
         action = None if begin < 0 else (_COMMENT.match(text, begin) or _ACTION.match(text, begin))
         if begin >= 0 and action is None:
-            raise ValueError("template: unclosed action")
+            raise TemplateFault("template: unclosed action", line)
         plain = plain.lstrip(" \t\r\n") if trim else plain
         if action is not None and action[1]:
             plain = plain.rstrip(" \t\r\n")
         if plain:
-            found.append((False, plain))
+            found.append((False, plain, line))
         if action is None:
             return found
         is_comment = action.re is _COMMENT
         trim = bool(action[2] if is_comment else action[3])
         at = action.end()
         if not is_comment:
-            at = _end_of_action(text, begin, at)
-            inner = text[begin + 2 : at - 2]
-            trim = inner.endswith(" -")
-            found.append((True, inner.removesuffix(" -").removeprefix("- " if action[1] else "").strip()))
+            try:
+                at = _end_of_action(text, begin, at)
+            except ValueError as error:
+                raise TemplateFault(str(error), line) from None
+            inner = text[begin + 2 + bool(action[1]) : at - 2]
+            trim = inner[-1:] == "-" and inner[-2:-1].isspace()
+            found.append((True, (inner[:-1] if trim else inner).strip(), line))
 
 
 def _end_of_action(text: str, begin: int, end: int) -> int:
@@ -147,9 +168,10 @@ def _end_of_action(text: str, begin: int, end: int) -> int:
 
 
 class _Parser:
-    def __init__(self, pieces: list[tuple[bool, str]]) -> None:
+    def __init__(self, pieces: list[tuple[bool, str, int]]) -> None:
         self._pieces = pieces
         self._at = 0
+        self.line = 1
         self.defined: dict[str, tuple[Node, ...]] = {}
 
     def nodes(self, depth: int) -> tuple[tuple[Node, ...], str]:
@@ -158,14 +180,15 @@ class _Parser:
             raise ValueError(f"template: nested more than {DEPTH_MAX} deep")
         found: list[Node] = []
         while self._at < len(self._pieces):
-            is_action, text = self._pieces[self._at]
+            is_action, text, self.line = self._pieces[self._at]
             self._at += 1
             if not is_action:
                 found.append(text)
                 continue
-            word, _, rest = text.partition(" ")
+            keyword = _KEYWORD.match(text)
+            word, rest = (keyword[1], text[keyword.end() :]) if keyword else ("", text)
             if word in ("end", "else"):
-                return tuple(found), text
+                return tuple(found), f"{word} {rest}".strip()
             node = self._action(word, rest, text, depth)
             if node is not None:
                 found.append(node)
@@ -177,35 +200,52 @@ class _Parser:
         if word in ("define", "block"):
             return self._definition(word, rest, depth)
         if word == "template":
-            name, argument = _named(rest)
-            return Include(name, parse_pipeline(argument) if argument else None)
+            return self._include(rest)
         if text in ("break", "continue"):
             return Jump(text)
-        return parse_pipeline(text)
+        return self._pipeline(text)
+
+    def _pipeline(self, text: str) -> CommandPipe:
+        return msgspec.structs.replace(parse_pipeline(text), line=self.line)
+
+    def _include(self, text: str) -> Include:
+        name, argument = _named(text)
+        return Include(name, self._pipeline(argument) if argument else None, self.line)
 
     def _branch(self, kind: str, text: str, depth: int) -> Branch:
-        pipeline = parse_pipeline(text)
+        begin = self.line
+        pipeline = self._pipeline(text)
         body, end = self.nodes(depth + 1)
         otherwise: tuple[Node, ...] = ()
         word, _, rest = end.partition(" ")
         if word == "else" and rest:
-            inner, _, condition = rest.partition(" ")
-            if inner not in ("if", "with") or kind == "range":
+            inner = _KEYWORD.match(rest)
+            if inner is None or inner[1] not in ("if", "with") or kind == "range":
                 raise ValueError(f"template: unexpected {{{{{end}}}}}")
-            return Branch(kind, pipeline, body, (self._branch(inner, condition, depth + 1),))
+            return Branch(kind, pipeline, body, (self._branch(inner[1], rest[inner.end() :], depth + 1),))
         if word == "else":
             otherwise, end = self.nodes(depth + 1)
         if end != "end":
-            raise ValueError(f"template: {{{{{kind}}}}} without {{{{end}}}}")
+            raise TemplateFault(f"template: {{{{{kind}}}}} without {{{{end}}}}", begin)
         return Branch(kind, pipeline, body, otherwise)
 
     def _definition(self, word: str, text: str, depth: int) -> Node | None:
+        begin = self.line
         name, argument = _named(text)
+        value = self._pipeline(argument) if argument else None
         body, end = self.nodes(depth + 1)
         if end != "end":
-            raise ValueError(f"template: {{{{{word}}}}} without {{{{end}}}}")
-        self.defined[name] = body
-        return Include(name, parse_pipeline(argument) if argument else None) if word == "block" else None
+            raise TemplateFault(f"template: {{{{{word}}}}} without {{{{end}}}}", begin)
+        if is_white(self.defined.get(name, ())):
+            self.defined[name] = body
+        elif not is_white(body):
+            raise TemplateFault(f"template: multiple definition of template {name[:80]!r}", begin)
+        return Include(name, value, begin) if word == "block" else None
+
+
+def is_white(nodes: tuple[Node, ...]) -> bool:
+    """True if nodes are nothing but white space: such a definition replaces no other."""
+    return all(isinstance(node, str) and not node.strip() for node in nodes)
 
 
 def _named(text: str) -> tuple[str, str]:
@@ -273,7 +313,8 @@ class _Tokens:
             self._take()
             commands.append(self._command(depth))
         for command in commands[1:]:
-            if not command.function:
+            first = command.arguments[0] if command.arguments else None
+            if not command.function and not (isinstance(first, Path) and first.fields):
                 raise ValueError(f"template: a value cannot take an argument in {{{{{self._text[:80]}}}}}")
         return CommandPipe(tuple(commands), names, assigns)
 
@@ -295,10 +336,15 @@ class _Tokens:
             while self.kind and not (self.kind == "sign" and self.word in "|),"):
                 arguments.append(self._operand(depth))
             return Command(function, tuple(arguments))
-        operand = self._operand(depth)
-        if self.kind and not (self.kind == "sign" and self.word in "|)"):
-            raise self.unexpected()
-        return Command("", (operand,))
+        operands = [self._operand(depth)]
+        takes = isinstance(operands[0], Path) and operands[0].fields  # a method
+        while self.kind and not (self.kind == "sign" and self.word in "|)"):
+            if not takes or (self.kind == "sign" and self.word != "("):
+                raise self.unexpected()
+            operands.append(self._operand(depth))
+        if operands[0] == Literal(None):
+            raise ValueError(f"template: nil is not a command in {{{{{self._text[:80]}}}}}")
+        return Command("", tuple(operands))
 
     def _operand(self, depth: int) -> Operand:
         kind = self.kind
@@ -340,7 +386,7 @@ class _Tokens:
 
 def _number(text: str) -> int | float:
     try:
-        return int(text, 16 if "x" in text.lower() else 10)
+        return int(text, 0 if text.lstrip("+-")[1:2].lower() in ("x", "b", "o") else 10)
     except ValueError:
         return float(text)
 

@@ -22,6 +22,12 @@ ALERTING: Final = (
         "failed_attempts",
     ),
     _alerting(
+        "nissa_notification_text_failures_total",
+        "counter",
+        "Texts of delivered notifications since start whose template failed, so that the default text was sent.",
+        "text_failures",
+    ),
+    _alerting(
         "nissa_notification_digests_total", "counter", "Digests made since start because of hourly limits.", "digests"
     ),
     _alerting(
