@@ -53,6 +53,7 @@ ELSEWHERE = {
     "notifiers/http_client.py": "proven by notifiers that use it: tests/notifiers/test_webhook.py",
     "api/notification_routes.py": "proven by the command: tests/journeys/test_alerting.py",
     "selfmetrics/alerting_metrics.py": "data only; tests/selfmetrics/test_catalogue.py reads it",
+    "notifiers/slack_blocks.py": "proven by messages: tests/notifiers/test_slack.py",
     "notifiers/kinds.py": "a table; tests/journeys/test_alerting.py uses it",
     "notifiers/notifier.py": "a protocol; mypy checks who offers it",
     "service/configured_alerting.py": "composition; tests/journeys/test_alerting.py runs it",

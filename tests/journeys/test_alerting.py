@@ -408,3 +408,64 @@ def test_a_critical_event_on_nats_is_notified(tmp_path: Path, hook: Hook) -> Non
     (alert,) = body["alerts"]
     assert (alert["status"], alert["labels"]["alertname"], alert["labels"]["worker"]) == ("firing", "Crash", "w-3")
     assert alert["annotations"]["description"] == "crash"
+
+
+TEXTS = """{{ define "team.title" }}{{ template "__subject" . }} at {{ .ExternalURL }}{{ end }}
+{{ define "team.text" }}{{ range .Alerts.Firing -}}
+{{ .Labels.instance | toUpper }} since {{ .StartsAt.Format "Mon, 02 Jan 2006 15:04:05 MST" }} {{ .Fingerprint }}
+{{ with .Labels.Remove (stringSlice "alertname") }}{{ .SortedPairs.Values | join ", " }}{{ end }}
+{{ end }}{{ template "__text_alert_list" .Alerts }}{{ end }}
+"""
+WITH_TEXTS = """
+templates: [texts/*.tmpl]
+route: {{receiver: team, group_by: [alertname], group_wait: 300ms, group_interval: 1s}}
+receivers:
+  - name: team
+    slack_configs:
+      - api_url: "{url}"
+        channel: x
+        title: '{{{{ template "team.title" . }}}}'
+        text: '{{{{ template "team.text" . }}}}'
+"""
+
+
+@pytest.mark.long
+@pytest.mark.needs_debian("prometheus-alertmanager")
+def test_texts_of_a_message_are_those_of_alertmanager(tmp_path: Path, hook: Hook) -> None:
+    """Both read one configuration with a file of templates, get the same alerts, and send the same title and text."""
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "team.tmpl").write_text(TEXTS)
+    address = f"127.0.0.1:{free_port()}"
+    environment = settings(tmp_path, hook, WITH_TEXTS, external_url="http://alerts.example")
+    config = environment["NISSA_ALERTING__CONFIG_FILE"]
+    options = [f"--config.file={config}", f"--storage.path={tmp_path}/am", "--cluster.listen-address="]
+    options += [f"--web.listen-address={address}", "--web.external-url=http://alerts.example", "--web.route-prefix=/"]
+    labels = [{"alertname": "load", "instance": f"host{number}", "job": "node"} for number in range(2)]
+    times = {"startsAt": "2026-01-02T03:04:05.678Z", "generatorURL": "http://q/?a=1&b=2"}
+    alertmanager = subprocess.Popen(["prometheus-alertmanager", *options], stderr=subprocess.DEVNULL)
+    try:
+        with running(tmp_path / "data", environment=environment) as daemon:
+            open_routing(daemon)
+            assert post_alerts(daemon, *labels, **times)[0] == 200
+            wait_for(lambda: len(hook.posted) == 1)
+            wait_for(lambda: posted_to_alertmanager(address, labels, times))
+            wait_for(lambda: len(hook.posted) == 2)
+    finally:
+        alertmanager.terminate()
+        alertmanager.wait(60)
+    (attachment,) = hook.posted[1][1]["attachments"]
+    ours = hook.posted[0][1]
+    assert ours["text"] == attachment["title"] == "[FIRING:2] load (node) at http://alerts.example"
+    assert ours["attachments"][0]["blocks"][1]["text"]["text"] == attachment["text"]
+    assert "HOST0 since Fri, 02 Jan 2026 03:04:05 UTC" in attachment["text"]
+
+
+def posted_to_alertmanager(address: str, labels: list[dict[str, str]], times: dict[str, str]) -> bool:
+    """True if it took the alerts; False while it does not listen yet."""
+    body = json.dumps([{"labels": one, **times} for one in labels]).encode()
+    kind = {"Content-Type": "application/json"}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(f"http://{address}/api/v2/alerts", body, kind)) as answer:
+            return answer.status == 200
+    except OSError:
+        return False

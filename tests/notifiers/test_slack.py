@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nissa.config.alertmanager_templates import TemplateFile
-from nissa.config.receivers import SlackConfig
+from nissa.config.receivers import SlackAction, SlackConfig, SlackField
 from nissa.notifiers.go_texts import TextLibrary
 from nissa.notifiers.notifier import NotDelivered
 from nissa.notifiers.slack import SlackNotifier
@@ -102,5 +102,47 @@ def test_texts_of_files_are_in_force_where_a_field_is_left_out() -> None:
             await notifier.close()
             (body,) = receiver.bodies
             assert (body["text"], body["attachments"][0]["blocks"][1]["text"]["text"]) == ("ours firing", "1")
+
+    asyncio.run(work())
+
+
+def test_fields_of_an_attachment_are_blocks() -> None:
+    """Above and below title and text, each rendered; buttons without an address are left out."""
+
+    async def work() -> None:
+        async with http_receiver() as receiver:
+            config = SlackConfig(
+                api_url=receiver.url,
+                pretext="<!here> {{ .Status }}",
+                text="text",
+                fallback="{{ len .Alerts }} alerts",
+                footer="by {{ .Receiver }}",
+                image_url="http://i/{{ .CommonLabels.alertname }}.png",
+                thumb_url="http://i/t.png",
+                fields=(
+                    SlackField("A", "{{ .CommonLabels.severity }}", short=True),
+                    SlackField("B", "b", short=True),
+                    SlackField("C", "c"),
+                ),
+                actions=(
+                    SlackAction("Query {{ len .Alerts }}", "{{ (index .Alerts 0).GeneratorURL }}", style="primary"),
+                    SlackAction("Runbook", "{{ .CommonAnnotations.runbook_url }}"),
+                ),
+                link_names=True,
+            )
+            notifier = SlackNotifier(config, "s")
+            await notifier.send(a_message())
+            await notifier.close()
+            (body,) = receiver.bodies
+            (attachment,) = body["attachments"]
+            pretext, _, text, short, long, image, actions, footer = attachment["blocks"]
+            assert (pretext["text"]["text"], attachment["fallback"]) == ("<!here> firing", "1 alerts")
+            assert (text["text"]["text"], text["accessory"]["image_url"]) == ("text", "http://i/t.png")
+            assert [one["text"] for one in short["fields"]] == ["*A*\ncritical", "*B*\nb"]
+            assert [one["text"] for one in long["fields"]] == ["*C*\nc"]
+            assert (image["image_url"], footer["elements"][0]["text"]) == ("http://i/load.png", "by team")
+            label = {"type": "plain_text", "text": "Query 1", "emoji": True}
+            expected = {"type": "button", "text": label, "url": "http://q/?a=1", "style": "primary"}
+            assert (actions["elements"], body["link_names"]) == ([expected], True)
 
     asyncio.run(work())

@@ -57,10 +57,30 @@ class WebhookConfig(ChannelConfig, frozen=True, forbid_unknown_fields=True, kw_o
     secret_file: str = ""
 
 
+class SlackField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A field of a message of Slack. short: shown beside another one; None: as ``short_fields`` says."""
+
+    title: str
+    value: str
+    short: bool | None = None
+
+
+class SlackAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A button that opens an address. style: ``primary``, ``danger`` or nothing. name, value: passed over."""
+
+    text: str
+    url: str
+    type: str = "button"
+    style: str = ""
+    name: str = ""
+    value: str = ""
+
+
 class SlackConfig(ChannelConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Slack's incoming webhooks. Also Mattermost and Rocket.Chat, which take the same body.
 
-    token: of a bot, with which messages of one group form a thread.
+    token: of a bot, with which messages of one group form a thread. callback_id, mrkdwn_in: passed over, as
+    messages are made of blocks.
     """
 
     send_resolved: bool = False
@@ -78,6 +98,17 @@ class SlackConfig(ChannelConfig, frozen=True, forbid_unknown_fields=True, kw_onl
     text: str = ""
     icon_emoji: str = ""
     icon_url: str = ""
+    pretext: str = ""
+    fallback: str = ""
+    footer: str = ""
+    image_url: str = ""
+    thumb_url: str = ""
+    callback_id: str = ""
+    fields: Annotated[tuple[SlackField, ...], msgspec.Meta(max_length=50)] = ()
+    actions: Annotated[tuple[SlackAction, ...], msgspec.Meta(max_length=25)] = ()
+    short_fields: bool = False
+    link_names: bool = False
+    mrkdwn_in: tuple[str, ...] = ()
 
 
 class PagerdutyConfig(ChannelConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -15,6 +15,7 @@ from nissa.model.errors import ConfigInvalid
 from nissa.notifiers.go_texts import TextLibrary
 from nissa.notifiers.http_client import HttpPoster, secret
 from nissa.notifiers.notifier import Message, NotDelivered
+from nissa.notifiers.slack_blocks import SlackBlocks
 from nissa.notifiers.texts import MessageText, lines_of, title_of
 
 POST_URL: Final = "https://slack.com/api/chat.postMessage"
@@ -46,6 +47,7 @@ class SlackNotifier:
             field: text(field, field.replace("_", ""), lambda _: "")
             for field in ("channel", "username", "icon_emoji", "icon_url")
         }
+        self._more = SlackBlocks(config, setting, library)
         self._threads: OrderedDict[str, str] = OrderedDict()
 
     def counts(self, _message: Message) -> bool:
@@ -80,11 +82,15 @@ class SlackNotifier:
         link = self._link.render(message)
         heading = f"*<{link}|{_escaped(title)}>*" if link else f"*{_escaped(title)}*"
         blocks = [_section(heading), *([_section(text)] if text.strip() else [])]
+        blocks = self._more.around(blocks, message)
         colour = self._colour.render(message)
         named = {name: one.render(message) for name, one in self._named.items()}
         untold = [fault for fault in message.text_faults if fault not in text]
         blocks += [_section(_escaped("\n".join(untold)))] if untold else []
         body: dict[str, Any] = {"text": title, "attachments": [{"color": colour, "blocks": blocks, "fallback": title}]}
+        fallback = self._more.fallback.render(message)
+        body["attachments"][0] |= {"fallback": fallback} if fallback else {}
+        body |= {"link_names": True} if self._config.link_names else {}
         return body | {name: value for name, value in named.items() if value}
 
     def _note_thread(self, key: str, answer: bytes, *, resolved: bool) -> None:
