@@ -37,10 +37,18 @@ def test_routes(tmp_path: Path, arguments: tuple[str, ...], code: int, expected:
 
 
 @pytest.mark.parametrize(
-    "text", ["{% if %}", "{{ .Foo.Bar }}", '{{ template "nope" . }}', "{{ range .Alerts }}{{ end }}"]
+    "text",
+    [
+        "{% if %}",
+        "{{ .Foo.Bar }}",
+        '{{ template "nope" . }}',
+        "{{ range .Alerts }}",
+        "{{ range .Alerts }}{{ $.Foo }}{{ end }}",
+        "{{ nope .Alerts }}",
+    ],
 )
 def test_check_reads_texts_as_the_daemon_does(tmp_path: Path, text: str) -> None:
-    """A text that no notification could be made of is named with its receiver; so are settings that name the file."""
+    """A text that no notification could be made of is named with its place; so are settings that name the file."""
     path, settings = tmp_path / "am.yml", tmp_path / "nissa.yaml"
     document = {
         "route": {"receiver": "a"},
@@ -50,7 +58,7 @@ def test_check_reads_texts_as_the_daemon_does(tmp_path: Path, text: str) -> None
     settings.write_text(json.dumps({"alerting": {"config_file": str(path)}}))
     for arguments in (("routes", "check", str(path)), ("config", "check", str(settings))):
         result = CliRunner().invoke(app, arguments)
-        assert (result.exit_code, "receivers.a.slack[0].text" in result.output) == (2, True)
+        assert (result.exit_code, "line 1: receivers[0].slack_configs[0].text: " in result.output) == (2, True)
     document["receivers"] = [{"name": "a"}]
     path.write_text(json.dumps(document))
     assert CliRunner().invoke(app, ["config", "check", str(settings)]).exit_code == 0

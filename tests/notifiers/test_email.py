@@ -131,16 +131,17 @@ def test_headers_that_nissa_sets_are_refused() -> None:
 def test_texts_of_mails_are_templates(mailbox: tuple[Mailbox, str]) -> None:
     """Values are escaped in HTML; what fails is told in both bodies, and a mail without an address is a dead letter."""
     box, address = mailbox
-    headers = {"Subject": "{{ .Status | toUpper }} {{ len .Alerts }}", "X-Broken": "{{ .Nope }}"}
+    headers = {"Subject": "{{ .Status | toUpper }} {{ len .Alerts }}", "X-Broken": "{{ .Status.Nope }}"}
     texts = {"text": "{{ range .Alerts }}{{ .Annotations.summary }}{{ end }}", "to": "{{ .Receiver }}@example.org"}
     page = '<a href="{{ .ExternalURL }}">{{ .CommonAnnotations.summary }}</a>'
     send(config_for(address, headers=headers, html=page, **texts), a_message())
     ((envelope, mail),) = box.mails
     assert (envelope.rcpt_tos, mail["Subject"]) == (["team@example.org"], "FIRING 1")
     plain, rich = (mail.get_body((kind,)).get_content().replace("\r", "") for kind in ("plain", "html"))
-    fault = "(the template receivers.team.email[0].headers.X-Broken failed: ValueError: can't evaluate field Nope)"
+    reason = "ValueError: can't evaluate field Nope in firing"
+    fault = f"(the template receivers.team.email[0].headers.X-Broken failed: {reason})"
     assert plain == f"too <much> & more\n{fault}\n"
     assert rich.startswith('<a href="http://nissa:9471">too &lt;much&gt; &amp; more</a><p>(the template ')
     with pytest.raises(NotDelivered, match=r"email\[0\]\.to failed") as found:
-        send(config_for(address, to="{{ .Nope }}"), a_message())
+        send(config_for(address, to="{{ .Status.Nope }}"), a_message())
     assert not found.value.retry

@@ -85,7 +85,7 @@ def test_texts_of_an_event_are_templates() -> None:
                 description='{{ template "pagerduty.default.description" . }}',
                 severity="{{ .CommonLabels.nope.x }}",
                 class_="{{ .CommonLabels.alertname }}",
-                details={"firing": instances, "num_firing": "{{ .Nope }}"},
+                details={"firing": instances, "num_firing": "{{ .Status.Nope }}"},
             )
             notifier = PagerdutyNotifier(config, "s")
             await notifier.send(a_message())

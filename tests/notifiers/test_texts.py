@@ -71,7 +71,7 @@ def test_what_is_no_template_is_refused_when_it_is_read(template: str) -> None:
         "{% for a in group_key %}{% for b in group_key %}{% for c in group_key %}{% for d in group_key %}"
         + "x{% endfor %}" * 4,
         "{{ 1 / 0 }}",
-        "{{ .Nope }}",
+        "{{ .Status.Nope }}",
         "{{ range .Alerts }}{{ .Labels.a.b }}{{ end }}",
         "{{ index .Alerts 5 }}",
     ],
@@ -87,7 +87,7 @@ def test_errors_are_noted_in_the_message() -> None:
     """Each text that fails, also one that has no room for the error."""
     message = a_message()
     for bare in (False, True):
-        text = MessageText("{{ .Nope }}", "receivers.team.text", lambda _: "default", bare=bare)
+        text = MessageText("{{ .Status.Nope }}", "receivers.team.text", lambda _: "default", bare=bare)
         assert text.render(message).startswith("default")
         assert (text.render(message) == "default") is bare
     assert len(message.text_faults) == 4

@@ -147,7 +147,7 @@ def test_an_address_may_be_a_template(tmp_path: Path) -> None:
             for config in (WebhookConfig(url=template), WebhookConfig(url_file=str(file))):
                 await send(receiver, config, an_alert())
             assert len(receiver.bodies) == 2
-            for wrong in ("{{ .Nope }}", "{{ .Status }}"):
+            for wrong in ("{{ .Status.Nope }}", "{{ .Status }}"):
                 with pytest.raises(NotDelivered, match=r"the template receivers\.team\.webhook\[0\]\.url") as found:
                     await send(receiver, WebhookConfig(url=wrong), an_alert())
                 assert not found.value.retry

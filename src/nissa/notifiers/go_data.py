@@ -17,6 +17,12 @@ from nissa.notifiers.notifier import Message
 from nissa.rules.expansion import Lazy, Record
 from nissa.rules.template_times import ZERO, moment_of
 
+FIELDS: Final = frozenset(  # of the data
+    (
+        *("Receiver", "Status", "Alerts", "GroupLabels", "CommonLabels", "CommonAnnotations", "ExternalURL"),
+        *("GroupKey", "TruncatedAlerts", "DigestOf"),
+    )
+)
 _QUOTED: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
 

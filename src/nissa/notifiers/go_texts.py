@@ -18,12 +18,12 @@ import msgspec
 from nissa.config.alertmanager_templates import BYTES_MAX, TemplateFile
 from nissa.model.errors import ConfigInvalid
 from nissa.notifiers.default_texts import TEXTS
-from nissa.notifiers.go_data import data_of
+from nissa.notifiers.go_data import FIELDS, data_of
 from nissa.notifiers.go_functions import message_function_names, message_functions
 from nissa.notifiers.notifier import Message
 from nissa.rules.expansion import Expansion, TextOutput
 from nissa.rules.template_html import HtmlOutput
-from nissa.rules.template_names import check_names, included_names
+from nissa.rules.template_names import check_fields, check_names, included_names
 from nissa.rules.template_syntax import Node, Template, TemplateFault, is_white, parse_template
 
 STEPS_MAX: Final = 200_000
@@ -70,6 +70,7 @@ class TextLibrary:
         try:
             template = parse_template(text)
             self._check(template)
+            check_fields(template.nodes, FIELDS)
         except TemplateFault as fault:
             raise ValueError(f"line {fault.line} of the text: {fault}" if fault.line > 1 else str(fault)) from None
         defined = {name: one.nodes for name, one in self._defined.items()} | template.defined
