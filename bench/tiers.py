@@ -5,8 +5,8 @@
     bronze    remote write as fast as it is acknowledged, by turns alone and beside --rate errors a second, each with an
               id and four attributes, while Silver rolls up keys every 5 s. Printed: samples/s of both, their ratio,
               rows/s that were acknowledged, and how soon one more of them is read at /api/v1/bronze
-    rollups   --keys keys of one series a minute: a flush by the daemon's own work, the first and the ones after it,
-              which write the last ten minutes again; and one bucket of all keys
+    rollups   --keys keys of one series each: a flush by the daemon's own work, the first, which catches up a quarter of
+              an hour, and the ones after it, each a minute later; and one bucket of all keys
     gold      --definitions agreements of 100 services over --days of samples a minute: the nightly run, and before it
               a run that catches up all other days
     incident  a rule over 10,000 series of two hours and 20,000 errors opens an incident: until its evidence is there,
@@ -54,7 +54,7 @@ from nissa.model.frame import Codec
 from nissa.model.units import DAY_MS, HOUR_MS, MIB, MINUTE_MS, SECOND_MS
 from nissa.service.silver_tasks import SilverTasks
 from nissa.service.sla_tasks import SlaTasks
-from nissa.tiers.silver import Rollup, RollupKey
+from nissa.tiers.rollup_rows import GRANULARITIES, Rollup, RollupKey
 from nissa.tiers.sla import SlaDefinition
 from nissa.tiers.sla_engine import SlaRun
 from nissa.tiers.sla_store import SlaStore
@@ -247,7 +247,8 @@ def rollups(options: argparse.Namespace, url: str) -> None:
         ("depth", [("host", f"host-{number}"), ("job", f"service-{number % SERVICES}")])
         for number in range(options.keys)
     ]
-    values = np.random.default_rng(1).uniform(0, 100, (len(series), 15))
+    values = np.random.default_rng(1).uniform(0, 100, (len(series), 15 + 2 * options.turns))
+    times = [now_ms - back * MINUTE_MS for back in reversed(range(15))]
     with tempfile.TemporaryDirectory(prefix="bench-tiers-") as folder:
         directory = Path(folder) / "data"
         config = _config(directory, silver)
@@ -255,23 +256,45 @@ def rollups(options: argparse.Namespace, url: str) -> None:
         engine = Engine(directory, config, clock.wall, clock.steady)
         database = open_database(DatabaseSettings(url=url), directory)
         try:
-            for first in range(0, len(series), 2_000):
-                part = slice(first, first + 2_000)
-                engine.ingest(_body(series[part], now_ms - 14 * MINUTE_MS, values[part]), Codec.NISSA_COLUMNS)
+            _send(engine, series, now_ms - 14 * MINUTE_MS, values[:, :15])
             tasks = SilverTasks(config, engine, lambda: database, _Nobody(), clock.wall)
-            took_s = [_timed(tasks.flush) for _ in range(1 + options.turns)]
-            status = tasks.status()
-            found = tasks.silver().rollups("hour", "service-1", "depth", 0, 2**62)
-            expected = len([number for number in range(options.keys) if number % SERVICES == 1])
-            if len({json.dumps(row["tags"]) for row in found}) != expected or status["keys_left_out"]:
-                raise RuntimeError(f"{len(found)} rows, {status}")
+            took_s, rows = [_timed(tasks.flush)], [tasks.status()["rows"]]
+            for _ in range(options.turns):
+                clock.now_ms += MINUTE_MS
+                for late_ms in (45 * SECOND_MS, 0):  # one of the minute before, which has been written
+                    times.append(clock.now_ms - late_ms)
+                    _send(engine, series, times[-1], values[:, len(times) - 1 : len(times)])
+                took_s.append(_timed(tasks.flush))
+                rows.append(tasks.status()["rows"] - sum(rows))
+            _check_rollups(tasks, options, values, np.array(times))
             bucket_s = _timed(lambda: _one_bucket(tasks, options.keys))
         finally:
             engine.close()
             database.close()
-    rows = status["rows"] // status["flushes"]
-    print(f"{options.keys:,} keys, {rows:,} rows a flush: first {_shown(took_s[:1])}, then {_shown(took_s[1:])},")
+    print(f"{options.keys:,} keys: first flush of {rows[0]:,} rows {_shown(took_s[:1])},")
+    print(f"then {int(statistics.median(rows[1:])):,} rows each {_shown(took_s[1:])},")
     print(f"one bucket of all keys {_shown([bucket_s])} (target 1 s)")
+
+
+def _send(engine: Engine, series: list[tuple[str, list[tuple[str, str]]]], start_ms: int, values: np.ndarray) -> None:
+    for first in range(0, len(series), 2_000):
+        part = slice(first, first + 2_000)
+        engine.ingest(_body(series[part], start_ms, values[part]), Codec.NISSA_COLUMNS)
+
+
+def _check_rollups(tasks: SilverTasks, options: argparse.Namespace, values: np.ndarray, times: np.ndarray) -> None:
+    """Rows of one service are those of its samples, by minute and hour."""
+    own = [number for number in range(options.keys) if number % SERVICES == 1]
+    for granularity, length_ms in GRANULARITIES.items():
+        found = tasks.silver().rollups(granularity, "service-1", "depth", 0, 2**62)
+        expected = {
+            (f"host-{number}", int(bucket) * length_ms): values[number, times // length_ms == bucket].sum()
+            for number in own
+            for bucket in np.unique(times // length_ms)
+        }
+        got = {(row["tags"]["host"], row["bucket_ms"]): row["sum"] for row in found}
+        if got.keys() != expected.keys() or not all(abs(got[key] - expected[key]) < 1e-6 for key in expected):
+            raise RuntimeError(f"{granularity}: {len(got)} rows of {len(expected)}, {tasks.status()}")
 
 
 def _one_bucket(tasks: SilverTasks, keys: int) -> None:

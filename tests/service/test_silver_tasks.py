@@ -11,9 +11,11 @@ from nissa.config.database import DatabaseSettings
 from nissa.config.silver import SilverMetric, SilverSettings
 from nissa.database.database import open_database
 from nissa.model.alert import Alert
+from nissa.model.frame import Source
 from nissa.model.units import HOUR_MS, MINUTE_MS
 from nissa.service.silver_tasks import SilverTasks
-from oracle.engine import NOW_MS, Rig, config_of
+from nissa.tiers.rollup_rows import Rollup
+from oracle.engine import NOW_MS, Rig, config_of, wait_until
 
 SKETCH_ERROR = 0.011
 START_MS = NOW_MS // HOUR_MS * HOUR_MS - 2 * HOUR_MS
@@ -91,6 +93,73 @@ def test_keys_of_a_flush_are_bounded(tmp_path: Path) -> None:
     tasks = SilverTasks(config, rig.engine, lambda: database, Alerts(), lambda: NOW_MS)
     tasks.flush()
     assert len(tasks.silver().rollups("hour", "", "", 0, 2**62)) == 2
-    assert tasks.status()["keys_left_out"] == 2 * 3
+    assert tasks.status()["keys_left_out"] == 3
+    database.close()
+    rig.engine.close()
+
+
+def test_a_flush_writes_what_differs(tmp_path: Path) -> None:
+    """A second one nothing; one after rows were deleted behind its back everything."""
+    settings = SilverSettings(metrics=(SilverMetric("m"), SilverMetric("m")))
+    config = msgspec.structs.replace(config_of(), silver=settings)
+    rig = Rig(tmp_path / "data", config)
+    rig.send([("m", NOW_MS - number * MINUTE_MS, bits(1.0)) for number in range(5)])
+    database = open_database(DatabaseSettings(), tmp_path / "data")
+    tasks = SilverTasks(config, rig.engine, lambda: database, Alerts(), lambda: NOW_MS)
+    tasks.flush()
+    first = tasks.status()["rows"]
+    before = tasks.silver().rollups("minute", "", "m", 0, 2**62)
+    assert (len(before), {one["count"] for one in before}) == (5, {1}), "each of two equal entries"
+    tasks.flush()
+    assert tasks.status()["rows"] == first
+    rig.send([("m", NOW_MS - 1, bits(1.0))])
+    tasks.flush()
+    assert tasks.status()["rows"] == first + 2
+    after = tasks.silver().rollups("minute", "", "m", 0, 2**62)
+    tasks.silver().replace("minute", NOW_MS - MINUTE_MS, NOW_MS + MINUTE_MS, [])
+    tasks.flush()
+    assert tasks.silver().rollups("minute", "", "m", 0, 2**62) == after
+    database.close()
+    rig.engine.close()
+
+
+def test_imported_history_is_rolled_up(tmp_path: Path) -> None:
+    """Older than silver.late, where rows are there already: added, and added to; other rows stay as they are."""
+    settings = SilverSettings(metrics=(SilverMetric("m"),))
+    config = msgspec.structs.replace(config_of(), silver=settings)
+    rig = Rig(tmp_path / "data", config)
+    rig.send([("m", NOW_MS - 1000, bits(1.0))])
+    database = open_database(DatabaseSettings(), tmp_path / "data")
+    tasks = SilverTasks(config, rig.engine, lambda: database, Alerts(), lambda: NOW_MS)
+    tasks.flush()
+    old_ms = NOW_MS // HOUR_MS * HOUR_MS - 10 * HOUR_MS
+    store = tasks.silver()
+
+    def kept(**facts: float) -> None:
+        """A row of a time of which windows say something else."""
+        (key,) = tasks._keys()[0].values()
+        store.amend("hour", [Rollup(key, int(facts["at"]), int(facts["count"]), 1.0, 1.0, 1.0)])
+
+    kept(at=old_ms, count=9)
+    kept(at=old_ms + HOUR_MS, count=1)
+    kept(at=old_ms - 50 * HOUR_MS, count=2)
+    rig.send([("m", old_ms + number * HOUR_MS // 2, bits(2.0)) for number in range(6)], Source.IMPORT)
+    rig.send([("m", NOW_MS - 100 * 24 * HOUR_MS, bits(2.0))], Source.IMPORT)  # over silver.hours_retention
+    rig.engine.flush()
+    wait_until(lambda: rig.engine.status().facts()["imports"]["waiting"] == 0, 60)
+    tasks.flush()
+    hours = store.rollups("hour", "", "m", 0, NOW_MS - HOUR_MS)
+    assert [((one["bucket_ms"] - old_ms) // HOUR_MS, one["count"], one["sum"]) for one in hours] == [
+        (-50, 2, 1.0),
+        (0, 9, 1.0),
+        (1, 2, 4.0),
+        (2, 2, 4.0),
+    ]
+    minutes = store.rollups("minute", "", "m", 0, NOW_MS - HOUR_MS)
+    assert [(one["bucket_ms"] - old_ms) // MINUTE_MS for one in minutes] == [0, 30, 60, 90, 120, 150]
+    assert {name: len(due) for name, due in tasks._due.items()} == {"minute": 0, "hour": 0}
+    written = tasks.status()["rows"]
+    tasks.flush()
+    assert tasks.status()["rows"] == written
     database.close()
     rig.engine.close()

@@ -25,7 +25,8 @@ from nissa.model.errors import Unavailable
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS
 from nissa.service.sla_tasks import SlaTasks
 from nissa.tiers.janitor import Janitor
-from nissa.tiers.silver import RollupKey, SilverStore
+from nissa.tiers.rollup_rows import RollupKey
+from nissa.tiers.silver import SilverStore
 from nissa.tiers.sla import SlaDefinition, day_of
 from nissa.tiers.sla_store import SlaStore
 from oracle.databases import server

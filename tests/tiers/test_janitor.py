@@ -6,7 +6,8 @@ from nissa.database.database import Database
 from nissa.model.errors import BadQuery
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS
 from nissa.tiers.janitor import LOCK_MS, RETENTION_KEY, Janitor, read_system_config, write_system_config
-from nissa.tiers.silver import Rollup, RollupKey, SilverStore
+from nissa.tiers.rollup_rows import Rollup, RollupKey
+from nissa.tiers.silver import SilverStore
 from nissa.tiers.sla import SlaDay
 from nissa.tiers.sla_store import SlaStore
 

@@ -1,13 +1,16 @@
 """Rollups in both databases: idempotent flushes, trends, and the time of a large one."""
 
 import time
+from typing import Any
 
+import msgspec
 import pytest
 
 from nissa.database.database import Database
-from nissa.model.errors import BadQuery
+from nissa.model.errors import BadQuery, Unavailable
 from nissa.model.units import DAY_MS, HOUR_MS
-from nissa.tiers.silver import Rollup, RollupKey, SilverStore
+from nissa.tiers.rollup_rows import Rollup, RollupChanges, RollupKey
+from nissa.tiers.silver import SilverStore
 
 KEY = RollupKey("api", "latency", (("route", "/a"),))
 NOW_MS = 100 * DAY_MS
@@ -33,6 +36,42 @@ def test_writing_again_corrects_rows(database: Database) -> None:
     assert store.rollups("hour", "db", "", 0, DAY_MS) == []
     with pytest.raises(BadQuery, match="granularity"):
         store.rollups("year", "", "", 0, 1)
+
+
+def test_changes_of_rows_are_one_transaction(database: Database) -> None:
+    """Rows that are there are replaced, others added, those that are gone deleted, and unknown times are emptied."""
+    store = SilverStore(database)
+    store.replace("hour", 0, 4 * HOUR_MS, [row(hour * HOUR_MS) for hour in range(4)])
+    other = RollupKey('a\tb\\"', "é\n", (("x", "\\N"),))
+    for _ in range(2):
+        changed = [row(HOUR_MS, 11.0), row(HOUR_MS, 12.0, other), row(4 * HOUR_MS)]
+        changes = RollupChanges(((0, HOUR_MS),), [row(0, 9.0, other)], changed, [(KEY, 2 * HOUR_MS), (other, 0)])
+        store.write("hour", changes)
+        found = [(one["bucket_ms"] // HOUR_MS, one["sum"], one["service"]) for one in rows_of(store)]
+        own = 'a\tb\\"'
+        assert sorted(found) == [(0, 9, own), (1, 11, "api"), (1, 12, own), (3, 10, "api"), (4, 10, "api")]
+    assert next(one for one in rows_of(store) if one["name"] == "é\n")["tags"] == {"x": "\\N"}
+    with pytest.raises(Unavailable):
+        store.write("hour", RollupChanges((), [row(3 * HOUR_MS)], [row(HOUR_MS, 99.0)], []))
+    assert 99 not in [one["sum"] for one in rows_of(store)]
+
+
+def test_rows_of_imports_replace_those_of_fewer_samples(database: Database) -> None:
+    """And those of as many with other values; what is there of more stays, and what is equal keeps its percentiles."""
+    store, bare = SilverStore(database), (None,) * 4
+    store.replace("hour", 0, 4 * HOUR_MS, [row(hour * HOUR_MS) for hour in range(4)])
+    changes = ({"count": 6, "sum": 12.0}, {"count": 4, "sum": 8.0}, {"max": 5.0}, {}, {})
+    imported = [
+        msgspec.structs.replace(row(hour * HOUR_MS), percentiles=bare, **change) for hour, change in enumerate(changes)
+    ]
+    store.amend("hour", imported)
+    found = [(one["count"], one["sum"], one["max"], one["p50"]) for one in rows_of(store)]
+    assert found == [(6, 12, 4, None), (5, 10, 4, 2), (5, 10, 5, None), (5, 10, 4, 2), (5, 10, 4, None)]
+
+
+def rows_of(store: SilverStore) -> list[dict[str, Any]]:
+    """All hours."""
+    return store.rollups("hour", "", "", 0, DAY_MS)
 
 
 def test_periods_are_compared(database: Database) -> None:

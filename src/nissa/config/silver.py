@@ -18,7 +18,8 @@ class SilverMetric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SilverSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """metrics: rolled up every interval_ms; none: no rollups. late_ms: rows of so long ago are written again each time,
     for late samples. keys_max: combinations of name, service and tags in one flush; further ones are left out.
-    combinations_max: of them in the database, over which admins are alerted.
+    combinations_max: of them in the database, over which admins are alerted. compared_rows_max: rows of minutes, and of
+    hours, that are held in memory, so that only those that differ are written.
     """
 
     metrics: tuple[SilverMetric, ...] = ()
@@ -29,5 +30,6 @@ class SilverSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hours_retention_ms: Annotated[int, duration(DAY_MS, 100 * YEAR_MS)] = 90 * DAY_MS
     keys_max: Annotated[int, count(1, 10_000_000)] = 10_000
     combinations_max: Annotated[int, count(1, 100_000_000)] = 10_000
+    compared_rows_max: Annotated[int, count(0, 100_000_000)] = 1_000_000
     query_timeout_ms: Annotated[int, duration(100, HOUR_MS)] = 30 * SECOND_MS
     janitor_interval_ms: Annotated[int, duration(SECOND_MS, DAY_MS)] = HOUR_MS

@@ -2,47 +2,58 @@
 
 every interval   the last ``silver.late``, and what was missed since the newest row: minutes from the tier of a
                  minute, hours from the coarsest tier with sketches that divides an hour
-a flush that fails is repeated by the next one, which begins at the newest row
+                 then older times that imports have changed, hours first
+
+Only rows that differ from those written before go to the database. A flush that fails is repeated by the next one,
+which begins at the newest row. Which imports are taken is known while the process runs: after a start those that still
+have their blocks are taken again, which changes nothing where nothing is new.
 """
 
-import math
 import secrets
 from collections.abc import Callable
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import structlog
 
 from nissa.config.tree import Config
+from nissa.files.names import IMPORT_KIND
 from nissa.ingest.engine import Engine
 from nissa.model.alert import ALERT_NAME, Alert, AlertReceiver, AlertState, label_fingerprint
 from nissa.model.allowance import Check
-from nissa.model.ladder import SketchColumn, WindowBatch
 from nissa.model.matcher import NAME_LABEL
 from nissa.model.selector import read_selectors
-from nissa.model.units import DAY_MS, SECOND_MS
+from nissa.model.units import DAY_MS, HOUR_MS, SECOND_MS
 from nissa.query.limits import Allowance, MemoryBudget
 from nissa.rollup.exact import grouped_quantiles
 from nissa.rollup.read import WindowRequest, read_windows
-from nissa.rollup.windows import join_windows, take_windows
 from nissa.series.select import select_any
 from nissa.service.clock import monotonic_ms
 from nissa.service.repeated_work import RepeatedWork
+from nissa.store.import_blocks import FOLDED
 from nissa.store.read import Snapshot
+from nissa.tiers.rollup_rows import (
+    GRANULARITIES,
+    PERCENTILES,
+    Gathered,
+    RollupKey,
+    RollupRows,
+    WrittenRows,
+    with_percentiles,
+)
 
 if TYPE_CHECKING:
     from nissa.database.database import Database
-    from nissa.tiers.janitor import Cleaned
-    from nissa.tiers.silver import Rollup, RollupKey, SilverStore
+    from nissa.tiers.janitor import Cleaned, Janitor
+    from nissa.tiers.silver import SilverStore
 
 CATCH_UP_MS: Final = {"minute": DAY_MS, "hour": 30 * DAY_MS}
-PERCENTILES: Final = np.array([0.5, 0.9, 0.95, 0.99])
-UNKNOWN: Final = (None,) * len(PERCENTILES)
+PIECE_MS: Final = {"minute": HOUR_MS, "hour": DAY_MS}  # read and written at once
+PIECES_MAX: Final = 100  # of times of imports, in one flush; those without rows do not count
 SAMPLES_MAX: Final = 1_000_000  # read at once for the percentiles of minutes: 20 MB
 COUNTED_SILVER: Final = ("flushes", "rows", "failures", "keys_left_out", "deleted")
+Layers = list[dict[int, RollupKey]]  # the key of each series; a further one where it has several
 
 log = structlog.get_logger()
 
@@ -68,6 +79,9 @@ class SilverTasks:
             RepeatedWork("rollups", self.flush, lambda: self._settings.interval_ms, self._counts),
             RepeatedWork("deletions of rollups", self._tidy, lambda: self._settings.janitor_interval_ms, self._counts),
         )
+        self._written = {name: WrittenRows(self._settings.compared_rows_max) for name in GRANULARITIES}
+        self._imports = set[int]()  # blocks whose times are in ``_due``, or written
+        self._due: dict[str, set[int]] = {name: set() for name in GRANULARITIES}  # begins of pieces
         for metric in self._settings.metrics:
             read_selectors([metric.match])
 
@@ -83,62 +97,101 @@ class SilverTasks:
             await work.stop()
 
     def flush(self) -> None:
-        """Write the rows that may have changed."""
-        from nissa.tiers.silver import GRANULARITIES
-
+        """Write the rows that may have changed, then those that imports have changed."""
         store, now_ms = self.silver(), self._now_ms()
+        keys = self._keys()
+        starts_ms = {}
         for granularity, length_ms in GRANULARITIES.items():
-            oldest_ms = now_ms - CATCH_UP_MS[granularity]
-            from_ms = min(now_ms - self._settings.late_ms, max(store.last_bucket_ms(granularity), oldest_ms))
+            written = self._written[granularity]
+            newest_ms, oldest_ms = store.last_bucket_ms(granularity), now_ms - CATCH_UP_MS[granularity]
+            if newest_ms != written.newest_ms:
+                written.forget()  # the database is another one, or was restored
+            from_ms = min(now_ms - self._settings.late_ms, max(newest_ms, oldest_ms))
             start_ms, end_ms = from_ms // length_ms * length_ms, now_ms // length_ms * length_ms + length_ms
-            rows = self._rows(length_ms, start_ms, end_ms)
-            store.replace(granularity, start_ms, end_ms, rows)
-            self._counts["rows"] += len(rows)
+            starts_ms[granularity] = start_ms
+            written.forget_before(start_ms)
+            for span_ms in _pieces(start_ms, end_ms, PIECE_MS[granularity]):
+                self._replace(store, granularity, span_ms, self._rows(keys, length_ms, span_ms))
         self._counts["flushes"] += 1
+        self._take_imports(store, keys, starts_ms, now_ms)
 
-    def _rows(self, length_ms: int, start_ms: int, end_ms: int) -> "list[Rollup]":
+    def _replace(self, store: "SilverStore", granularity: str, span_ms: tuple[int, int], rows: RollupRows) -> None:
+        written = self._written[granularity]
+        changes = written.changes(rows, *span_ms)
+        try:
+            store.write(granularity, changes)
+        except BaseException:  # raised again; it may have been committed
+            written.forget()
+            raise
+        written.note(rows, *span_ms)
+        self._counts["rows"] += len(changes.added) + len(changes.changed)
+
+    def _take_imports(self, store: "SilverStore", keys: Layers, until_ms: dict[str, int], now_ms: int) -> None:
+        """Rows of times that imports have changed, older than those that each flush writes."""
+        with self._engine.snapshot() as snapshot:
+            blocks = [block for block in snapshot.blocks if block.kind == IMPORT_KIND and block.level >= FOLDED]
+        folded = {block.id: block for block in blocks}
+        fresh = [(block.min_ms, block.max_ms + 1) for number, block in folded.items() if number not in self._imports]
+        if fresh:
+            ages_ms = self._janitor().ages_ms()
+            for granularity, due in self._due.items():
+                oldest_ms, length_ms = now_ms - ages_ms[granularity], PIECE_MS[granularity]
+                for first_ms, end_ms in fresh:
+                    due.update(range(max(first_ms, oldest_ms) // length_ms * length_ms, end_ms, length_ms))
+        self._imports = set(folded)
+        left = PIECES_MAX
+        for granularity in ("hour", "minute"):
+            due, length_ms = self._due[granularity], PIECE_MS[granularity]
+            for first_ms in sorted(due, reverse=True):
+                if not left:
+                    return
+                span_ms = first_ms, min(first_ms + length_ms, until_ms[granularity])
+                if span_ms[0] < span_ms[1]:
+                    left -= self._amend(store, granularity, self._rows(keys, GRANULARITIES[granularity], span_ms))
+                due.discard(first_ms)
+
+    def _amend(self, store: "SilverStore", granularity: str, rows: RollupRows) -> bool:
+        """Returns: whether there are any."""
+        if len(rows):
+            store.amend(granularity, rows.taken(np.arange(len(rows))))
+            self._counts["rows"] += len(rows)
+        return len(rows) > 0
+
+    def _rows(self, keys: Layers, length_ms: int, span_ms: tuple[int, int]) -> RollupRows:
         limits = self._settings.query_timeout_ms, self._config.api.query_memory_bytes_max, self._memory
         with Allowance(lambda: monotonic_ms() / SECOND_MS, *limits) as allowance:
             check = allowance.check
             with msgspec.structs.replace(self._engine.snapshot(), check=check) as snapshot:
-                return self._read(snapshot, length_ms, (start_ms, end_ms), check)
+                return _read(snapshot, keys, length_ms, span_ms, check)
 
-    def _read(self, snapshot: Snapshot, length_ms: int, span_ms: tuple[int, int], check: Check) -> "list[Rollup]":
-        tiers = [row.tier for row in snapshot.tiers]
-        fits = [place for place, tier in enumerate(tiers) if length_ms % tier.interval_ms == 0]
-        sketched = [place for place in fits if tiers[place].has_sketch]
-        rows: list[Rollup] = []
-        if not fits:
-            return rows
+    def _keys(self) -> Layers:
+        """The keys of each series, in layers of one key a series at most. Keys over the limit are left out."""
+        found: dict[int, dict[RollupKey, None]] = {}
         keys: dict[RollupKey, None] = {}
-        for metric in self._settings.metrics:
-            series = select_any(self._engine.index, read_selectors([metric.match]), check)
-            named = self._keys(series.tolist(), metric.tags, keys)
-            asked = WindowRequest(np.array(sorted(named), np.uint32), *span_ms, bool(sketched))
-            gathered = Gathered(length_ms)
-            for windows in read_windows(snapshot, (sketched or fits)[-1], asked):
-                check()
-                gathered.add(windows, named)
-            found = gathered.rows()
-            rows += found if sketched else _with_percentiles(snapshot, found, named, length_ms)
-        return rows
+        limits = self._settings.query_timeout_ms, self._config.api.query_memory_bytes_max, self._memory
+        with Allowance(lambda: monotonic_ms() / SECOND_MS, *limits) as allowance:
+            for metric in self._settings.metrics:
+                series = select_any(self._engine.index, read_selectors([metric.match]), allowance.check)
+                for number in series.tolist():
+                    key = self._key(number, metric.tags)
+                    if key not in keys and len(keys) >= self._settings.keys_max:
+                        self._counts["keys_left_out"] += 1
+                        continue
+                    keys[key] = None
+                    found.setdefault(number, {})[key] = None
+        layers: Layers = []
+        for number, own in found.items():
+            for place, key in enumerate(own):
+                if place == len(layers):
+                    layers.append({})
+                layers[place][number] = key
+        return layers
 
-    def _keys(self, series: list[int], tags: tuple[str, ...], keys: "dict[RollupKey, None]") -> "dict[int, RollupKey]":
-        """The key of each series, but for those of keys over the limit. keys: of the whole flush."""
-        from nissa.tiers.silver import RollupKey
-
-        found: dict[int, RollupKey] = {}
-        for number in series:
-            labels = dict(self._engine.index.labels(number))
-            service = next((labels[name] for name in self._settings.service_labels if labels.get(name)), "")
-            kept = tuple((name, labels[name]) for name in sorted(tags) if labels.get(name))
-            key = RollupKey(service, labels.get(NAME_LABEL, ""), kept)
-            if key not in keys and len(keys) >= self._settings.keys_max:
-                self._counts["keys_left_out"] += 1
-                continue
-            keys[key] = None
-            found[number] = key
-        return found
+    def _key(self, series: int, tags: tuple[str, ...]) -> RollupKey:
+        labels = dict(self._engine.index.labels(series))
+        service = next((labels[name] for name in self._settings.service_labels if labels.get(name)), "")
+        kept = tuple((name, labels[name]) for name in sorted(tags) if labels.get(name))
+        return RollupKey(service, labels.get(NAME_LABEL, ""), kept)
 
     def _tidy(self) -> None:
         found = self.tidy(dry=False)
@@ -154,6 +207,12 @@ class SilverTasks:
         place = (labels, {"summary": summary}, now_ms, ends_ms, now_ms, "", float(combinations), AlertState.FIRING)
         self._receiver.put([Alert(*place, label_fingerprint(labels), "silver")], now_ms)
 
+    def _janitor(self) -> "Janitor":
+        from nissa.tiers.janitor import Janitor
+
+        own = self._settings
+        return Janitor(self._database(), self._owner, own.minutes_retention_ms, own.hours_retention_ms)
+
     # ---- SilverControl ----
 
     def silver(self) -> "SilverStore":
@@ -164,11 +223,7 @@ class SilverTasks:
 
     def tidy(self, *, dry: bool) -> "Cleaned":
         """Have the janitor run, or say what it would delete. Blocks. Raises: Unavailable."""
-        from nissa.tiers.janitor import Janitor
-
-        own = self._settings
-        janitor = Janitor(self._database(), self._owner, own.minutes_retention_ms, own.hours_retention_ms)
-        found = janitor.run(self._now_ms(), dry=dry)
+        found = self._janitor().run(self._now_ms(), dry=dry)
         self._counts["combinations"] = found.combinations
         if not dry:
             self._counts["deleted"] += found.minutes + found.hours
@@ -183,107 +238,50 @@ class SilverTasks:
         return dict(self._counts)
 
 
-class Gathered:
-    """Windows of several series, added up by key and bucket: all of them in one sort, as keys are many."""
-
-    def __init__(self, length_ms: int) -> None:
-        """length_ms: of a bucket."""
-        self._length_ms = length_ms
-        self._parts: list[WindowBatch] = []
-        self._numbers: dict[RollupKey, int] = {}
-        self._keys: list[npt.NDArray[np.int64]] = []  # number of the key of each window of each part
-
-    def add(self, windows: WindowBatch, named: "dict[int, RollupKey]") -> None:
-        """Add windows, sorted by series and start."""
-        filled = take_windows(windows, np.flatnonzero(windows.count > 0))
-        if not len(filled):
-            return
-        series, places = np.unique(filled.series, return_inverse=True)
-        numbers = [self._numbers.setdefault(named[one], len(self._numbers)) for one in series.tolist()]
-        self._parts.append(filled)
-        self._keys.append(np.array(numbers, np.int64)[places])
-
-    def rows(self) -> "list[Rollup]":
-        """A row for each key and bucket."""
-        from nissa.tiers.silver import Rollup
-
-        if not self._parts:
-            return []
-        keys, starts = np.concatenate(self._keys), np.concatenate([part.start_ms for part in self._parts])
-        buckets = starts // self._length_ms
-        order = np.lexsort((buckets, keys))
-        keys, buckets = keys[order], buckets[order]
-        firsts = np.flatnonzero(np.concatenate(([True], (np.diff(keys) != 0) | (np.diff(buckets) != 0))))
-
-        def added(name: str, add: np.ufunc, kind: type = np.float64) -> list[Any]:
-            column: npt.NDArray[Any] = np.concatenate([getattr(part, name) for part in self._parts]).astype(kind)
-            found: list[Any] = add.reduceat(column[order], firsts).tolist()
-            return found
-
-        named = list(self._numbers)
-        columns = (
-            [named[number] for number in keys[firsts].tolist()],
-            (buckets[firsts] * self._length_ms).tolist(),
-            added("count", np.add, np.int64),
-            map(_finite, added("sum", np.add)),
-            map(_finite, added("min", np.minimum)),
-            map(_finite, added("max", np.maximum)),
-            self._percentiles(order, firsts),
-        )
-        return list(map(Rollup, *columns))
-
-    def _percentiles(self, order: npt.NDArray[np.intp], firsts: npt.NDArray[np.intp]) -> list[tuple[float | None, ...]]:
-        """Of each group of windows in this order; None where one of them has no sketch."""
-        sketched = [part for part in self._parts if part.sketch is not None]
-        if not sketched:
-            return [UNKNOWN] * len(firsts)
-        has = np.concatenate([np.full(len(part), part.sketch is not None) for part in self._parts])
-        places = np.cumsum(has) - 1  # of the sketch of each window that has one
-        whole = take_windows(join_windows(sketched), places[order][has[order]]).sketch
-        before = np.concatenate(([0], np.cumsum(has[order])))
-        found = []
-        for first, last in pairwise([*firsts.tolist(), len(order)]):
-            low, high = int(before[first]), int(before[last])
-            is_whole = whole is not None and high - low == last - first
-            found.append(_quantiles(whole, low, high) if whole is not None and is_whole else UNKNOWN)
-        return found
+def _pieces(start_ms: int, end_ms: int, length_ms: int) -> list[tuple[int, int]]:
+    """Parts of a span between multiples of a length, the oldest first."""
+    firsts = range(start_ms // length_ms * length_ms, end_ms, length_ms)
+    return [(max(first, start_ms), min(first + length_ms, end_ms)) for first in firsts]
 
 
-def _quantiles(sketches: SketchColumn, low: int, high: int) -> tuple[float | None, ...]:
-    """Of sketches [low, high) together."""
-    from nissa._fast.sketch import Sketch
+def _read(snapshot: Snapshot, layers: Layers, length_ms: int, span_ms: tuple[int, int], check: Check) -> RollupRows:
+    """Rows of the windows of a span, of whole buckets."""
+    tiers = [row.tier for row in snapshot.tiers]
+    fits = [place for place, tier in enumerate(tiers) if length_ms % tier.interval_ms == 0]
+    sketched = [place for place in fits if tiers[place].has_sketch]
+    gathered = Gathered(length_ms)
+    for named in layers if fits else ():
+        asked = WindowRequest(np.array(sorted(named), np.uint32), *span_ms, bool(sketched))
+        for windows in read_windows(snapshot, (sketched or fits)[-1], asked):
+            check()
+            gathered.add(windows, named)
+    rows = gathered.rows()
+    for named in () if sketched else layers:
+        rows = _percentiles_of_samples(snapshot, rows, named, length_ms)
+    return rows
 
-    merged, offsets = Sketch(), sketches.offsets[low : high + 1]
-    merged.merge(offsets - offsets[0], sketches.data[offsets[0] : offsets[-1]])
-    return tuple(map(_finite, merged.quantiles(PERCENTILES).tolist()))
 
-
-def _with_percentiles(
-    snapshot: Snapshot, rows: "list[Rollup]", named: "dict[int, RollupKey]", length_ms: int
-) -> "list[Rollup]":
-    """Rows with the percentiles of their samples, where all of them are retained: as many as the row has counted."""
-    numbers = {key: number for number, key in enumerate({row.key: None for row in rows})}
-    series = np.array(sorted(one for one, key in named.items() if key in numbers), np.uint32)
-    groups = np.array([numbers[named[int(one)]] for one in series], np.int64)
-    known: dict[tuple[int, int, int], tuple[float | None, ...]] = {}  # by key, bucket and number of samples
+def _percentiles_of_samples(
+    snapshot: Snapshot, rows: RollupRows, named: dict[int, RollupKey], length_ms: int
+) -> RollupRows:
+    """Rows with the percentiles of their samples, where all of them are retained."""
+    places = {key: place for place, key in enumerate(rows.keys)}
+    series = np.array(sorted(one for one, key in named.items() if key in places), np.uint32)
+    groups = np.array([places[named[one]] for one in series.tolist()], np.int64)
     for span_ms in _spans(rows, length_ms):
         exact = grouped_quantiles(snapshot, series, groups, span_ms, length_ms, PERCENTILES)
-        cells = zip(exact.group.tolist(), exact.window_ms.tolist(), exact.count.tolist(), strict=True)
-        known |= {cell: tuple(map(_finite, own)) for cell, own in zip(cells, exact.values.tolist(), strict=True)}
-    return [
-        msgspec.structs.replace(row, percentiles=known.get((numbers[row.key], row.bucket_ms, row.count), UNKNOWN))
-        for row in rows
-    ]
+        rows = with_percentiles(rows, exact)
+    return rows
 
 
-def _spans(rows: "list[Rollup]", length_ms: int) -> list[tuple[int, int]]:
+def _spans(rows: RollupRows, length_ms: int) -> list[tuple[int, int]]:
     """Times of successive buckets with at most ``SAMPLES_MAX`` samples together; buckets with more are left out."""
-    counts: dict[int, int] = {}
-    for row in rows:
-        counts[row.bucket_ms] = counts.get(row.bucket_ms, 0) + row.count
+    buckets, places = np.unique(rows.bucket_ms, return_inverse=True)
+    counts = np.zeros(len(buckets), np.int64)
+    np.add.at(counts, places, rows.count)
     found: list[tuple[int, int]] = []
     samples = 0
-    for bucket_ms, count in sorted(counts.items()):
+    for bucket_ms, count in zip(buckets.tolist(), counts.tolist(), strict=True):
         if count > SAMPLES_MAX:
             continue
         samples += count
@@ -293,7 +291,3 @@ def _spans(rows: "list[Rollup]", length_ms: int) -> list[tuple[int, int]]:
             found.append((bucket_ms, bucket_ms + length_ms))
             samples = count
     return found
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

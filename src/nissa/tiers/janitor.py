@@ -61,12 +61,16 @@ class Janitor:
             if not dry:
                 self._unlock()
 
-    def _clean(self, now_ms: int, *, dry: bool) -> Cleaned:
+    def ages_ms(self) -> dict[str, int]:
+        """The age up to which rows of minutes and of hours are kept. Raises: Unavailable."""
         policy = read_policy(self._database)
-        ages = {
+        return {
             "minute": policy.minute_metrics * DAY_MS or self._minutes_ms,
             "hour": policy.hourly_metrics * DAY_MS or self._hours_ms,
         }
+
+    def _clean(self, now_ms: int, *, dry: bool) -> Cleaned:
+        ages = self.ages_ms()
         counts, compensated = dict.fromkeys(ages, 0), 0
         for granularity, age_ms in ages.items():
             before_ms = (now_ms - age_ms) // HOUR_MS * HOUR_MS  # whole hours: an hour is made of all its minutes

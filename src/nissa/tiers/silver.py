@@ -1,56 +1,39 @@
 """Silver: rollups of metrics by minute and hour in the database, written again while late samples may come.
 
-    windows of the ladder ──► rows of [start, end) ──► one transaction: delete what is there, insert
+    windows of the ladder ──► rows of [start, end) ──► one transaction: rows that differ from those there
 
 Writing twice has the effect of writing once. Percentiles come from merged sketches; of minutes, whose tier keeps none,
 from their samples while all are retained, else they are None. Sums over longer times come from the rows' counts and
 sums, never from their percentiles.
 """
 
-import hashlib
 import statistics
 from collections.abc import Sequence
 from typing import Any, Final
 
-import msgspec
 import orjson
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, bindparam, delete, func, select
 
 from nissa.database.database import Database
 from nissa.database.silver_tables import metric_rollups
 from nissa.model.errors import BadQuery, Unavailable
-from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS
+from nissa.model.units import DAY_MS, HOUR_MS
+from nissa.tiers.rollup_rows import GRANULARITIES, Rollup, RollupChanges, RollupKey
 
-GRANULARITIES: Final = {"minute": MINUTE_MS, "hour": HOUR_MS}
 PERIODS: Final = {"day": DAY_MS, "week": 7 * DAY_MS, "month": 30 * DAY_MS}
 ROLLUPS_MAX: Final = 10_000
 SERVICES_MAX: Final = 1_000
 HOURS_MAX: Final = 100_000  # of one service, that medians are made of
-
-
-class RollupKey(msgspec.Struct, frozen=True):
-    """Series that one row is made of. tags: sorted by their names."""
-
-    service: str
-    name: str
-    tags: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def digest(self) -> str:
-        """The key as rows have it."""
-        return hashlib.sha256(orjson.dumps([self.service, self.name, self.tags])).hexdigest()[:32]
-
-
-class Rollup(msgspec.Struct, frozen=True):
-    """A row. percentiles: p50, p90, p95 and p99; None where they are not known."""
-
-    key: RollupKey
-    bucket_ms: int
-    count: int
-    sum: float | None
-    min: float | None
-    max: float | None
-    percentiles: tuple[float | None, ...] = (None, None, None, None)
+NAMES: Final = ", ".join(column.name for column in metric_rollups.columns)
+MARKS: Final = ", ".join("?" for _ in metric_rollups.columns)
+REPLACED: Final = "ON CONFLICT (granularity, bucket_ms, key) DO UPDATE SET " + ", ".join(
+    f"{column.name} = excluded.{column.name}" for column in metric_rollups.columns if not column.primary_key
+)
+MORE: Final = (
+    "WHERE excluded.count > metric_rollups.count OR (excluded.count = metric_rollups.count"
+    " AND (excluded.sum <> metric_rollups.sum OR excluded.min <> metric_rollups.min"
+    " OR excluded.max <> metric_rollups.max))"
+)
 
 
 class SilverStore:
@@ -61,13 +44,27 @@ class SilverStore:
 
     def replace(self, granularity: str, start_ms: int, end_ms: int, rows: Sequence[Rollup]) -> None:
         """Have these rows, and no others, in [start_ms, end_ms)."""
+        self.write(granularity, RollupChanges(((start_ms, end_ms),), list(rows), [], []))
+
+    def write(self, granularity: str, changes: RollupChanges) -> None:
+        """Make these changes in one transaction."""
         table = metric_rollups.c
-        keys = {key: _key(key) for key in {row.key for row in rows}}  # a key has many rows
+        added, changed = (_rows(granularity, rows) for rows in (changes.added, changes.changed))
         with self._database.begin() as connection:
-            here = table.granularity == granularity, table.bucket_ms >= start_ms, table.bucket_ms < end_ms
-            connection.execute(delete(metric_rollups).where(*here))
-            if rows:
-                _insert(connection, [_row(granularity, row, keys[row.key]) for row in rows])
+            for start_ms, end_ms in changes.unknown:
+                here = table.granularity == granularity, table.bucket_ms >= start_ms, table.bucket_ms < end_ms
+                connection.execute(delete(metric_rollups).where(*here))
+            _delete(connection, granularity, changes.gone)
+            _insert(connection, added)
+            _upsert(connection, changed)
+
+    def amend(self, granularity: str, rows: Sequence[Rollup]) -> None:
+        """Have these rows where none of the key and bucket is there, or one of fewer samples, or of other values.
+
+        A row of more samples stays: it was made when windows were there that are not retained any more.
+        """
+        with self._database.begin() as connection:
+            _upsert(connection, _rows(granularity, rows), MORE)
 
     def last_bucket_ms(self, granularity: str) -> int:
         """The begin of the newest row; 0 where there is none."""
@@ -171,30 +168,60 @@ def _compared(key: tuple[str, str, str], now: Any, before: Any) -> dict[str, Any
     return {**named, "now": now, "before": before, "change": change}
 
 
+def _rows(granularity: str, rows: Sequence[Rollup]) -> list[tuple[Any, ...]]:
+    """In the order of the table's columns."""
+    keys = {key: _key(key) for key in {row.key for row in rows}}  # a key has many rows
+    return [
+        (granularity, row.bucket_ms, *keys[row.key], row.count, row.sum, row.min, row.max, *row.percentiles)
+        for row in rows
+    ]
+
+
 def _key(key: RollupKey) -> tuple[str, str, str, str]:
     """The columns of a key."""
     return key.digest, key.service, key.name, orjson.dumps(dict(key.tags)).decode()
 
 
-def _row(granularity: str, row: Rollup, key: tuple[str, str, str, str]) -> tuple[Any, ...]:
-    """In the order of the table's columns."""
-    return (granularity, row.bucket_ms, *key, row.count, row.sum, row.min, row.max, *row.percentiles)
-
-
-def _insert(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+def _insert(connection: Connection, rows: Sequence[tuple[Any, ...]], into: str = "metric_rollups") -> None:
     """Insert many rows in the fastest way of each database: PostgreSQL's COPY is ten times as fast as INSERT."""
-    names = ", ".join(column.name for column in metric_rollups.columns)
+    if not rows:
+        return
     if connection.dialect.name == "postgresql":
         driver: Any = connection.connection.driver_connection
         try:
-            with driver.cursor() as cursor, cursor.copy(f"COPY metric_rollups ({names}) FROM STDIN") as copy:
+            with driver.cursor() as cursor, cursor.copy(f"COPY {into} ({NAMES}) FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(row)
         except connection.dialect.loaded_dbapi.Error as error:  # SQLAlchemy does not see it
             raise Unavailable(f"database: {error}"[:200]) from error
         return
-    marks = ", ".join("?" for _ in metric_rollups.columns)
-    connection.exec_driver_sql(f"INSERT INTO metric_rollups ({names}) VALUES ({marks})", list(rows))  # noqa: S608
+    connection.exec_driver_sql(f"INSERT INTO {into} ({NAMES}) VALUES ({MARKS})", list(rows))  # noqa: S608
+
+
+def _upsert(connection: Connection, rows: Sequence[tuple[Any, ...]], where: str = "") -> None:
+    """Insert rows, or replace those of the same key and bucket. where: a condition for replacing."""
+    if not rows:
+        return
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(
+            "CREATE TEMPORARY TABLE IF NOT EXISTS changed_rollups (LIKE metric_rollups) ON COMMIT DELETE ROWS"
+        )
+        _insert(connection, rows, "changed_rollups")
+        made = f"SELECT {NAMES} FROM changed_rollups"  # noqa: S608
+        connection.exec_driver_sql(f"INSERT INTO metric_rollups ({NAMES}) {made} {REPLACED} {where}")
+        return
+    made = f"VALUES ({MARKS})"
+    connection.exec_driver_sql(f"INSERT INTO metric_rollups ({NAMES}) {made} {REPLACED} {where}", list(rows))
+
+
+def _delete(connection: Connection, granularity: str, gone: Sequence[tuple[RollupKey, int]]) -> None:
+    if gone:
+        table = metric_rollups.c
+        one = table.granularity == granularity, table.bucket_ms == bindparam("at_ms"), table.key == bindparam("digest")
+        digests = {key: key.digest for key in {key for key, _ in gone}}
+        connection.execute(
+            delete(metric_rollups).where(*one), [{"at_ms": at_ms, "digest": digests[key]} for key, at_ms in gone]
+        )
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
