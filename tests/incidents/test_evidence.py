@@ -33,7 +33,7 @@ def test_errors_of_the_service_come_first() -> None:
 
 
 def test_metrics_are_ranked_by_how_unusual_they_are() -> None:
-    """A step in a calm gauge beats noise; of counters the rate counts; what is missing or not finite is left out."""
+    """A step in a calm gauge counts, noise and trifles do not; of counters the rate; what is missing is left out."""
     steps = np.arange(40.0)
     noise = np.tile([9.0, 11.0], 20)
     rows = {
@@ -43,8 +43,11 @@ def test_metrics_are_ranked_by_how_unusual_they_are() -> None:
         "errors_total": np.concatenate([np.zeros(20), np.arange(20) * 3.0]),
         "gone": np.where(steps < 20, 1.0, np.nan),
         "flat": np.ones(40),
+        "tiny": np.repeat([0.001, 0.002], 20),
+        "slight": np.repeat([100.0, 105.0], 20),
+        "rare_total": np.cumsum(np.repeat([0.001, 0.002], 20)),
     }
     values = np.array(list(rows.values()))
-    found = moves_most(list(rows), values, np.ones(values.shape, bool), 3)
-    assert [one.name for one in found] == ["errors_total", "calm", "noise"]
-    assert (found[0].change, found[1].change is not None and found[1].change > 4) == (None, True)
+    found = moves_most(list(rows), values, np.ones(values.shape, bool), 9)
+    assert [one.name for one in found] == ["errors_total", "rare_total", "calm"], "moves below the floors are left out"
+    assert (found[0].change, found[2].change is not None and found[2].change > 4) == (None, True)

@@ -71,3 +71,6 @@ def test_what_moved_is_ranked_by_its_factor() -> None:
     assert found[0].factor == pytest.approx(501 / 11)
     assert (found[1].factor, found[2].factor) == (pytest.approx(1 / 3), 2.0)
     assert request_moves(now, {}, 50) == []
+    quick = {keys[0]: numbers(10_000, p95=0.001, p99=0.1)}
+    slower = {keys[0]: numbers(10_000, p95=0.002, p99=0.2)}
+    assert [one.what for one in request_moves(slower, quick, 50)] == ["p99"], "a millisecond is no move"

@@ -14,7 +14,8 @@ class IncidentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     service_labels: labels of an alert that name its service; the first that is there counts. resolve_with_alerts: an
     incident resolves when all its alerts have. escalate_after_ms: an open incident that nobody acknowledges escalates,
     again and again, escalations_max times; 0 for never. evidence_window_ms: before and after an incident, kept from
-    retention. evidence_timeout_ms: of all queries for the evidence of one incident.
+    retention. evidence_again_ms: age of an incident at which its evidence is gathered again; 0 for never.
+    evidence_timeout_ms: of all queries for the evidence of one incident.
     """
 
     interval_ms: Annotated[int, duration(100, HOUR_MS)] = SECOND_MS
@@ -23,6 +24,7 @@ class IncidentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     escalate_after_ms: Annotated[int, duration(0, YEAR_MS)] = 15 * MINUTE_MS
     escalations_max: Annotated[int, count(0, 100)] = 3
     evidence_window_ms: Annotated[int, duration(MINUTE_MS, DAY_MS)] = 30 * MINUTE_MS
+    evidence_again_ms: Annotated[int, duration(0, DAY_MS)] = 5 * MINUTE_MS
     evidence_timeout_ms: Annotated[int, duration(100, HOUR_MS)] = 10 * SECOND_MS
     evidence_errors_max: Annotated[int, count(1, 1_000_000)] = 10_000
     evidence_metrics_max: Annotated[int, count(1, 100_000)] = 1_000

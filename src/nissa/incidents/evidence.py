@@ -2,7 +2,7 @@
 
 errors   same text but for numbers, ids and quoted parts ──► one fingerprint; the most frequent first
 moves    mean of each metric in the window and in the one before it, in standard deviations of the latter;
-         of counters the increase counts
+         of counters the increase counts; moves below DIFFERENCE_MIN or CHANGE_MIN are left out
 """
 
 import hashlib
@@ -14,11 +14,18 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from nissa.model.units import HOUR_MS, MINUTE_MS
+
 _VARIABLE: Final = re.compile(
     r"""0x[0-9a-fA-F]+|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|"[^"]*"|'[^']*'|[0-9a-fA-F]{12,}|\d+"""
 )
-COUNTERS: Final = ("_total", "_count", "_sum", "_bucket")
+EVENTS: Final = ("_total", "_count", "_bucket")  # counters of them: as means of many series, few per step are many
+COUNTERS: Final = (*EVENTS, "_sum")
 TEXT_CHARACTERS_MAX: Final = 2_000
+FINE_SPAN_MS: Final = 2 * HOUR_MS  # of graphs of young metrics
+FINE_STEP_MS: Final = MINUTE_MS
+DIFFERENCE_MIN: Final = 0.01  # of a move, in the unit of the metric
+CHANGE_MIN: Final = 0.1  # of a move, relative to the value before
 
 
 class ErrorGroup(msgspec.Struct, frozen=True):
@@ -60,7 +67,10 @@ def about_service(events: Sequence[Mapping[str, Any]], service: str) -> list[Map
 def moves_most(
     names: Sequence[str], values: npt.NDArray[np.float64], present: npt.NDArray[np.bool_], moves_max: int
 ) -> list[Move]:
-    """Rank metrics. values, present: (metrics, steps), the first half of the steps before the second."""
+    """Rank metrics that moved by ``DIFFERENCE_MIN`` and ``CHANGE_MIN`` at least; whatever counts events by the latter.
+
+    values, present: (metrics, steps), the first half of the steps before the second.
+    """
     found = []
     for name, row, there in zip(names, values, present, strict=True):
         if name.endswith(COUNTERS):
@@ -71,11 +81,13 @@ def moves_most(
         if not len(before) or not len(after):
             continue
         mean, now = float(before.mean()), float(after.mean())
+        least = 0.0 if name.endswith(EVENTS) else DIFFERENCE_MIN
+        if now == mean or abs(now - mean) < max(least, CHANGE_MIN * abs(mean)):
+            continue
         spread = max(float(before.std()), abs(mean) * 0.01, 1e-12)
         change = (now - mean) / abs(mean) if mean else None
         found.append(Move(name, mean, now, change, (now - mean) / spread))
-    moved = [move for move in found if move.score]
-    return sorted(moved, key=lambda move: (-abs(move.score), move.name))[:moves_max]
+    return sorted(found, key=lambda move: (-abs(move.score), move.name))[:moves_max]
 
 
 def _pattern(event: Mapping[str, Any]) -> str:

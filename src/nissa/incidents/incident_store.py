@@ -339,6 +339,16 @@ class IncidentStore:
         with self._database.begin() as connection:
             connection.execute(here.values(evidence=_text(evidence)))
 
+    def replace_evidence(self, number: int, evidence: Any) -> None:
+        """Store evidence in place of the one that is there."""
+        with self._database.begin() as connection:
+            connection.execute(update(incidents).where(incidents.c.id == number).values(evidence=_text(evidence)))
+
+    def opened_between(self, start_ms: int, end_ms: int) -> list[Incident]:
+        """Incidents that were opened in [start_ms, end_ms), the oldest first."""
+        asked = select(*_FIELDS).where(incidents.c.created_ms >= start_ms, incidents.c.created_ms < end_ms)
+        return self._read(asked.order_by(incidents.c.id).limit(ROWS_MAX))
+
     def unpinned(self, now_ms: int, window_ms: int) -> list[Incident]:
         """Incidents whose pins must reach further: until now, or ``window_ms`` after a resolution.
 

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final
 
+from nissa.incidents.evidence import FINE_SPAN_MS, FINE_STEP_MS
 from nissa.incidents.incident_store import LinkedAlert
 from nissa.incidents.lifecycle import LIVE, Entry, Incident, downtime_minutes, outages_ms
-from nissa.model.units import MINUTE_MS
+from nissa.model.units import HOUR_MS, MINUTE_MS
 
 BARS: Final = "▁▂▃▄▅▆▇█"
 COLUMNS: Final = 48
@@ -61,7 +62,8 @@ def _entry_line(entry: Entry) -> str:
 
 
 def _graph_lines(graph: Mapping[str, Any]) -> list[str]:
-    lines = [f"{_code(graph['expression'])}, last 24 hours and the same hours a week before:\n", "```"]
+    hours = FINE_SPAN_MS // HOUR_MS if graph.get("step_ms") == FINE_STEP_MS else 24
+    lines = [f"{_code(graph['expression'])}, last {hours} hours and the same hours a week before:\n", "```"]
     for name in ("last_day", "week_before"):
         for line in graph[name]:
             values = [value for _, value in line["points"]]

@@ -1,6 +1,7 @@
 """Reads the evidence of an incident from the engine, within one deadline. What does not come in time is named instead.
 
-graphs   the left side of the rule's expression, last 24 h, and the same hours a week before
+graphs   the left side of the rule's expression, last 24 h, and the same hours a week before; two hours in finer
+         steps where the metric is younger than an hour
 errors   the most frequent errors of the window
 moves    metrics of the service that moved most against the window before
 """
@@ -14,7 +15,7 @@ import structlog
 
 from nissa.api.promql_answers import query_limits
 from nissa.config.tree import Config
-from nissa.incidents.evidence import about_service, moves_most, recurring_errors
+from nissa.incidents.evidence import FINE_SPAN_MS, FINE_STEP_MS, about_service, moves_most, recurring_errors
 from nissa.incidents.lifecycle import Incident
 from nissa.ingest.engine import Engine
 from nissa.model.allowance import Check
@@ -34,6 +35,7 @@ MOVES_MAX: Final = 10
 GRAPHS_MAX: Final = 3
 LINES_MAX: Final = 10  # of a graph
 STEP_MS: Final = 10 * MINUTE_MS
+POINTS_MIN: Final = 6  # of a line in such steps; with fewer the graph has finer ones
 EVENTS_AT_ONCE: Final = 1_000
 _SERIOUS: Final = frozenset(LEVELS.index(name) for name in ("error", "critical"))
 
@@ -67,14 +69,21 @@ class EvidenceReader:
 
     def _graph(self, expression: str, at_ms: int, check: Check) -> dict[str, Any]:
         text = compared_text(expression)
-        last, week = (self._lines(text, at_ms - back, check) for back in (0, 7 * DAY_MS))
-        return {"expression": text, "step_ms": STEP_MS, "last_day": last, "week_before": week}
+        grid_ms = DAY_MS, STEP_MS
+        last = self._lines(text, at_ms, grid_ms, check)
+        if last and max(len(line["points"]) for line in last) < POINTS_MIN:
+            grid_ms = FINE_SPAN_MS, FINE_STEP_MS
+            last = self._lines(text, at_ms, grid_ms, check)
+        week = self._lines(text, at_ms - 7 * DAY_MS, grid_ms, check)
+        return {"expression": text, "step_ms": grid_ms[1], "last_day": last, "week_before": week}
 
-    def _lines(self, text: str, end_ms: int, check: Check) -> list[dict[str, Any]]:
-        vector = self._matrix(text, end_ms - DAY_MS, end_ms, STEP_MS, check)
+    def _lines(self, text: str, end_ms: int, grid_ms: tuple[int, int], check: Check) -> list[dict[str, Any]]:
+        """grid_ms: length of time, and step."""
+        span_ms, step_ms = grid_ms
+        vector = self._matrix(text, end_ms - span_ms, end_ms, step_ms, check)
         if vector is None:
             return []
-        times = list(range(end_ms - DAY_MS, end_ms + 1, STEP_MS))
+        times = list(range(end_ms - span_ms, end_ms + 1, step_ms))
         lines = []
         for row in range(min(len(vector), LINES_MAX)):
             there = np.flatnonzero((vector.present[row] != 0) & np.isfinite(vector.values[row])).tolist()

@@ -7,7 +7,7 @@ Everything due is a row of the database, so ``kill -9`` at any step only delays 
 pin is found by its name, routing takes an alert by its labels.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -19,7 +19,7 @@ from nissa.incidents.reports import alert_report, announcements, opens_incident
 from nissa.ingest.engine import Engine
 from nissa.model.alert import Alert, AlertReceiver, AlertState
 from nissa.model.errors import BadQuery, NissaError, Unavailable
-from nissa.model.units import MINUTE_MS
+from nissa.model.units import HOUR_MS, MINUTE_MS
 from nissa.service.repeated_work import RepeatedWork
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 SETTLED_MAX: Final = 100_000  # firings of alerts of which the database is not asked again
 ALERTS_SHOWN_MAX: Final = 200
 RULES_WAIT_MS: Final = MINUTE_MS
+AGAIN_WITHIN_MS: Final = HOUR_MS  # evidence that could not be gathered again for so long stays
 COUNTS: Final = ("escalations", "evidence", "failures", "refused")
 
 log = structlog.get_logger()
@@ -60,6 +61,7 @@ class IncidentTasks:
         self._rules = rules
         self._store: IncidentStore | None = None
         self._reader: EvidenceReader | None = None
+        self._whole = set[int]()  # incidents of the last hour whose evidence is not gathered again
         self._settled: dict[tuple[str, int], AlertState] = {}
         self._counts = dict.fromkeys(COUNTS, 0)
         self._repeated = RepeatedWork("incidents", self._turn, lambda: self._settings.interval_ms, self._counts)
@@ -133,6 +135,7 @@ class IncidentTasks:
         self._announce(store, now_ms)
         for incident in store.without_evidence():
             self._gather(store, incident, now_ms)
+        self._gather_again(store, now_ms)
         self._pin(store, now_ms)
         counts = store.counts()
         self._live |= {str(name): counts.get(name, 0) for name in LIVE}
@@ -146,18 +149,39 @@ class IncidentTasks:
             taken.append((incident, labels))
         store.announced(taken)
 
-    def _gather(self, store: "IncidentStore", incident: Incident, now_ms: int) -> None:
+    def _gather_again(self, store: "IncidentStore", now_ms: int) -> None:
+        """Evidence of incidents that are a few minutes old: the first one ends when they began."""
+        again_ms = self._settings.evidence_again_ms
+        if not again_ms:
+            return
+        found = store.opened_between(now_ms - again_ms - AGAIN_WITHIN_MS, now_ms - again_ms + 1)
+        for incident in found:
+            earlier = None if incident.id in self._whole else store.evidence(incident.id)
+            if earlier is not None:
+                if earlier["at_ms"] < incident.created_ms + again_ms:
+                    self._gather(store, incident, now_ms, earlier)
+                self._whole.add(incident.id)
+        self._whole &= {incident.id for incident in found}
+
+    def _gather(
+        self, store: "IncidentStore", incident: Incident, now_ms: int, earlier: Mapping[str, Any] | None = None
+    ) -> None:
         from nissa.service.incident_evidence import EvidenceReader  # loads the evaluator of PromQL
 
         if self._reader is None:
             self._reader = EvidenceReader(self._engine, self._config)
         fingerprints = {alert.fingerprint for alert in store.alerts(incident.id)}
         expressions = self._expressions(fingerprints)
-        if fingerprints and not expressions and now_ms - incident.created_ms < RULES_WAIT_MS:
+        if earlier is not None:
+            expressions = expressions or [graph["expression"] for graph in earlier["graphs"]]
+        elif fingerprints and not expressions and now_ms - incident.created_ms < RULES_WAIT_MS:
             return  # its rule is not read yet after a restart
         found = self._reader.gather(incident, expressions, now_ms)
         past = self._history(found["start_ms"], now_ms)
-        store.keep_evidence(incident.id, {**found, "alerts": past})
+        if earlier is None:
+            store.keep_evidence(incident.id, {**found, "alerts": past})
+        elif len(found["missing"]) <= len(earlier["missing"]):
+            store.replace_evidence(incident.id, {**found, "alerts": past})
         self._counts["evidence"] += 1
 
     def _expressions(self, fingerprints: set[str]) -> list[str]:

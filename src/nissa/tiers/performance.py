@@ -21,6 +21,7 @@ MOVED: Final = ("p95", "p99")
 MOVES_MAX: Final = 50
 BEYOND_MIN: Final = 10  # requests slower than a quantile, before it is said to have moved
 FACTOR_MIN: Final = 1.1
+DURATION_MIN: Final = 0.005  # in the unit of the histogram: a difference of p95 or p99, before it is said to have moved
 DEVIATIONS_MIN: Final = 3.0
 TOTAL: Final = ""  # route of a whole service
 
@@ -138,7 +139,7 @@ def _moves(key: Key, now: Numbers, before: Numbers, requests_min: int) -> list[R
         after, was = getattr(now, what), getattr(before, what)
         if not after or not was or fewest * (1 - QUANTILES[what]) < BEYOND_MIN or what in before.open_ended:
             continue
-        if max(after / was, was / after) >= FACTOR_MIN:
+        if max(after / was, was / after) >= FACTOR_MIN and abs(after - was) >= DURATION_MIN:
             found.append(RequestMove(*key, what, was, after, after / was, what in now.open_ended))
     if fewest >= requests_min and _deviations(now, before) >= DEVIATIONS_MIN:
         after, was = ((one.errors + 1) / (one.requests + 2) for one in (now, before))
