@@ -190,7 +190,7 @@ def test_other_systems_and_people_open_incidents(tmp_path: Path, hook: Hook) -> 
 
 
 def test_commands_take_an_incident_through_its_life(tmp_path: Path) -> None:
-    """Opened by hand once for one title, commented on and merged; faults of the caller end with exit code 2."""
+    """Opened by hand once for one title, commented on, merged, assigned; faults of the caller end with exit code 2."""
     with running(tmp_path / "data") as daemon:
 
         def command(*arguments: str) -> str:
@@ -202,12 +202,19 @@ def test_commands_take_an_incident_through_its_life(tmp_path: Path) -> None:
         assert command("open", "writes fail", "--key", "writes", "--urgency", "high") == "incident 2 is open\n"
         assert command("comment", "1", "a volume is on its way") == "incident 1 has the comment\n"
         assert command("merge", "2", "--into", "1") == "incident 2 is merged into 1\n"
+        assert command("assign", "1", "bob") == "incident 1 is open; responder: bob\n"
+        assert command("assign", "1", "") == "incident 1 is open; responder: nobody\n"
         room = daemon.get("/api/v1/incidents/1")["data"]
         assert [room[name] for name in ("service", "severity", "urgency", "responder")] == [
-            *("disks", "warning", "medium", "ada"),
+            *("disks", "warning", "medium", ""),
         ]
         kinds = [(entry["kind"], entry["text"]) for entry in room["timeline"]][1:]
-        assert kinds == [("comment", "a volume is on its way"), ("merged", "with incident 2")]
+        assert kinds == [
+            ("comment", "a volume is on its way"),
+            ("merged", "with incident 2"),
+            ("changed", "responder: ada to bob"),
+            ("changed", "responder: bob to none"),
+        ]
         command_line = [sys.executable, "-m", "nissa.cli.main", "incidents", "merge", "1", "--into", "1"]
         done = subprocess.run([*command_line, "--api", daemon.api_url], capture_output=True, check=False)
         assert (done.returncode, b"cannot be merged into itself" in done.stderr) == (2, True)

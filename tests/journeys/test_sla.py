@@ -85,6 +85,9 @@ def test_days_are_caught_up_once(tmp_path: Path) -> None:
         month = ("--period", days[1]["day"][:7], "--data-dir", tmp_path / "data")
         nissa_command("sla", "report", "up", "--pdf", path, *month)
         assert path.read_bytes() == body
+        days_csv = nissa_command("sla", "report", "up", "--format", "csv", *month).decode()
+        assert [line for line in days_csv.splitlines()[1:] if line not in table.splitlines()] == []
+        assert f"{days[1]['day']},up,1,1," in days_csv
         del form["active_from"]
         assert json.loads(post_form(daemon, "/api/v1/sla/definitions", **{**form, "target": "99"})[1])["data"]["new"]
         status, answer = daemon.request("DELETE", "/api/v1/sla/definitions/up")

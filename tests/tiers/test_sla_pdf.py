@@ -2,6 +2,7 @@
 
 import builtins
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,6 +63,24 @@ def test_a_month_is_read_back(database: Database) -> None:
     assert max(totals, key=lambda day: day["id"])["hash"] in found
     assert body == stored_report_pdf(store, "up", "2024-11", NOW_MS + DAY_MS)
     assert PdfReader(io.BytesIO(body)).metadata["/CreationDate"].startswith("D:20241205000000")
+
+
+def test_letters_of_a_font_are_embedded(database: Database, tmp_path: Path) -> None:
+    """Those that it has, also in headings; others are escapes. The same bytes every time; a bad file is named."""
+    font = Path("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf")
+    if not font.exists():
+        pytest.skip("needs fonts-dejavu-core")
+    store = filled(database)
+    day = SlaDefinition("łódź", "платежи 店", "UPTIME", 99.0, "30d", "b", "t")
+    store.put(day, day_start_ms("2024-11-01"))
+    body = stored_report_pdf(store, "łódź", "2024-11", NOW_MS, str(font))
+    assert body == stored_report_pdf(store, "łódź", "2024-11", NOW_MS, str(font))
+    assert "Service level report: łódź Service платежи \\u5e97, 2024-11-01 to" in texts(body)
+    assert len(body) < 100_000
+    (tmp_path / "none.ttf").write_text("no font")
+    for path in ("none.ttf", "gone.ttf"):
+        with pytest.raises(BadQuery, match=r"sla\.report_font"):
+            stored_report_pdf(store, "łódź", "2024-11", NOW_MS, str(tmp_path / path))
 
 
 def test_a_quarter_has_three_months(database: Database) -> None:

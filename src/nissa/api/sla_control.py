@@ -12,5 +12,9 @@ class SlaControl(Protocol):
     def store(self) -> SlaStore:
         """Definitions and snapshots; opens the database. Blocks. Raises: Unavailable."""
 
+    @property
+    def report_font(self) -> str:
+        """Path of the font that reports are set in; empty for Helvetica."""
+
     def engine(self) -> SlaEngine:
         """Corrects snapshots. Blocks. Raises: Unavailable."""

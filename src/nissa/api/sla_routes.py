@@ -153,7 +153,7 @@ async def sla_report(request: Request) -> Response:
         form = parameters.text("sla_format", "json")
         if form == "pdf":
             name, period = parameters.text("sla"), parameters.text("report_period")
-            return _pdf(stored_report_pdf(control.store(), name, period, parameters.now_ms))
+            return _pdf(stored_report_pdf(control.store(), name, period, parameters.now_ms, control.report_font))
         if form != "json":
             raise BadQuery(f"invalid parameter 'sla_format': {form[:40]!r} is none of json, pdf")
         service, last = parameters.text("service"), _days(parameters)[1]

@@ -14,7 +14,7 @@ COLUMNS: Final = ("id", "state", "severity", "service", "responder", "title")
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="List incidents of a running daemon; open, acknowledge, resolve, reopen, merge or comment on one.",
+    help="List incidents of a running daemon; open, assign, acknowledge, resolve, reopen, merge or comment on one.",
     rich_markup_mode=None,
 )
 Number = Annotated[int, typer.Argument(help="Number of the incident.", metavar="NUMBER")]
@@ -51,6 +51,16 @@ def open_by_hand(
     """Open an incident by hand, or name the one that has its key already."""
     form = {"title": title, "service": service, "severity": severity, "urgency": urgency, "responder": responder}
     run_command("nissa incidents open", lambda: _open(api, {**form, "key": key}))
+
+
+@app.command("assign")
+def assign_number(
+    number: Number,
+    user: Annotated[str, typer.Argument(help="Who looks after it; an empty name: nobody.", metavar="USER")],
+    api: Api = DEFAULT_API,
+) -> None:
+    """Name the responder of an incident that goes on. It still escalates until it is acknowledged."""
+    run_command("nissa incidents assign", lambda: _assign(api, number, user))
 
 
 @app.command("acknowledge")
@@ -119,6 +129,11 @@ def _open(api: str, fields: dict[str, str]) -> None:
 def _change(api: str, number: int, action: str, comment: str) -> None:
     found = _posted(api, f"/{number}/{action}", {"comment": comment} if comment else {})
     print(f"incident {found['id']} is {found['state']}")
+
+
+def _assign(api: str, number: int, user: str) -> None:
+    found = _posted(api, f"/{number}", {"responder": user})
+    print(f"incident {found['id']} is {found['state']}; responder: {found['responder'] or 'nobody'}")
 
 
 def _merge(api: str, number: int, into: int) -> None:

@@ -1,5 +1,7 @@
 """nissa sla: lists definitions and checks files of them, verifies the chain of snapshots, and writes reports."""
 
+import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -10,6 +12,14 @@ from nissa.cli.own_database import ConfigFile, DataDirectory, own_database
 from nissa.cli.text_table import print_table, utc
 
 COLUMNS: Final = ("id", "version", "service", "type", "target", "window", "from", "to", "changed by")
+
+
+class ReportForm(StrEnum):
+    """Form of a report."""
+
+    PDF = "pdf"
+    CSV = "csv"
+
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -54,19 +64,30 @@ def verify_sla(config: ConfigFile = None, data_dir: DataDirectory = None) -> Non
 def report_sla(
     sla: Annotated[str, typer.Argument(help="Id of the agreement.", metavar="ID")],
     pdf: Annotated[
-        Path, typer.Option("--pdf", help="File that is written; one that exists is replaced.", metavar="FILE")
-    ],
+        Path | None, typer.Option("--pdf", help="PDF that is written; one that exists is replaced.", metavar="FILE")
+    ] = None,
+    form: Annotated[
+        ReportForm, typer.Option("--format", help="pdf: written to --pdf; csv: its days, to standard output.")
+    ] = ReportForm.PDF,
+    font: Annotated[
+        str, typer.Option(help="TrueType or OpenType font of the PDF; sla.report_font by default.", metavar="FILE")
+    ] = "",
     period: Annotated[
         str, typer.Option(help="Month (2024-11) or quarter (2024-Q4); the last full month by default.")
     ] = "",
     config: ConfigFile = None,
     data_dir: DataDirectory = None,
 ) -> None:
-    """Write the report of a month or quarter as PDF. The daemon may be running.
+    """Write the report of a month or quarter as PDF, or its days as CSV. The daemon may be running.
 
-    Needs the extra nissa[reports].
+    PDF needs the extra nissa[reports].
     """
-    run_command("nissa sla report", lambda: _report(sla, pdf, period, config, data_dir))
+    if form is ReportForm.PDF and pdf is not None:
+        run_command("nissa sla report", lambda: _report(sla, pdf, font, period, config, data_dir))
+    elif form is ReportForm.CSV and pdf is None:
+        run_command("nissa sla report", lambda: _report_csv(sla, period, config, data_dir))
+    else:
+        raise typer.BadParameter("expected either --pdf FILE or --format csv")
 
 
 def _list(service: str, as_json: bool, config: Path | None, data_dir: Path | None) -> None:
@@ -101,12 +122,28 @@ def _verify(config: Path | None, data_dir: Path | None) -> None:
     print(f"{count} snapshots hold; the last hash is {last or 'none'}")
 
 
-def _report(sla: str, pdf: Path, period: str, config: Path | None, data_dir: Path | None) -> None:
+def _report(sla: str, pdf: Path, font: str, period: str, config: Path | None, data_dir: Path | None) -> None:
+    from nissa.config.load import load_config
     from nissa.service.clock import wall_ms
     from nissa.tiers.sla_pdf import stored_report_pdf
     from nissa.tiers.sla_store import SlaStore
 
     with own_database(config, data_dir) as database:
-        body = stored_report_pdf(SlaStore(database, 1), sla, period, wall_ms())
+        font = font or load_config(config, os.environ, {}).sla.report_font
+        body = stored_report_pdf(SlaStore(database, 1), sla, period, wall_ms(), font)
     pdf.write_bytes(body)
     print(f"{pdf}: {len(body)} bytes")
+
+
+def _report_csv(sla: str, period: str, config: Path | None, data_dir: Path | None) -> None:
+    from nissa.service.clock import wall_ms
+    from nissa.tiers.sla_pdf import period_days
+    from nissa.tiers.sla_report import days_csv
+    from nissa.tiers.sla_store import NoDefinition, SlaStore
+
+    with own_database(config, data_dir) as database:
+        store = SlaStore(database, 1)
+        if sla not in store.definitions():
+            raise NoDefinition(f"there is no definition {sla[:100]!r}")
+        days = store.snapshots([sla], *period_days(period, wall_ms()))
+    print(days_csv(days), end="")

@@ -142,6 +142,11 @@ class SlaTasks:
             self._store = SlaStore(self._database(), self._config.sla.definitions_max)
         return self._store
 
+    @property
+    def report_font(self) -> str:
+        """As ``SlaControl`` says."""
+        return self._config.sla.report_font
+
     def engine(self) -> "SlaEngine":
         """Writes and corrects snapshots. Raises: Unavailable."""
         if self._engine_of_sla is None:

@@ -2,13 +2,14 @@
 
     agreement · totals · calendar of each month · days that missed · corrections with their reasons · hash
 
-Texts are set in Helvetica, which every reader has; characters beyond Latin-1 are written as escapes, so a report
-needs no fonts of the machine. Its date of creation is that of its newest snapshot.
+Texts are set in Helvetica, which every reader has and which has Latin-1 alone, or in a font that is embedded, as far as
+its letters are used. Characters that the font lacks are written as escapes. The date of creation is that of the newest
+snapshot.
 """
 
 import calendar
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,7 @@ TEXT_MAX: Final = 300  # characters of one text in a table
 _PERIOD: Final = re.compile(r"(\d{4})-(?:(0[1-9]|1[0-2])|Q([1-4]))", re.ASCII)
 _COLOURS: Final = {"met": (212, 237, 218), "missed": (248, 205, 205), "no data": (232, 234, 237), "": (255, 255, 255)}
 _FONT: Final = "helvetica"
+_OWN_FONT: Final = "report"  # the embedded one
 
 
 def period_days(period: str, now_ms: int) -> tuple[str, str]:
@@ -48,8 +50,8 @@ def period_days(period: str, now_ms: int) -> tuple[str, str]:
     return date(year, month, 1).isoformat(), end.isoformat()
 
 
-def stored_report_pdf(store: "SlaStore", sla: str, period: str, now_ms: int) -> bytes:
-    """The report of what is stored. Raises: BadQuery, NoDefinition; Unavailable."""
+def stored_report_pdf(store: "SlaStore", sla: str, period: str, now_ms: int, font: str = "") -> bytes:
+    """The report of what is stored. font: as ``report_pdf`` has it. Raises: BadQuery, NoDefinition; Unavailable."""
     from nissa.tiers.sla_store import NoDefinition
 
     first, last = period_days(period, now_ms)
@@ -58,7 +60,7 @@ def stored_report_pdf(store: "SlaStore", sla: str, period: str, now_ms: int) -> 
         raise NoDefinition(f"there is no definition {sla[:100]!r}")
     days = store.snapshots([sla], first, last)
     corrections = [one for day in days if day["revision"] for one in store.revisions(sla, day["day"])]
-    return report_pdf(versions, days, corrections, (first, last))
+    return report_pdf(versions, days, corrections, (first, last), font)
 
 
 def report_pdf(
@@ -66,11 +68,13 @@ def report_pdf(
     days: Sequence[Mapping[str, Any]],
     corrections: Sequence[Mapping[str, Any]],
     span: tuple[str, str],
+    font: str = "",
 ) -> bytes:
     """The report. versions: of the definition, the oldest first. days: snapshots in the newest revision, the oldest
     first. corrections: all revisions of the days that have been corrected. span: first and last day.
+    font: path of a TrueType or OpenType font that is embedded; empty for Helvetica.
 
-    Raises: BadQuery where the extra is missing.
+    Raises: BadQuery where the extra is missing, or the font cannot be read.
     """
     try:
         from fpdf import FPDF
@@ -78,9 +82,11 @@ def report_pdf(
         raise BadQuery("a report as PDF needs the extra nissa[reports]: pip install 'nissa[reports]'") from None
     one = version_of_day(versions, span[1]) or versions[-1]
     pdf = FPDF(format="A4")
+    if font:
+        _embed(pdf, font)
     made_ms = max((day["created_ms"] for day in days), default=0)
     pdf.set_creation_date(datetime.fromtimestamp(made_ms // SECOND_MS, UTC))
-    pdf.set_title(_plain(f"{one.id}, {span[0]} to {span[1]}"))
+    pdf.set_title(_plain(pdf, f"{one.id}, {span[0]} to {span[1]}"))
     pdf.set_lang("en")
     pdf.set_auto_page_break(auto=True, margin=15)
     pdf.add_page()
@@ -139,11 +145,11 @@ def _calendars(pdf: "FPDF", verdicts: Mapping[str, tuple[str, float | None]], sp
             pdf.add_page()
         _heading(pdf, f"{first.year}-{month:02}")
         width, height = pdf.epw / 7, 11.0
-        pdf.set_font(_FONT, "B", 8)
+        _set_font(pdf, "B", 8)
         for name in ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"):
             pdf.cell(width, 5, name, align="C")
         pdf.ln(5)
-        pdf.set_font(_FONT, "", 7)
+        _set_font(pdf, "", 7)
         for week in weeks:
             left, top = pdf.get_x(), pdf.get_y()
             for place, day in enumerate(week):
@@ -197,26 +203,47 @@ def _table(pdf: "FPDF", rows: Sequence[Sequence[str]], widths: Sequence[float], 
     if len(rows) == 1 and empty:
         _line(pdf, empty)
         return
-    pdf.set_font(_FONT, "", 8)
+    _set_font(pdf, "", 8)
     pdf.set_fill_color(255)
     with pdf.table(col_widths=tuple(widths), text_align="LEFT", line_height=5) as table:
         for row in rows:
-            table.row([_plain(cell[:TEXT_MAX]) for cell in row])
+            table.row([_plain(pdf, cell[:TEXT_MAX]) for cell in row])
 
 
 def _heading(pdf: "FPDF", text: str, size: int = 12) -> None:
-    pdf.set_font(_FONT, "B", size)
-    pdf.multi_cell(0, size * 0.6, _plain(text), new_x="LMARGIN", new_y="NEXT")
+    _set_font(pdf, "B", size)
+    pdf.multi_cell(0, size * 0.6, _plain(pdf, text), new_x="LMARGIN", new_y="NEXT")
 
 
 def _line(pdf: "FPDF", text: str) -> None:
-    pdf.set_font(_FONT, "", 9)
-    pdf.multi_cell(0, 5, _plain(text), new_x="LMARGIN", new_y="NEXT")
+    _set_font(pdf, "", 9)
+    pdf.multi_cell(0, 5, _plain(pdf, text), new_x="LMARGIN", new_y="NEXT")
 
 
-def _plain(text: str) -> str:
-    """The text in characters that Helvetica has; others as escapes, control characters as spaces."""
-    known = text.encode("latin-1", "backslashreplace").decode("latin-1")
+def _embed(pdf: "FPDF", font: str) -> None:
+    """Have texts set in the font of a file. Raises: BadQuery."""
+    from fontTools.ttLib import TTLibError
+
+    try:
+        for style in ("", "B"):
+            pdf.add_font(_OWN_FONT, style, font)
+    except (OSError, TTLibError) as error:
+        raise BadQuery(f"sla.report_font: {font[:200]}: no font can be read: {error}"[:500]) from None
+
+
+def _set_font(pdf: "FPDF", style: str, size: int) -> None:
+    pdf.set_font(_OWN_FONT if _OWN_FONT in pdf.fonts else _FONT, style, size)
+
+
+def _plain(pdf: "FPDF", text: str) -> str:
+    """The text in characters that the font has; others as escapes, control characters as spaces."""
+    if _OWN_FONT in pdf.fonts:
+        letters: Container[int] = getattr(pdf.fonts[_OWN_FONT], "cmap", ())
+        known = "".join(
+            one if ord(one) in letters else one.encode("ascii", "backslashreplace").decode() for one in text
+        )
+    else:
+        known = text.encode("latin-1", "backslashreplace").decode("latin-1")
     return "".join(one if one.isprintable() else " " for one in known)
 
 
