@@ -3,6 +3,7 @@
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import insert, inspect, select, text
 
@@ -52,6 +53,32 @@ def test_rows_stay_over_a_restart_and_fail_together(
     with again.begin() as connection:
         assert connection.execute(select(alert_acknowledgements.c.fingerprint)).scalars().all() == ["f"]
     again.close()
+
+
+@pytest.mark.parametrize("most", [2, 7])
+def test_connections_are_bounded(
+    most: int, database: Database, database_settings: DatabaseSettings, tmp_path: Path
+) -> None:
+    """As many as the setting says are open at once; the next transaction waits for one of them."""
+    settings = msgspec.structs.replace(database_settings, connections_max=most)
+    bounded, entered, leave = open_database(settings, tmp_path), threading.Semaphore(0), threading.Event()
+
+    def read() -> None:
+        with bounded.begin() as connection:
+            connection.execute(text("SELECT 1"))
+            entered.release()
+            leave.wait(60)
+
+    threads = [threading.Thread(target=read) for _ in range(most + 1)]
+    for thread in threads:
+        thread.start()
+    assert all(entered.acquire(timeout=60) for _ in range(most))
+    assert not entered.acquire(timeout=0.2)
+    leave.set()
+    assert entered.acquire(timeout=60)
+    for thread in threads:
+        thread.join()
+    bounded.close()
 
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql://a/b"])

@@ -28,7 +28,7 @@ from nissa.model.errors import ConfigInvalid, Unavailable
 from nissa.model.units import SECOND_MS
 
 BUSY_TIMEOUT_MS: Final = 10_000
-CONNECTIONS_MAX: Final = 5
+KEPT_OPEN_MAX: Final = 5  # of database.connections_max; further connections are closed after their transaction
 MODE: Final = 0o640
 CANCELLED: Final = "57014"  # SQLSTATE: PostgreSQL has ended a statement that took too long
 PATH: Final = "database.url"
@@ -80,7 +80,7 @@ def open_database(settings: DatabaseSettings, directory: Path) -> Database:
     Raises: ConfigInvalid for an address that is none, Unavailable where it does not answer, or has tables of a newer
     Nissa; then they are as they were.
     """
-    engine = _postgresql(settings) if settings.url else _sqlite(directory / DATABASE)
+    engine = _postgresql(settings) if settings.url else _sqlite(settings, directory / DATABASE)
     try:
         upgrade(engine)
     except SQLAlchemyError as error:
@@ -94,13 +94,18 @@ def open_database(settings: DatabaseSettings, directory: Path) -> Database:
     return Database(engine)
 
 
-def _sqlite(path: Path) -> Engine:
+def _sqlite(settings: DatabaseSettings, path: Path) -> Engine:
     if not path.exists():  # SQLite would create it readable by everybody
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE))
     url = URL.create("sqlite", database=str(path))
-    engine = create_engine(url, pool_size=CONNECTIONS_MAX, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    engine = create_engine(url, **_pool(settings), connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
     event.listen(engine, "connect", _make_durable)
     return engine
+
+
+def _pool(settings: DatabaseSettings) -> dict[str, Any]:
+    kept = min(KEPT_OPEN_MAX, settings.connections_max)
+    return {"pool_size": kept, "max_overflow": settings.connections_max - kept}
 
 
 def _make_durable(connection: Any, _record: object) -> None:
@@ -122,7 +127,7 @@ def _postgresql(settings: DatabaseSettings) -> Engine:
 
         engine = create_engine(
             parsed.set(drivername="postgresql+psycopg"),
-            pool_size=CONNECTIONS_MAX,
+            **_pool(settings),
             pool_pre_ping=True,
             pool_timeout=settings.timeout_ms / SECOND_MS,
         )
