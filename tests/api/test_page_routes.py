@@ -42,6 +42,22 @@ def test_assets_are_compressed_and_kept(client: httpx.Client) -> None:
     assert loaded_bytes < 250_000
 
 
+def test_browsers_see_a_page_for_a_path_of_none(client: httpx.Client) -> None:
+    """The document, with 404; the path of an incident leads to its page; whoever asks for no HTML gets an error."""
+    browser = {"Accept": "text/html,application/xhtml+xml;q=0.9"}
+    for path in ("/nowhere", "/incidents/none", "/sla/x/y"):
+        answer = client.get(path, headers=browser)
+        assert (answer.status_code, answer.text) == (404, client.get("/").text)
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+        assert client.get(path).json()["error"]
+    for path in ("/api/v1/nowhere", "/assets/none.js"):
+        assert client.get(path, headers=browser).json()["error"]
+    assert client.post("/nowhere", headers=browser).json()["error"]
+    answer = client.get("/incidents/7", headers=browser)
+    assert (answer.status_code, answer.headers["location"]) == (307, "/incidents?id=7")
+    assert client.get("/incidents/", headers=browser).status_code == 308
+
+
 def test_other_names_are_not_found(client: httpx.Client) -> None:
     """No path leads out of the built files, and an unknown page is an error of the API."""
     for path in ("/assets/none.js", "/assets/..%2findex.html", "/assets/%2e%2e%2f%2e%2e%2fserve.py", "/nowhere"):

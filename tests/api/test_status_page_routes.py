@@ -17,7 +17,9 @@ from nissa.config.status_page import StatusPageSettings
 from nissa.config.tree import Api
 from nissa.database.database import Database, open_database
 from nissa.incidents.incident_store import IncidentLimits, IncidentStore
-from nissa.incidents.lifecycle import Escalation, IncidentReport
+from nissa.incidents.lifecycle import Escalation, IncidentReport, resolving
+from nissa.incidents.reports import alert_report
+from nissa.model.alert import Alert, AlertState, label_fingerprint
 from nissa.query.backend import Backend
 from nissa.tiers.sla_store import SlaStore
 
@@ -81,6 +83,30 @@ def test_anybody_reads_it_and_nothing_else(serve, more_facts: dict[str, Any], tm
     assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", answer.headers["etag"])
     assert client.get("/api/v1/incidents").status_code == 401
     database.close()
+
+
+def test_who_resolves_an_incident_decides(database: Database) -> None:
+    """It is not shown any more, also while its alert fires on; when the alert fires anew, there is another one."""
+    clock, own = [NOW_MS], facts(database)
+    store = IncidentStore(database, IncidentLimits(10, 10, 10))
+    labels = {"alertname": "Down", "service": "shop", "severity": "critical", "incident": "true"}
+
+    def fire(starts_at_ms: int) -> None:
+        firing = AlertState.FIRING
+        alert = Alert(labels, {}, starts_at_ms, 0, clock[0], "", 1.0, firing, label_fingerprint(labels), "rules")
+        store.put_alert(alert, alert_report(alert, ("service",)), clock[0], Escalation(), resolves=True)
+
+    async def shown() -> bool:
+        page = StatusPage(ApiState(Backend.__new__(Backend), Api(), Facts(lambda: clock[0], **own)))
+        return b"Major outage" in (await page.answer("")).body
+
+    fire(NOW_MS)
+    assert asyncio.run(shown())
+    store.change(1, resolving(NOW_MS + 1, "ann"))
+    fire(NOW_MS)
+    assert not asyncio.run(shown())
+    fire(NOW_MS + 2)
+    assert asyncio.run(shown())
 
 
 def test_the_kept_page_outlives_the_database(database: Database) -> None:

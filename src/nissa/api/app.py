@@ -140,5 +140,6 @@ async def _no_such_route(request: Request, error: Exception) -> Response:
         answer.headers["Allow"] = allow
         return answer
     if error.status_code == 404:
-        return no_such_path(routes, request)
+        answer = no_such_path(routes, request)
+        return answer if answer.status_code != 404 else page_routes.no_such_page(request) or answer
     return refused(error.status_code, "bad_data", str(error.detail))

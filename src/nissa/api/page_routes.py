@@ -27,6 +27,24 @@ for _path in ("/", *(f"/{name}" for name in PAGES)):
     router.get(_path)(page)
 
 
+@router.get("/incidents/{number:int}")
+async def room(request: Request) -> Response:
+    """The page of an incident, by the path that people try."""
+    return Response(status_code=307, headers={"Location": f"/incidents?id={request.path_params['number']}"})
+
+
+def no_such_page(request: Request) -> Response | None:
+    """The document for a browser that has opened a path of no page, with 404; None for all others."""
+    path, accepted = request.scope["path"], request.headers.get("accept", "")
+    if request.method not in ("GET", "HEAD") or "text/html" not in accepted or INDEX not in _FILES:
+        return None
+    if path.startswith(("/api/", "/assets/", "/-/", "/v1/")):
+        return None
+    answer = _answer(request, INDEX)
+    answer.status_code = 404
+    return answer
+
+
 @router.get("/assets/{name}")
 async def asset(request: Request) -> Response:
     """A script, a style or an icon that the document loads."""

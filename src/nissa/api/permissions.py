@@ -42,6 +42,7 @@ _RELOAD: Final = dict.fromkeys(("POST", "PUT"), _administer("configuration.reloa
 
 PERMISSIONS: Final[Mapping[str, Mapping[str, Permission]]] = {
     **{path: {"GET": ANYBODY} for path in ("/", *(f"/{name}" for name in PAGES), "/assets/{name}")},  # without data
+    "/incidents/{number:int}": {"GET": ANYBODY},  # a redirect to the page
     "/-/healthy": {"GET": ANYBODY},
     "/-/ready": {"GET": ANYBODY},
     "/-/reload": _RELOAD,
