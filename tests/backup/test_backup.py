@@ -87,6 +87,50 @@ def test_only_the_last_backups_are_kept(tmp_path: Path) -> None:
     assert len(rows_of(tmp_path / "r")) == 3
 
 
+def test_nothing_is_deleted_while_a_kept_manifest_is_damaged(tmp_path: Path) -> None:
+    """For its files are not known; the backup is made, the damage told, and the list has the others."""
+    rig, place = Rig(tmp_path / "d"), FolderDestination(tmp_path / "b")
+    rig.keep([("m", NOW_MS, ONE)])
+    rig.engine.flush()
+    made = [back_up(rig, place) for _ in range(3)]
+    rig.engine.close()
+    (tmp_path / "b" / "backups" / "notes.json").write_text("of somebody else")
+    (tmp_path / "b" / "backups" / f"{made[-1].manifest.id}.json").write_text("cut")
+    done = CliRunner().invoke(app, ["backup", str(tmp_path / "b"), str(rig.path), "--keep", "2"])
+    assert done.exit_code == 1
+    assert f"no older backup was deleted: backups/{made[-1].manifest.id}.json" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("backup ")
+    assert len(backup_ids(place)) == 4
+    done = CliRunner().invoke(app, ["backup", "--list", str(tmp_path / "b")])
+    assert done.exit_code == 1
+    assert "backups (3)" in done.stdout
+    assert "its checksum does not fit" in done.stdout
+
+
+def test_a_backup_is_the_last_after_the_clock_was_set_back(tmp_path: Path) -> None:
+    """So it is the one that is kept and restored."""
+    rig, place = Rig(tmp_path / "d"), FolderDestination(tmp_path / "b")
+    rig.keep([("m", NOW_MS, ONE)])
+    first = back_up(rig, place)
+    second = make_backup(rig.path, place, rig.now_ms - 3_600_000, "0", keep=1)
+    assert second.manifest.id > first.manifest.id
+    assert backup_ids(place) == [second.manifest.id]
+    rig.engine.close()
+
+
+def test_a_backup_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """Files and folders have no rights for others."""
+    rig = Rig(tmp_path / "d")
+    rig.keep([("m", NOW_MS, ONE)])
+    rig.engine.flush()
+    rig.engine.close()
+    done = CliRunner().invoke(app, ["backup", str(tmp_path / "b"), str(rig.path)])
+    assert done.exit_code == 0, done.output
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "b").rglob("*") if path.is_file()}
+    rooms = {path.stat().st_mode & 0o777 for path in [tmp_path / "b", *(tmp_path / "b").rglob("*")] if path.is_dir()}
+    assert (modes, rooms) == ({0o600}, {0o700})
+
+
 def test_a_damaged_file_is_taken_from_an_earlier_backup_or_left_out(tmp_path: Path) -> None:
     """Damage never gets into a backup, and is named."""
     rig, place = Rig(tmp_path / "d"), FolderDestination(tmp_path / "b")

@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from typer.testing import CliRunner
 
 from nissa.backup.backup import make_backup
 from nissa.backup.restore import restore_backup
 from nissa.catalogue.catalogue import Catalogue
+from nissa.cli.main import app
 from nissa.files.destinations import FolderDestination
 from nissa.model.errors import BadQuery, Damaged, DirectoryLocked, NissaError
 from nissa.store.verify import verify_directory
@@ -50,9 +52,8 @@ def test_an_interrupted_restore_is_no_data_directory_and_is_continued(
         target = tmp_path / f"r{stopped}"
         with pytest.raises(KeyboardInterrupt):
             restore_backup(Interrupted(tmp_path / "b", stopped), target)
-        if any(target.glob("blocks/*.parquet")):
-            with pytest.raises(Damaged, match="missing or empty"):
-                Catalogue.open(target)
+        with pytest.raises(Damaged, match=r"restore.unfinished: the restore into this directory is not complete"):
+            Catalogue.open(target)
         restore_backup(Interrupted(tmp_path / "b", files - stopped), target)
         assert verify_directory(target).sound
         assert sorted(path.name for path in target.rglob("*")) == sorted(
@@ -78,6 +79,25 @@ def test_a_directory_with_anything_in_it_is_refused(tmp_path: Path, backup: Fold
     with pytest.raises((DirectoryLocked, BadQuery)):
         restore_backup(backup, rig.path)
     rig.engine.close()
+
+
+def test_what_is_no_directory_is_refused(tmp_path: Path, backup: FolderDestination) -> None:
+    """A file, a symbolic link to nothing, and a place in the backup itself."""
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    for name in ("file", "link"):
+        with pytest.raises(BadQuery, match=f"{name} is not a directory"):
+            restore_backup(backup, tmp_path / name)
+    done = CliRunner().invoke(app, ["restore", str(tmp_path / "b"), str(tmp_path / "b" / "files" / "r")])
+    assert (done.exit_code, "is in the backup" in done.stderr) == (2, True)
+
+
+def test_an_older_backup_is_named_where_the_last_is_damaged(tmp_path: Path, backup: FolderDestination) -> None:
+    """The manifest of the last one does not fit its checksum."""
+    (tmp_path / "b" / "backups" / "20990101T000000.000Z.json").write_text("cut")
+    with pytest.raises(Damaged, match="its checksum does not fit; restore another backup"):
+        restore_backup(backup, tmp_path / "r")
+    assert not (tmp_path / "r").exists()
 
 
 def test_a_damaged_backup_is_restored_on_demand(tmp_path: Path, backup: FolderDestination) -> None:

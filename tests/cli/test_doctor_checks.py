@@ -1,13 +1,14 @@
 """Each fault of an installation is found, and its remedy names settings and commands that exist."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nissa.cli import main
 from nissa.cli.doctor_checks import COUNTS, REMEDIES, advise
-from nissa.cli.doctor_facts import DirectoryFacts, Installation, ProcessFacts
+from nissa.cli.doctor_facts import DirectoryFacts, Installation, MemoryFacts, ProcessFacts, memory_of_the_machine
 from nissa.config.check import written_leaves
 from nissa.config.tree import Config
 
@@ -130,7 +131,7 @@ def test_needs_are_compared_with_the_machine() -> None:
     queries, tiers = "settings.api.queries_memory_size_max", "settings.ladder.tiers"
     disk = DirectoryFacts("/d", False, disk_bytes=10 << 30, free_bytes=300 << 20)
     changes = {queries: "4GiB", tiers: '[{"interval":"1m","retention":"3650d"}]', "directory": disk}
-    facts = found(**changes, process=ProcessFacts(1, 1, 65_536), memory_bytes=2 << 30)
+    facts = found(**changes, process=ProcessFacts(1, 1, 65_536), memory=MemoryFacts(2 << 30))
     facts.status["series"] = {"active": 1000, "limit": 100_000}
     findings = {one.subject: one.finding for one in advise(facts, "1")}
     assert findings["memory"].endswith("the machine has 2.0 GiB")
@@ -146,6 +147,32 @@ def test_limits_and_rights_of_files_are_judged() -> None:
         ("limits", "the daemon may write 1.0 MiB to a file"),
         ("database.password_file", "everybody may read /etc/pw"),
     ]
+
+
+def test_swap_is_judged() -> None:
+    """Memory of the daemon in swap, and waits for memory; not a few idle pages, nor waits without swap."""
+    swapping = MemoryFacts(1 << 30, 2 << 30, 7.5)
+    advice = advise(found(process=ProcessFacts(1, 1, 65_536, None, 64 << 20), memory=swapping), "1")
+    assert [(one.subject, one.finding) for one in advice] == [
+        ("swap", "64.0 MiB of the daemon are in swap; commits and queries wait for the disk"),
+        ("swap", "the machine swaps: processes waited 8 % of the last 5 minutes for memory"),
+    ]
+    idle = ProcessFacts(1, 1, 65_536, None, 1 << 20)
+    for memory in (MemoryFacts(0, 2 << 30, 0.5), MemoryFacts(0, 2 << 30, None), MemoryFacts(0, 0, 50.0)):
+        assert advise(found(process=idle, memory=memory), "1") == []
+
+
+def test_memory_is_read_from_the_kernel(tmp_path: Path) -> None:
+    """Swap in use, and waits, where the kernel counts them."""
+    assert memory_of_the_machine(tmp_path).waits_percent is None
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nSwapTotal:  2048 kB\nSwapFree:   1024 kB\nHugePages_Total: 0\n")
+    (tmp_path / "pressure").mkdir()
+    (tmp_path / "pressure" / "memory").write_text(
+        "some avg10=0.00 avg60=1.00 avg300=2.50 total=9\nfull avg10=0.00 avg60=0.00 avg300=0.10 total=1\n"
+    )
+    found = memory_of_the_machine(tmp_path)
+    assert (found.swap_bytes, found.waits_percent) == (1 << 20, 2.5)
+    assert found.bytes == memory_of_the_machine().bytes
 
 
 def test_remedies_name_what_exists() -> None:

@@ -87,14 +87,14 @@ def test_every_command_of_the_page_runs(page: str, tmp_path: Path) -> None:
     settings = {name: here(value) for name, value in SETTINGS.get(page, {}).items()}
     if "NISSA_ALERTING__CONFIG_FILE" in settings:
         settings["NISSA_ALERTING__CONFIG_FILE"] = str(tmp_path / "alertmanager.yml")
-    with servers(page, tmp_path, ports), running(tmp_path / "data", environment=settings) as daemon:
+    with servers(page, tmp_path, ports), running(tmp_path / "nissa-data", environment=settings) as daemon:
         addresses = {"http://127.0.0.1:9470": daemon.ingest_url, "http://127.0.0.1:9471": daemon.api_url}
         addresses |= {name.removeprefix("http://"): url.removeprefix("http://") for name, url in addresses.items()}
 
         def there(text: str) -> str:
             for name, url in addresses.items():
                 text = text.replace(name, url)
-            return here(text)
+            return here(text.replace("/var/lib/prometheus/metrics2", str(tmp_path / "server")))
 
         for path in tmp_path.glob("*.y*ml"):
             path.write_text(there(path.read_text()))
@@ -103,8 +103,6 @@ def test_every_command_of_the_page_runs(page: str, tmp_path: Path) -> None:
         command = f'nissa() {{ {shlex.quote(sys.executable)} -m nissa.cli.main "$@"; }}\nset -eu\n'
         environment = {
             **os.environ,
-            "NISSA_DATA": str(daemon.directory),
-            "PROMETHEUS_DATA": str(tmp_path / "server"),
             "XDG_STATE_HOME": str(tmp_path / "state"),
         }
         for language, text in found:

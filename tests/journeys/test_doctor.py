@@ -1,8 +1,10 @@
 """nissa doctor on running daemons: a sound one, and one with open ports, a sink that is down and refused samples."""
 
 import json
+import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ def findings(daemon: Daemon, code: int) -> dict[str, str]:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr == ""
     found = [json.loads(line) for line in done.stdout.splitlines()]
-    machine = {"clock", "limits", "disk", "directory"}
+    machine = {"clock", "limits", "disk", "directory", "swap"}
     rest = {one["subject"]: one["finding"] for one in found if one["subject"] not in machine}
     assert done.returncode == (1 if found else 0)
     assert bool(rest) == bool(code)
@@ -56,6 +58,28 @@ def test_findings_are_those_of_the_daemon(tmp_path: Path) -> None:
     assert "active" in found["series"]
     assert found["sinks.away.bearer_token_file"] == f"everybody may read {tmp_path}/secret"
     assert "are used, the machine has" in found["memory"]
+
+
+def test_no_secret_is_shown(tmp_path: Path) -> None:
+    """Tokens in addresses of settings, of a reload that failed, and of the command itself."""
+    settings = tmp_path / "nissa.yaml"
+    sink = "sinks: {away: {type: remote_write, url: 'http://127.0.0.1:9/api?token=hunter2'}}\n"
+    settings.write_text(sink)
+    with running(tmp_path / "data", "--config", str(settings), environment={}) as daemon:
+        settings.write_text(sink.replace("127.0.0.1:9", "127.0.0.1:none"))
+        daemon.process.send_signal(signal.SIGHUP)
+        while b"none" not in urllib.request.urlopen(f"{daemon.api_url}/api/status").read().partition(b'"reload"')[2]:
+            continue
+        found = findings(daemon, 1)
+        assert "token=<secret>" in found["settings"]
+        assert "hunter2" not in str(found)
+        with urllib.request.urlopen(f"{daemon.api_url}/api/status") as answer:
+            assert b"hunter2" not in answer.read()
+        address = daemon.api_url.replace("://", "://me:hunter2@")
+        command = [sys.executable, "-m", "nissa.cli.main", "doctor", "--api", address]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert "has a user or password" in done.stdout + done.stderr
+        assert "hunter2" not in done.stdout + done.stderr
 
 
 def test_another_program_at_the_port_is_told(tmp_path: Path) -> None:

@@ -24,16 +24,16 @@ from nissa.backup.manifest import (
     OWNER,
     BackupFile,
     BackupManifest,
-    backup_id,
     backup_ids,
     encode_manifest,
     manifest_name,
+    next_id,
     read_backup,
 )
 from nissa.catalogue.catalogue import BlockRow, SeriesSegment
 from nissa.files.destinations import Destination
 from nissa.files.names import BLOCKS, DEAD_LETTERS, JOURNAL, SERIES
-from nissa.model.errors import ConfigInvalid, Unavailable
+from nissa.model.errors import ConfigInvalid, Damaged, Unavailable, UnknownFormat
 
 ROOMS = (f"{BLOCKS}/", f"{SERIES}/", f"{JOURNAL}/", f"{DEAD_LETTERS}/", "")
 RETRY_S = 60
@@ -42,13 +42,14 @@ RETRY_S = 60
 class BackupResult(msgspec.Struct, frozen=True):
     """A backup that was made. copied_files, copied_bytes: those that were not in the destination before.
 
-    deleted: backups that were given up, oldest first.
+    deleted: backups that were given up, oldest first. kept_for: why none was, where it is not for their number.
     """
 
     manifest: BackupManifest
     copied_files: int
     copied_bytes: int
     deleted: tuple[str, ...] = ()
+    kept_for: str = ""
 
 
 def make_backup(
@@ -75,7 +76,7 @@ def make_backup(
                 copied.add(one, files, damaged)
             manifest = BackupManifest(
                 FORMAT,
-                backup_id(now_ms),
+                next_id(backup_ids(destination), now_ms),
                 version,
                 held.instance,
                 now_ms,
@@ -85,8 +86,13 @@ def make_backup(
                 damaged,
             )
         destination.put(manifest_name(manifest.id), BytesIO(encode_manifest(manifest)))
-        deleted = _delete_older(destination, keep) if keep else ()
-    return BackupResult(manifest, copied.files, copied.bytes, deleted)
+        deleted: tuple[str, ...] = ()
+        kept_for = ""
+        try:
+            deleted = _delete_older(destination, keep) if keep else ()
+        except (Damaged, UnknownFormat) as error:  # of a manifest that stays: its files are not known
+            kept_for = str(error)
+    return BackupResult(manifest, copied.files, copied.bytes, deleted, kept_for)
 
 
 class _Copied:

@@ -10,7 +10,7 @@ names of files end in their checksum, a file is copied once, whatever backups it
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import google_crc32c
@@ -25,6 +25,7 @@ OWNER: Final = "instance.txt"
 FILES: Final = "files/"
 BACKUPS: Final = "backups/"
 SUFFIX: Final = ".json"
+_ID = re.compile(r"\d{8}T\d{6}\.\d{3}Z")
 _PATH = re.compile(r"(?:(?:blocks|series|journal|dead-letters)/)?[A-Za-z0-9_][\w.~-]*")
 
 
@@ -78,7 +79,17 @@ def encode_manifest(manifest: BackupManifest) -> bytes:
 def backup_ids(destination: Destination) -> list[str]:
     """All backups there, oldest first. Raises: Unavailable."""
     names = destination.names(BACKUPS)
-    return sorted(name.removeprefix(BACKUPS).removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
+    found = (name.removeprefix(BACKUPS).removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
+    return sorted(one for one in found if _ID.fullmatch(one))
+
+
+def next_id(earlier: list[str], moment_ms: int) -> str:
+    """A name behind all earlier ones: that of the moment, unless the clock was set back."""
+    found = backup_id(moment_ms)
+    if not earlier or found > earlier[-1]:
+        return found
+    last = datetime.strptime(earlier[-1], "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
+    return backup_id((last - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1) + 1)
 
 
 def manifest_name(backup: str) -> str:

@@ -2,8 +2,8 @@
 
     LOCK taken ──► restore.unfinished ──► files, each checked, synced, renamed ──► catalogue.sqlite ──► marker removed
 
-The catalogue comes last, and where the backup is damaged only if that is accepted. Until then a daemon refuses the
-directory, since files without a catalogue are no data directory. A restore that was interrupted is continued by the
+The catalogue comes last, and where the backup is damaged only if that is accepted. While the marker is there, a daemon
+refuses the directory (``catalogue/lost_catalogue.py``). A restore that was interrupted is continued by the
 same command: the marker names the backup, and files that are there under their names are whole.
 """
 
@@ -20,11 +20,10 @@ from nissa.backup.manifest import BackupFile, BackupManifest, backup_ids, read_b
 from nissa.files.checked_file import MISSING, sync_directory
 from nissa.files.destinations import Destination, naming
 from nissa.files.lock import LOCK_NAME, DirectoryLock
-from nissa.files.names import CATALOGUE, JOURNAL, SERIES, UNFINISHED
+from nissa.files.names import CATALOGUE, JOURNAL, RESTORE_MARKER, SERIES, UNFINISHED
 from nissa.model.errors import BadQuery, Damaged
 from nissa.store.series_copy import write_copy
 
-MARKER: Final = "restore.unfinished"
 MODE: Final = 0o640
 OTHERS: Final = frozenset({LOCK_NAME, "lost+found"})
 
@@ -52,11 +51,17 @@ def restore_backup(
     ids = [backup] if backup else backup_ids(destination)[-1:]
     if not ids:
         raise BadQuery("there are no backups")
-    manifest = read_backup(destination, ids[0])
-    marker = directory / MARKER
+    manifest = _readable(destination, ids[0])
+    if (directory.exists() or directory.is_symlink()) and not directory.is_dir():
+        raise BadQuery(f"{directory} is not a directory")
+    marker = directory / RESTORE_MARKER
     found = {path.name for path in directory.iterdir()} - OTHERS if directory.exists() else set()
-    if found and (MARKER not in found or marker.read_text() != manifest.id):
-        named = f"an interrupted restore of {marker.read_text()[:40]}" if MARKER in found else f"it has {min(found)}"
+    if found and (RESTORE_MARKER not in found or marker.read_text() != manifest.id):
+        named = (
+            f"an interrupted restore of {marker.read_text()[:40]}"
+            if RESTORE_MARKER in found
+            else f"it has {min(found)}"
+        )
         raise BadQuery(f"{directory} is not empty: {named}")
     with closing(DirectoryLock(directory)):
         _write(marker, manifest.id.encode())
@@ -66,6 +71,13 @@ def restore_backup(
             marker.unlink()
             sync_directory(directory)
     return RestoreResult(manifest, {**manifest.damaged, **damaged}, complete)
+
+
+def _readable(destination: Destination, backup: str) -> BackupManifest:
+    try:
+        return read_backup(destination, backup)
+    except Damaged as error:
+        raise Damaged(error.path, f"{error.what}; restore another backup (--backup, see nissa backup --list)") from None
 
 
 def _restore(destination: Destination, directory: Path, manifest: BackupManifest, salvage: bool) -> dict[str, str]:

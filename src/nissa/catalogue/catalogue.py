@@ -25,7 +25,7 @@ import msgspec
 from nissa.catalogue.dedup_keys import DedupKeys, read_dedup_keys, save_dedup_keys
 from nissa.catalogue.delta_totals import read_delta_totals, save_delta_totals
 from nissa.catalogue.digests import COMPARED_ROWS_MAX, KEYS, RowSums, digest_faults, has_digests, write_digests
-from nissa.catalogue.lost_catalogue import is_blank, refuse_lost
+from nissa.catalogue.lost_catalogue import is_blank, refuse_lost, refuse_unfinished_restore
 from nissa.catalogue.manifest import FileEntry, ManifestFile, list_files
 from nissa.catalogue.schema import DIGESTS_SINCE, FORMAT, GAPS_SINCE, MIGRATIONS, TOMBSTONES_SINCE
 from nissa.catalogue.sqlite_file import blaming, connect, connect_for_reading, connect_for_writing, empty_log
@@ -378,6 +378,7 @@ class Catalogue:
 
 def _open_for_writing(directory: Path) -> sqlite3.Connection:
     path = directory / CATALOGUE
+    refuse_unfinished_restore(directory)
     if is_blank(path):
         refuse_lost(directory)
     for room in (directory, directory / BLOCKS, directory / SERIES):

@@ -12,7 +12,7 @@ Blocks and series segments are whole Parquet and say in their footers what their
 
 from pathlib import Path
 
-from nissa.files.names import CATALOGUE, JOURNAL, is_own_path, own_files
+from nissa.files.names import CATALOGUE, JOURNAL, RESTORE_MARKER, is_own_path, own_files
 from nissa.journal.recovery import acknowledged_before
 from nissa.model.errors import Damaged
 
@@ -21,6 +21,15 @@ def is_blank(path: Path) -> bool:
     """True if there is no catalogue at ``path``: no file, or one that never had a commit."""
     log = path.with_name(path.name + "-wal")
     return not any(one.exists() and one.stat().st_size for one in (path, log))
+
+
+def refuse_unfinished_restore(directory: Path) -> None:
+    """Refuse a directory that a restore has not completed. Raises: Damaged."""
+    marker = directory / RESTORE_MARKER
+    if marker.exists():
+        raise Damaged(
+            str(marker), "the restore into this directory is not complete: run the same nissa restore command again"
+        )
 
 
 def refuse_lost(directory: Path) -> None:

@@ -26,7 +26,8 @@ def backup(
     yet are copied. Its manifest is written last, so an interrupted backup does not exist. Object stores need the extra
     nissa[objects] and take credentials from the environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...).
 
-    Exit code 0: done. 1: done, but damaged files were left out (each is a line), or not done.
+    Exit code 0: done. 1: done, but damaged files were left out (each is a line) or older backups were
+    not deleted; or not done.
 
     \b
     Examples:
@@ -49,17 +50,20 @@ def _backup(url: str, directory: Path, keep: int) -> None:
     if is_inside(url, existing(directory)):
         raise ConfigInvalid("destination", f"{url} is in the data directory {directory}; name a place outside of it")
     room_for_connections()  # many files are open at a time
-    made = make_backup(directory, destination_of(url, "destination"), wall_ms(), __version__, keep)
+    destination = destination_of(url, "destination", private=True)
+    made = make_backup(directory, destination, wall_ms(), __version__, keep)
     manifest = made.manifest
     for path, damage in sorted(manifest.damaged.items()):
         print(f"{path}: not in the backup: {damage}")
     for one in made.deleted:
         print(f"deleted backup {one}")
+    if made.kept_for:
+        print(f"no older backup was deleted: {made.kept_for}; delete that file to give its backup up")
     print(
         f"backup {manifest.id}: {len(manifest.files)} files, {manifest.bytes} bytes, "
         f"of which {made.copied_files} files, {made.copied_bytes} bytes were copied"
     )
-    if manifest.damaged:
+    if manifest.damaged or made.kept_for:
         sys.exit(OUTSIDE)
 
 
@@ -67,8 +71,18 @@ def _list(url: str) -> None:
     from nissa.backup.manifest import backup_ids, read_backup
     from nissa.cli.text_table import print_table
     from nissa.files.destinations import destination_of
+    from nissa.model.errors import Damaged, UnknownFormat
 
     destination = destination_of(url, "destination")
-    found = [read_backup(destination, one) for one in backup_ids(destination)]
+    found, faults = [], []
+    for backup in backup_ids(destination):
+        try:
+            found.append(read_backup(destination, backup))
+        except (Damaged, UnknownFormat) as error:
+            faults.append(str(error))
     rows = [(one.id, len(one.files), one.bytes, len(one.damaged), one.nissa) for one in found]
     print_table("backups", ("backup", "files", "bytes", "damaged", "version"), rows, as_json=False)
+    for fault in faults:
+        print(fault)
+    if faults:
+        sys.exit(OUTSIDE)

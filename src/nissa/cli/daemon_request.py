@@ -29,6 +29,8 @@ def send_request(
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadQuery(f"expected http://HOST:PORT or https://HOST:PORT of a daemon's API, got {url!r}")
+    if "@" in parts.netloc:
+        raise BadQuery("the address of the API has a user or password: name a token with --token-file, or use --user")
     connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = connect(parts.hostname, parts.port, timeout=timeout_s)
     try:

@@ -17,7 +17,7 @@ def doctor(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
-    """Look at a running installation: its state, disk, clock, limits, what it refuses, sinks, rights, open ports.
+    """Look at a running installation: its state, disk, memory, clock, limits, refusals, sinks, rights, open ports.
 
     Each finding is an error (data is refused, lost or not seen) or a warning, with the setting or command that changes
     it. Changes nothing. Run it on the machine of the daemon, as its user or as root, to see the directory too.
@@ -35,14 +35,17 @@ def doctor(
 
 def _doctor(api: str, data_dir: Path | None, as_json: bool) -> None:
     import msgspec
+    from msgspec.structs import replace
 
     from nissa import __version__
     from nissa.cli.doctor_checks import advise
     from nissa.cli.doctor_facts import collect
     from nissa.cli.text_table import printable
+    from nissa.model.secrets import hide_in_urls
 
     advice = advise(collect(api, data_dir), __version__)
-    for one in advice:
+    for found in advice:
+        one = replace(found, finding=hide_in_urls(found.finding), remedy=hide_in_urls(found.remedy))
         if as_json:
             print(msgspec.json.encode(one).decode())
         else:

@@ -20,6 +20,8 @@ from nissa.model.units import MINUTE_MS, SECOND_MS
 ERROR: Final = "error"  # data is refused, lost or not seen
 WARNING: Final = "warning"  # it will be, or others can do harm
 FILES_MIN: Final = 4_096
+SWAPPED_BYTES_MIN: Final = 16 << 20  # a few idle pages are swapped out on any machine
+MEMORY_WAITS_MIN: Final = 5.0  # percent
 NEARLY: Final = 0.8
 LADDER_LAG_MS: Final = 10 * MINUTE_MS
 SINK_LAG_MS: Final = 10 * MINUTE_MS
@@ -86,7 +88,7 @@ class Advice(msgspec.Struct, frozen=True):
 
 def advise(found: Installation, version: str) -> list[Advice]:
     """Everything to change, errors first. version: of this command."""
-    checks: list[Callable[[Installation], Iterator[Advice]]] = [_machine, _directory]
+    checks: list[Callable[[Installation], Iterator[Advice]]] = [_machine, _swap, _directory]
     advice = []
     if found.error:
         advice.append(
@@ -216,8 +218,8 @@ def _needs(found: Installation) -> Iterator[Advice]:
     except NissaError:  # of another version
         return
     needs = estimate(Workload(0.0, _at(found.status, "series", "active") or 0), config).totals
-    if found.memory_bytes and needs["memory_bytes"] > found.memory_bytes and found.process.pid is not None:
-        finding = f"up to {in_words(needs['memory_bytes'])} are used, the machine has {in_words(found.memory_bytes)}"
+    if found.memory.bytes and needs["memory_bytes"] > found.memory.bytes and found.process.pid is not None:
+        finding = f"up to {in_words(needs['memory_bytes'])} are used, the machine has {in_words(found.memory.bytes)}"
         remedy = "add memory, or lower api.queries_memory_size_max, ingest.queue_size_max, series.active_max"
         yield Advice(WARNING, "memory", finding, remedy)
     if found.directory is None or not found.directory.disk_bytes:
@@ -258,6 +260,19 @@ def _machine(found: Installation) -> Iterator[Advice]:
         yield Advice(ERROR, "limits", finding, "ulimit -f unlimited, or LimitFSIZE=infinity")
     for setting, path in found.readable_secrets.items():
         yield Advice(WARNING, setting, f"everybody may read {path}", f"chmod o-r {path}")
+
+
+def _swap(found: Installation) -> Iterator[Advice]:
+    """Check whether the daemon is in swap, and whether the machine swaps."""
+    swapped = found.process.swap_bytes
+    if swapped >= SWAPPED_BYTES_MIN:
+        finding = f"{in_words(swapped)} of the daemon are in swap; commits and queries wait for the disk"
+        remedy = "add memory, or lower api.queries_memory_size_max and series.active_max; MemorySwapMax=0 in the unit"
+        yield Advice(WARNING, "swap", finding, remedy)
+    memory = found.memory
+    if memory.swap_bytes >= SWAPPED_BYTES_MIN and (memory.waits_percent or 0.0) >= MEMORY_WAITS_MIN:
+        finding = f"the machine swaps: processes waited {memory.waits_percent:.0f} % of the last 5 minutes for memory"
+        yield Advice(WARNING, "swap", finding, "add memory, or move other programs away")
 
 
 def _directory(found: Installation) -> Iterator[Advice]:

@@ -41,18 +41,28 @@ class DirectoryFacts(msgspec.Struct, frozen=True):
 
 class ProcessFacts(msgspec.Struct, frozen=True):
     """The daemon's process, where it runs on this machine. files_max: its limit of open files. file_bytes_max: of the
-    size of a file; None where there is none."""
+    size of a file; None where there is none. swap_bytes: of its memory, in swap."""
 
     pid: int | None = None
     owner: int | None = None
     files_max: int | None = None
     file_bytes_max: int | None = None
+    swap_bytes: int = 0
+
+
+class MemoryFacts(msgspec.Struct, frozen=True):
+    """Memory of the machine. swap_bytes: in use. waits_percent: share of the last 5 minutes in which processes waited
+    for memory; None where the kernel does not say it."""
+
+    bytes: int = 0
+    swap_bytes: int = 0
+    waits_percent: float | None = None
 
 
 class Installation(msgspec.Struct, frozen=True):
     """Everything that is judged. error: why the API did not answer; the next three are empty then.
 
-    readable_secrets: setting -> file of a secret that everybody may read. memory_bytes: of the machine.
+    readable_secrets: setting -> file of a secret that everybody may read.
     """
 
     api: str
@@ -64,7 +74,7 @@ class Installation(msgspec.Struct, frozen=True):
     process: ProcessFacts = ProcessFacts()
     is_clock_synchronised: bool | None = None
     readable_secrets: dict[str, str] = {}
-    memory_bytes: int = 0
+    memory: MemoryFacts = MemoryFacts()
 
 
 def collect(api: str, directory: Path | None) -> Installation:
@@ -86,8 +96,8 @@ def collect(api: str, directory: Path | None) -> Installation:
     if directory is not None:
         facts, process = look_at(directory), _process_of(directory)
     secrets = _readable_secrets(settings) if process.pid is not None else {}  # else its files are elsewhere
-    clock, memory_bytes = _is_clock_synchronised(), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return Installation(api, error, status, accounting, settings, facts, process, clock, secrets, memory_bytes)
+    clock, memory = _is_clock_synchronised(), memory_of_the_machine()
+    return Installation(api, error, status, accounting, settings, facts, process, clock, secrets, memory)
 
 
 def _get(api: str, path: str) -> Any:
@@ -162,11 +172,29 @@ def _process_of(directory: Path) -> ProcessFacts:
             return ProcessFacts()
         room = Path("/proc") / found[1]
         owner = room.stat().st_uid
+        swapped = re.search(r"^VmSwap:\s+(\d+) kB", (room / "status").read_text(), re.MULTILINE)
         limits = dict(re.findall(r"^Max (open files|file size) +(\d+)", (room / "limits").read_text(), re.MULTILINE))
     except OSError:
         return ProcessFacts()
     files_max, file_bytes_max = (int(limits[name]) if name in limits else None for name in ("open files", "file size"))
-    return ProcessFacts(int(found[1]), owner, files_max, file_bytes_max)
+    return ProcessFacts(int(found[1]), owner, files_max, file_bytes_max, int(swapped[1]) << 10 if swapped else 0)
+
+
+def memory_of_the_machine(proc: Path = Path("/proc")) -> MemoryFacts:
+    """As the kernel says it. proc: where it does."""
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    kilobytes = {name: int(number) for name, number in _lines(proc / "meminfo", r"^(\w+):\s+(\d+) kB")}
+    waits = dict(_lines(proc / "pressure" / "memory", r"^(some|full) .*\bavg300=([0-9.]+)"))
+    swapped = max(kilobytes.get("SwapTotal", 0) - kilobytes.get("SwapFree", 0), 0) << 10
+    return MemoryFacts(total, swapped, float(waits["some"]) if "some" in waits else None)
+
+
+def _lines(path: Path, pattern: str) -> list[tuple[str, str]]:
+    """Matches of a pattern with two groups; none where there is no such file."""
+    try:
+        return re.findall(pattern, path.read_text(), re.MULTILINE)
+    except OSError:
+        return []
 
 
 def _is_clock_synchronised() -> bool | None:

@@ -42,8 +42,11 @@ def restore(
 def _restore(url: str, directory: Path, backup: str, salvage: bool) -> None:
     from nissa.backup.restore import restore_backup  # loaded here: obstore and the readers are not for --help
     from nissa.cli.verify import print_findings
-    from nissa.files.destinations import destination_of
+    from nissa.files.destinations import destination_of, is_inside
+    from nissa.model.errors import BadQuery
 
+    if is_inside(str(directory), Path(url)):
+        raise BadQuery(f"{directory} is in the backup {url}; name a place outside of it")
     done = restore_backup(destination_of(url, "destination"), directory, backup, salvage=salvage)
     for path, damage in sorted(done.damaged.items()):
         print(f"{path}: not restored: {damage}")

@@ -27,6 +27,7 @@ from nissa.config.receivers import (
     SlackConfig,
 )
 from nissa.config.scrape_configs import Milliseconds
+from nissa.config.unreadable import unreadable
 from nissa.model.errors import ConfigInvalid
 from nissa.model.quantity import Unit, read_quantity
 
@@ -112,7 +113,7 @@ def read_alertmanager_file(path: Path) -> ReadAlertmanagerFile:
     try:
         text = path.read_bytes()
     except OSError as error:
-        raise ConfigInvalid("", f"{path}: cannot be read: {error.strerror or error}") from error
+        raise unreadable(path, error) from error
     return parse_alertmanager_file(text, path)
 
 

@@ -34,6 +34,7 @@ from nissa.config.scrape_configs import (
     ScrapeConfig,
     Size,
 )
+from nissa.config.unreadable import unreadable
 from nissa.model.errors import ConfigInvalid
 from nissa.model.quantity import Unit, read_quantity
 from nissa.model.relabel import Relabelling
@@ -63,7 +64,7 @@ def read_scrape_file(path: Path, interval_ms: int) -> ScrapeFile:
     try:
         text = path.read_bytes()
     except OSError as error:
-        raise ConfigInvalid("", f"{path}: cannot be read: {error.strerror or error}") from error
+        raise unreadable(path, error) from error
     return parse_scrape_file(text, path, interval_ms)
 
 

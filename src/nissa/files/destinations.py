@@ -20,6 +20,7 @@ from nissa.model.errors import ConfigInvalid, Unavailable
 RETRY_S: Final = 30
 PIECE_BYTES: Final = 1 << 20
 _REASON: Final = re.compile(r'message: "([^"]+)"')
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:/")
 SCHEMES: Final = ("s3://", "gs://", "az://", "memory://")
 
 
@@ -42,9 +43,19 @@ class Destination(Protocol):
         """Delete a file, if it is there."""
 
 
-def destination_of(url: str, setting: str) -> Destination:
-    """The place that a setting names. Raises: ConfigInvalid where it needs a library that is not installed."""
-    return BucketDestination(url, setting) if url.startswith(SCHEMES) else FolderDestination(Path(url))
+def destination_of(url: str, setting: str, *, private: bool = False) -> Destination:
+    """The place that a setting names.
+
+    private: files and folders that are made are for their owner alone.
+    Raises: ConfigInvalid where it is no place, or needs a library that is not installed.
+    """
+    if url.startswith(SCHEMES):
+        return BucketDestination(url, setting)
+    if not url or _SCHEME.match(url):
+        raise ConfigInvalid(
+            setting, f"expected a folder, or s3://, gs:// or az:// with BUCKET/PREFIX, got {url[:200]!r}"
+        )
+    return FolderDestination(Path(url), private=private)
 
 
 def is_inside(url: str, directory: Path) -> bool:
@@ -53,10 +64,11 @@ def is_inside(url: str, directory: Path) -> bool:
 
 
 class FolderDestination:
-    """A folder, made where it is not there."""
+    """A folder, made where it is not there. private: what is made is for its owner alone."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, private: bool = False) -> None:
         self._folder = folder
+        self._folder_mode, self._file_mode = (0o700, 0o600) if private else (0o750, 0o666)  # less the umask
 
     def names(self, prefix: str) -> dict[str, int]:
         """Name -> bytes."""
@@ -72,8 +84,9 @@ class FolderDestination:
         target = self._folder / name
         fresh = target.with_name(target.name + UNFINISHED)
         try:
-            target.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-            with fresh.open("wb") as file:
+            target.parent.mkdir(mode=self._folder_mode, parents=True, exist_ok=True)
+            fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, self._file_mode)
+            with os.fdopen(fd, "wb") as file:
                 shutil.copyfileobj(source, file, PIECE_BYTES)
                 file.flush()
                 os.fsync(file.fileno())

@@ -12,6 +12,7 @@
     series/series-00000000000000000001.parquet
     copies/series-00000000000000000001.parquet  the same bytes once more (``series_copy.py``)
     dead-letters/NAME.jsonl                   what the sink NAME refuses (``forwarders/dead_letters.py``)
+    restore.unfinished                        there while a restore is not complete (``backup/restore.py``)
 
 A file that is being written has ``.unfinished`` behind its name until all of it is synced.
 
@@ -32,6 +33,7 @@ BLOCKS = "blocks"
 SERIES = "series"
 COPIES = "copies"
 DEAD_LETTERS = "dead-letters"
+RESTORE_MARKER = "restore.unfinished"
 UNFINISHED = ".unfinished"  # behind the name of a file that is being written
 
 RAW_KIND = "raw"

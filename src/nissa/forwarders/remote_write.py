@@ -25,6 +25,7 @@ from nissa.forwarders.sink_client import SinkAnswer, SinkClient, SinkUnreachable
 from nissa.forwarders.sink_labels import SinkLabels, SinkRules
 from nissa.forwarders.worker_thread import WorkerThread
 from nissa.journal.segment import JournalFrame
+from nissa.model.secrets import hide_in_urls
 from nissa.model.units import SECOND_MS
 
 REPLAY_MS_MAX: Final = 25 * SECOND_MS  # of one replay of dead letters, within the time limit of an API request
@@ -216,7 +217,7 @@ class RemoteWriteOutlet:
         """Facts for ``/api/status``."""
         return {
             "type": "remote_write",
-            "url": self._config.url,
+            "url": hide_in_urls(self._config.url),
             "protocol": self.version,
             "requests": self._requests,
             "retries": self._retries,

@@ -19,7 +19,8 @@ SECRET_NAMES: Final = frozenset(  # of settings
 
 _USER_INFO = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.\-]*://)(?P<user>[^\s/?#@:\"']*:)?(?P<secret>[^\s/?#\"']+)@")
 _PARAMETER = re.compile(
-    r"(?P<name>[?&](?:password|passwd|token|secret|api_key|apikey|access_token)=)[^&\s\"'#]+", re.IGNORECASE
+    r"(?P<name>[?&](?:password|passwd|token|secret|key|api_key|apikey|access_token|auth|sig|signature)=)[^&\s\"'#]+",
+    re.IGNORECASE,
 )
 
 

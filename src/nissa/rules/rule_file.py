@@ -23,6 +23,7 @@ from typing import Any, Final
 import msgspec
 
 from nissa.config.document import Document, line_of, read_document
+from nissa.config.unreadable import unreadable
 from nissa.model.errors import BadQuery, ConfigInvalid
 from nissa.model.level import LEVELS
 from nissa.model.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
@@ -128,7 +129,7 @@ def read_rule_file(path: Path, check: Check, limits: TextLimits = DEFAULT_LIMITS
     try:
         text = path.read_bytes()
     except OSError as error:
-        raise ConfigInvalid("", f"{path}: cannot be read: {error.strerror or error}") from error
+        raise unreadable(path, error) from error
     return parse_rule_file(text, str(path), check, limits)
 
 

@@ -16,7 +16,7 @@ import structlog
 from nissa.config.check import written_leaves
 from nissa.config.tree import Config
 from nissa.model.errors import ConfigInvalid, NissaError
-from nissa.model.secrets import hide_secrets
+from nissa.model.secrets import hide_in_urls, hide_secrets
 
 SHOWN: Final = 20  # settings that need a restart, in the log
 
@@ -90,7 +90,7 @@ class Reload:
             try:
                 config, changes = await asyncio.to_thread(self._prepare)
             except NissaError as error:
-                self._succeeded, self._error = False, str(error)
+                self._succeeded, self._error = False, hide_in_urls(str(error))
                 log.error("settings are not read again: none of them has changed", error=str(error))
                 raise
             for apply in changes:
