@@ -347,6 +347,8 @@ def report_accounting(server: Server) -> None:
     for name, sink in sorted(status["sinks"].items()):
         done = sink.get("delivered", sink.get("copied_files"))
         print(f"sink {name}: {sink['state']}, delivered {done:,}, backlog {sink.get('backlog_frames', 0):,} frames")
+    for name in ("range_cache", "row_groups"):
+        print(f"{name}: {status[name]['hits']:,} hits, {status[name]['misses']:,} misses")
     rules = status["rules"]
     print(f"rules: {rules['evaluations']:,} evaluations, {rules['failures']} failures, {rules['missed']} missed")
     print(f"series: {status['series']['active']:,} active; blocks {status['blocks']['bytes'] / 2**20:.0f} MiB; "

@@ -243,9 +243,24 @@ def test_ranges_are_checked() -> None:
         for first, size in ((0, total + 1), (total, 1), (total + 1, 0), (2**64 - 1, 2), (1, 2**64 - 1)):
             with pytest.raises(IndexError):
                 ask(first, size)
+    for last in (count, 2**32 - 1):
+        with pytest.raises(IndexError):
+            index.pairs_of_each(np.array([0, last], np.uint32))
     for ask_one in (index.labels, index.symbol_text):
         with pytest.raises(IndexError):
             ask_one(2**40)
+
+
+def test_labels_of_some_series() -> None:
+    """Labels of series in any order are those of each; of none there are none."""
+    index = filled().index
+    wanted = np.random.default_rng(3).permutation(index.series_count).astype(np.uint32)[:100]
+    starts, pairs = index.pairs_of_each(wanted)
+    for at, one in enumerate(wanted.tolist()):
+        own = pairs[starts[at] : starts[at + 1]].tolist()
+        assert [tuple(map(index.symbol_text, pair)) for pair in own] == index.labels(one)
+    starts, pairs = index.pairs_of_each(np.empty(0, np.uint32))
+    assert (starts.tolist(), pairs.shape) == ([0], (0, 2))
 
 
 @pytest.mark.long

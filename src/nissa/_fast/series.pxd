@@ -68,6 +68,7 @@ cdef class SeriesIndex:
     cdef Pair* room_for(self, uint32_t labels) noexcept nogil
     cdef Status enter(self, const Fingerprint* identity, uint32_t labels, uint32_t minute,
                       uint32_t* out) noexcept nogil
+    cdef bint has_place(self, size_t series, size_t* place) noexcept nogil
     cdef size_t place_of(self, size_t series) noexcept nogil
     cdef Status symbol_of(self, Text text, uint32_t* out) noexcept nogil
     cdef Text text_of_symbol(self, size_t symbol) noexcept nogil

@@ -153,10 +153,9 @@ cdef class SeriesIndex:
     def labels(self, size_t series):
         """Labels of a series as (name, value) pairs sorted by name. Any thread. Raises: IndexError."""
         cdef list out = []
-        cdef uint64_t index
+        cdef size_t place, index
         cdef Pair pair
-        cdef size_t place = self.place_of(series)
-        if place == nissa_observe(&self.known_total) or (<uint32_t*>self.ids.start)[place] != series:
+        if not self.has_place(series, &place):
             raise IndexError(f"no series {series}")
         cdef uint64_t* starts = <uint64_t*>self.pair_starts.start
         for index in range(starts[place], starts[place + 1]):
@@ -187,25 +186,26 @@ cdef class SeriesIndex:
         return found
 
     def pairs_of(self, size_t first, size_t count):
-        """Labels of series [first, first + count): starts uint64 (count + 1,), pairs uint32 (n, 2) of symbols.
-
-        Ids of dropped series have no pairs.
-        """
+        """Labels of series [first, first + count), but of dropped ones: starts uint64 (count + 1,), uint32 (n, 2)."""
         check_range(first, count, nissa_observe(&self.series_total))
+        return self.pairs_of_each(np.arange(first, first + count, dtype=np.uint32))
+
+    def pairs_of_each(self, const uint32_t[::1] series not None):
+        """Labels of some series, in any order: starts and pairs as of ``pairs_of``. Any thread. Raises IndexError."""
         cdef uint64_t* starts = <uint64_t*>self.pair_starts.start
-        cdef uint32_t* ids = <uint32_t*>self.ids.start
-        cdef size_t begin = self.place_of(first), end = self.place_of(first + count), place = begin, at
+        cdef size_t count = series.shape[0], at, place
         out_starts = np.empty(count + 1, np.uint64)
-        cdef uint64_t[::1] starts_view = out_starts
-        for at in range(count + 1):
-            while place < end and ids[place] < first + at:
-                place += 1
-            starts_view[at] = starts[place] - starts[begin]
-        cdef size_t total = starts[end] - starts[begin]
-        out_pairs = np.empty((total, 2), np.uint32)
-        cdef uint32_t[:, ::1] pairs_view = out_pairs
-        if total:
-            memcpy(&pairs_view[0, 0], self.pairs.start + starts[begin] * sizeof(Pair), total * sizeof(Pair))
+        cdef uint64_t[::1] to = out_starts
+        to[0] = 0
+        for at in range(count):
+            check_range(series[at], 1, nissa_observe(&self.series_total))
+            to[at + 1] = to[at] + (starts[place + 1] - starts[place] if self.has_place(series[at], &place) else 0)
+        out_pairs = np.empty((to[count], 2), np.uint32)
+        cdef uint32_t[:, ::1] pairs = out_pairs
+        for at in range(count):
+            if to[at] < to[at + 1] and self.has_place(series[at], &place):
+                memcpy(&pairs[to[at], 0], self.pairs.start + starts[place] * sizeof(Pair),
+                       (to[at + 1] - to[at]) * sizeof(Pair))
         return out_starts, out_pairs
 
     def symbols_of(self, size_t first, size_t count):
@@ -452,6 +452,11 @@ cdef class SeriesIndex:
             return NO_MEMORY
         append(self, identity, labels, minute, out)
         return OK
+
+    cdef bint has_place(self, size_t series, size_t* place) noexcept nogil:
+        """True if the series has a place, which is not so if it was dropped. Any thread."""
+        place[0] = self.place_of(series)
+        return place[0] < nissa_observe(&self.known_total) and (<uint32_t*>self.ids.start)[place[0]] == series
 
     cdef size_t place_of(self, size_t series) noexcept nogil:
         """The place of a series, or of the next one that has a place. Any thread."""

@@ -33,15 +33,14 @@ from nissa.store.tier_blocks import KEYS, NEEDED
 
 OWN_SYMBOLS = 2**31
 LABEL_CELLS_MAX = 200_000_000  # series × label names of one selector
-GAP_MAX = 256  # ids that lie closer are read from the index at once
 SLOTS_PER_ROW = 4  # where windows are denser than this among all there may be, they are put in place, else sorted
 
 
 class Index(SeriesView, Protocol):
     """The series index as a source sees it."""
 
-    def pairs_of(self, first: int, count: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
-        """Labels of series [first, first + count): starts (count + 1,), and name and value symbols (n, 2)."""
+    def pairs_of_each(self, series: SeriesColumn, /) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
+        """Labels of some series: starts (series + 1,), and name and value symbols (n, 2)."""
 
 
 class StoredSource:
@@ -291,18 +290,6 @@ def _labels(index: Index, texts: _StoredTexts, ids: SeriesColumn) -> Labels:
 
 
 def _pairs(index: Index, ids: SeriesColumn) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
-    """The label pairs of series, and for each the row of its series; neighbours are read together."""
-    found_rows = [np.empty(0, np.int64)]
-    found_pairs = [np.empty((0, 2), np.uint32)]
-    breaks = np.flatnonzero(np.diff(ids.astype(np.int64)) > GAP_MAX) + 1
-    for first, last in zip([0, *breaks.tolist()], [*breaks.tolist(), len(ids)], strict=True):
-        if first == last:
-            continue
-        base = int(ids[first])
-        starts, pairs = index.pairs_of(base, int(ids[last - 1]) - base + 1)
-        row_of = np.full(len(starts) - 1, -1, np.int64)
-        row_of[ids[first:last].astype(np.int64) - base] = np.arange(first, last)
-        rows = np.repeat(row_of, np.diff(starts).astype(np.int64))
-        found_rows.append(rows[rows >= 0])
-        found_pairs.append(pairs[rows >= 0])
-    return np.concatenate(found_rows), np.concatenate(found_pairs)
+    """The label pairs of series, and for each the row of its series."""
+    starts, pairs = index.pairs_of_each(ids)
+    return np.repeat(np.arange(len(ids)), np.diff(starts).astype(np.int64)), pairs

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from nissa.maintenance.forecast import Forecast
 from nissa.model.allowance import Check
-from nissa.model.columns import Metadata
+from nissa.model.columns import Metadata, SeriesColumn
 from nissa.model.counters import Counters
 from nissa.model.matcher import Selector
 from nissa.model.receipt import FoundRequest
@@ -28,6 +28,9 @@ class IndexView(SeriesView, Protocol):
 
     def pairs_of(self, first: int, count: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
         """Labels of series [first, first + count): starts (count + 1,), and name and value symbols (n, 2)."""
+
+    def pairs_of_each(self, series: SeriesColumn, /) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
+        """The same of some series."""
 
     def symbols_of(self, first: int, count: int) -> tuple[npt.NDArray[np.int64], bytes]:
         """Texts of symbols [first, first + count) as Arrow lays them out: offsets (count + 1,) and the bytes."""

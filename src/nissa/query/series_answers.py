@@ -134,12 +134,4 @@ def _slices(series: SeriesColumn) -> Iterator[SeriesColumn]:
 def _pairs_of(index: IndexView, series: SeriesColumn) -> Iterator[np.ndarray]:
     """Name and value symbols of the labels of ``series``, some thousand series at a time."""
     for part in _slices(series):
-        first, last = int(part[0]), int(part[-1])
-        if last - first >= 4 * SERIES_PER_SLICE:  # far apart: one by one costs less than reading what lies between
-            for one in part.tolist():
-                yield index.pairs_of(one, 1)[1]
-            continue
-        starts, pairs = index.pairs_of(first, last - first + 1)
-        wanted = np.zeros(last - first + 1, np.bool_)
-        wanted[part - first] = True
-        yield pairs[np.repeat(wanted, np.diff(starts).astype(np.int64))]
+        yield index.pairs_of_each(part)[1]

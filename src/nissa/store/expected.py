@@ -6,6 +6,8 @@ A row group's rows count as spread evenly over its series and times. Blocks whos
 empty; reading their rows reports the damage.
 """
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 
@@ -52,12 +54,23 @@ def _of_series(
     order: RowOrder, groups: npt.NDArray[np.int64], each: npt.NDArray[np.float64], ids: SeriesColumn
 ) -> npt.NDArray[np.float64]:
     """Rows of each series in some row groups. each: rows of one series of a row group, beside groups."""
-    changes = np.zeros(len(order.places) + 1)  # from one place to the next
-    np.add.at(changes, order.first[groups], each)
-    np.subtract.at(changes, order.last[groups] + 1, each)
-    at_place = np.maximum(np.cumsum(changes[:-1]), 0.0)
+    at, end = order.series.searchsorted(ids, "left"), order.series.searchsorted(ids, "right")
     found = np.zeros(len(ids))
-    at = np.minimum(ids.searchsorted(order.series), len(ids) - 1)
-    there = ids[at] == order.series
-    np.add.at(found, at[there], at_place[order.places[there]])
+    while (there := at < end).any():  # once for each band that one of them has rows in
+        places = order.places[at[there]]
+        found[there] += _up_to(order.first[groups], each, places, "right")
+        found[there] -= _up_to(order.last[groups], each, places, "left")
+        at += 1
     return found
+
+
+def _up_to(
+    borders: npt.NDArray[np.uint32],
+    each: npt.NDArray[np.float64],
+    places: npt.NDArray[np.uint32],
+    side: Literal["left", "right"],
+) -> npt.NDArray[np.float64]:
+    """The sum of ``each`` over the borders before each place; side: as of ``searchsorted``."""
+    by_border = np.argsort(borders)
+    sums = np.concatenate([np.zeros(1), np.cumsum(each[by_border])])
+    return sums[borders[by_border].searchsorted(places, side)]
