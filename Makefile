@@ -8,7 +8,10 @@
 #   make torture   kills, power cuts, failing calls, flipped bits, fuzzing, planted faults, the same on servers of others:
 #                  the full amounts of docs/reliability.md, side by side; root; figures go to build/torture.txt as they
 #                  come. PARTS: only those whose names begin so (tests/torture/run.py)
-#   make wheels    wheels for other Pythons, from an sdist: each installed and tried; PYTHONS="python3.12 python3.13"
+#   make wheels    wheels from an sdist for each Python from 3.11 to 3.14 that is installed: each installed and tried;
+#                  PYTHONS="python3.12 python3.13" for these alone
+#   make arm64     the same for arm64, cross-compiled and run by QEMU; root, Debian 12
+#   make image     the image, built and run by podman; root
 #   make bench     kernels by pytest-benchmark, beside those of the base revision, then head to head with the peers
 #   make format    let ruff rewrite what it can
 #   make clean     remove everything that is generated, but no data
@@ -21,6 +24,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 WORKERS ?= 4
 PYTEST ?=
 PARTS ?=
+PYTHONS ?= $(foreach minor,11 12 13 14,$(shell command -v python3.$(minor)))
 RUN ?= --data-dir ./nissa-data
 VENV := .venv
 BIN := $(VENV)/bin
@@ -34,7 +38,7 @@ PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder -p no:benchmark
 # Tests start the daemon some hundred times: without its bytecode every start would compile it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test quick pages setup house suite short sanitize sdist wheel wheels peers torture bench format clean
+.PHONY: run test quick pages setup house suite short sanitize sdist wheel wheels peers arm64 image torture bench format clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/stamp-built pages
@@ -109,7 +113,13 @@ wheel: sdist
 # --- the rest -----------------------------------------------------------------------------------------------------
 
 wheels: sdist
-	@scripts/try-wheels $(PYTHONS)
+	@$(STAGE) package/wheels scripts/try-wheels $(PYTHONS)
+
+arm64: sdist
+	@$(STAGE) package/arm64 scripts/try-arm64
+
+image:
+	@$(STAGE) package/image scripts/try-image
 
 torture: $(VENV)/stamp-dev
 	@scripts/install-debian-peers torture
