@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
-from nissa.config.tree import Api
+from nissa.config.tree import Api, Ladder
 from nissa.model.frame import Codec, Encoding, Frame, Source
 from nissa.model.selector import read_selectors
 from oracle.bodies import field, label
-from oracle.engine import NOW_MS, Rig
+from oracle.engine import NOW_MS, Rig, config_of, wait_until
 
 ROUNDS = 60
 EXPRESSIONS = (
@@ -167,7 +168,7 @@ def test_an_entry_that_does_not_fit_evicts_others(tmp_path, serve):
     """The entry asked for longest ago goes first; one larger than the cache is not kept."""
     rig = Rig(tmp_path / "data")
     try:
-        client = serve(rig.engine, Api(range_cache_bytes_max=4_000))
+        client = serve(rig.engine, Api(range_cache_bytes_max=5_000))
         body = b"".join(
             field(1, label("__name__", "g") + label("instance", str(one)) + field(2, _sample(NOW_MS, 1.0)))
             for one in range(200)
@@ -178,6 +179,27 @@ def test_an_entry_that_does_not_fit_evicts_others(tmp_path, serve):
             client.get("/api/v1/query_range", params={"query": text, **asked}).raise_for_status()
         facts = facts_of(client)
         assert (facts["hits"], facts["entries"]) == (0, 3)
-        assert facts["bytes"] <= 4_000
+        assert facts["bytes"] <= 5_000
+    finally:
+        rig.engine.close()
+
+
+def test_deleted_samples_stay_away_when_their_tombstone_is_gone(tmp_path, serve):
+    """A merge forgets the tombstone; an answer from before the deletion is outdated all the same."""
+    config = msgspec.structs.replace(config_of(storage={"compaction_fan_in": 2}), ladder=Ladder(tiers=()))
+    rig = Rig(tmp_path / "data", config)
+    try:
+        asked = Asked(rig, serve)
+        for before_s in range(300, 0, -15):
+            gauge_at(asked, 1, before_s, 1.0)
+        gauge_at(asked, 2, 0, 1.0)
+        rig.engine.flush()
+        assert '"instance":"1"' in asked.check("g", 300, 15)
+        span = rig.now_ms - 600_000, rig.now_ms
+        rig.engine.admin.delete_series(read_selectors('g{instance="1"}'), span)
+        gauge_at(asked, 2, -1, 1.0)
+        rig.engine.flush()
+        wait_until(lambda: rig.engine.status().facts()["deletions"]["tombstones"] == 0)
+        assert '"instance":"1"' not in asked.check("g", 300, 15)
     finally:
         rig.engine.close()

@@ -1,14 +1,18 @@
 """Which queries the range cache serves, and how it puts answers together. Against an engine: ``tests/api``."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
 from nissa.promql.evaluate import LOOKBACK_MS, evaluate_range
 from nissa.promql.format import answer_json
-from nissa.promql.memory_source import MemorySource
+from nissa.promql.labels import label_rows
+from nissa.promql.memory_source import MemorySource, OwnTexts
 from nissa.promql.parse import read_expression
-from nissa.promql.range_cache import CacheRequest, RangeCache, World, reach_ms
-from nissa.promql.values import QueryResult
+from nissa.promql.range_cache import CELL_BYTES, CacheRequest, RangeCache, World, reach_ms
+from nissa.promql.values import QueryResult, Vector
 from nissa.store.arrivals import NEVER_MS
 
 
@@ -51,14 +55,13 @@ class Asked:
     def ask(self, text: str, start_s: int, end_s: int) -> str:
         """The answer as JSON, which is the one without a cache."""
         request = CacheRequest(text, start_s * 1_000, end_s * 1_000, 15_000, LOOKBACK_MS, "auto")
-        world = World(self.index, self.source.texts, self.version, 0, lambda _mark: self.earliest_ms)
+        world = World(self.index, self.source.texts, self.version, 0, lambda _mark: self.earliest_ms, 0)
 
         def evaluate(start_ms: int) -> QueryResult:
             self.evaluated_ms.append(start_ms)
             return evaluate_range(self.source, text, start_ms, request.end_ms, request.step_ms)
 
-        answer = self.cache.answer(request, world, evaluate, lambda _taken: None)
-        self.cache.keep(request, answer, world)
+        answer = self.cache.answer(request, world, evaluate, lambda _taken: None, lambda: True)
         whole = evaluate_range(self.source, text, request.start_ms, request.end_ms, request.step_ms)
         assert b"".join(answer_json(answer)) == b"".join(answer_json(whole))
         assert (answer.infos, answer.resolutions) == (whole.infos, whole.resolutions)
@@ -118,3 +121,43 @@ def test_answers_with_warnings_are_not_kept(asked):
     """They may be those of steps that are gone."""
     asked.ask("quantile(2, x_total)", 300, 600)
     assert asked.cache.facts()["entries"] == 0
+
+
+def test_an_entry_counts_all_that_it_holds(asked):
+    """The text of the query, times of steps, and texts that the query made."""
+    asked.ask("vector(1)", 0, 0)
+    before = asked.cache.facts()["bytes"]
+    asked.ask("vector(1)" + " " * 50_000, 0, 0)
+    asked.ask(f'label_replace(vector(1), "made", "{"x" * 50_000}", "", "")', 0, 0)
+    asked.ask("vector(2)", 0, 15_000)
+    assert asked.cache.facts()["bytes"] > 4 * before + 150_000 + 1_000 * (8 + CELL_BYTES)
+
+
+def test_an_entry_holds_nothing_but_its_answer():
+    """A part of an entry is not kept beside it; texts of the query go with the query."""
+    asked = Asked(MemorySource())
+    asked.source.add({"__name__": "x"}, [(300_000, 1.0)])
+    asked.ask("x", 300, 900)
+    before = asked.cache.facts()
+    asked.ask("x", 300, 330)
+    assert asked.cache.facts() == {**before, "hits": 1}
+    texts = weakref.ref(asked.source.texts)
+    asked.source = MemorySource()
+    gc.collect()
+    assert texts() is None
+
+
+def test_symbols_that_a_query_does_not_know(asked):
+    """Their texts may be among those that the query makes: an earlier query leaves the entry of a later one alone."""
+    request = CacheRequest("x", 0, 15_000, 15_000, LOOKBACK_MS, "auto")
+    cache, texts = RangeCache(1_000_000, 100), OwnTexts()
+    labels = label_rows(texts, [{"a": "b"}])
+
+    def evaluate(_start_ms: int) -> QueryResult:
+        row = Vector(labels, np.ones((1, 2)), np.ones((1, 2), np.uint8))
+        return QueryResult("matrix", request.steps.at_ms, vector=row)
+
+    for symbol_total, hits in ((5, 0), (5, 1), (0, 1), (1, 2)):
+        world = World(asked.index, texts, 0, 0, lambda _mark: NEVER_MS, symbol_total)
+        cache.answer(request, world, evaluate, lambda _taken: None, lambda: True)
+        assert cache.facts()["hits"] == hits

@@ -145,14 +145,11 @@ def evaluated(
 
         if arrivals is None or not _is_cacheable(question, expression, source):
             return evaluate(question.start_ms)
-        version = tuple(one.id for one in snapshot.tombstones), snapshot.missing
-        world = World(index, source.texts, version, mark, arrivals.earliest_since)
+        version = snapshot.deletions, snapshot.missing
+        world = World(index, source.texts, version, mark, arrivals.earliest_since, source.symbol_total)
         span_ms = question.start_ms, question.end_ms, question.step_ms
         request = CacheRequest(question.expression, *span_ms, question.lookback_ms, question.resolution)
-        answer = api_state.range_cache.answer(request, world, evaluate, allowance.check)
-        if not damages:
-            api_state.range_cache.keep(request, answer, world)
-        return answer
+        return api_state.range_cache.answer(request, world, evaluate, allowance.check, lambda: not damages)
 
 
 def _is_cacheable(question: PromqlRequest, expression: Expression, source: StoredSource) -> bool:

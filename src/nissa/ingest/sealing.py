@@ -49,12 +49,14 @@ log = structlog.get_logger()
 class View(msgspec.Struct, frozen=True):
     """Blocks and heads at one moment. heads: rows that are in no block, oldest first.
 
-    unsettled: frozen heads in blocks already whose duplicates the live tallies do not know of yet.
+    unsettled: frozen heads in blocks already whose duplicates the live tallies do not know of yet. deletions: as of
+    ``Snapshot``.
     """
 
     held: HeldBlocks
     heads: tuple[Head, ...]
     unsettled: tuple[FrozenHead, ...]
+    deletions: int = 0
     tombstones: tuple[Tombstone, ...] = ()
 
 
@@ -180,7 +182,8 @@ class Sealer:
     def view(self, current: Callable[[], Head]) -> View:
         """Blocks, and the heads with the rows that are in no block."""
         with self._view_lock:
-            return View(self.blocks.hold(), self.heads(current), self._unsettled, self.tombstones.all)
+            deletions = self.tombstones.added  # before the tombstones: a later one may be among them, never the reverse
+            return View(self.blocks.hold(), self.heads(current), self._unsettled, deletions, self.tombstones.all)
 
     def snapshot(self, current: Callable[[], Head]) -> Snapshot:
         """Everything durable at one moment."""
@@ -191,7 +194,7 @@ class Sealer:
         held, row_groups = view.held, self.blocks.row_groups
         place = (self.directory, held.blocks, heads, held.tiers, held.quarantine, self._keeping, row_groups)
         facts = head_facts(view.heads, newest_first[::-1])
-        facts |= {"tombstones": view.tombstones, "expired": self.tombstones.expired}
+        facts |= {"tombstones": view.tombstones, "deletions": view.deletions, "expired": self.tombstones.expired}
         return Snapshot(*place, idle_ttl_ms=self._idle_ttl_ms, held=held, **facts)
 
     def event_snapshot(self, current: Callable[[], Head]) -> EventSnapshot:

@@ -11,10 +11,12 @@ what they were (``version``), and all are where the series index was replaced. R
 query uses the cache only if no sample that it reaches has expired.
 
 Kept are answers that depend, at each step, only on samples up to that step (``reach_ms``), that were read from samples
-alone, and that have no warning. Queries with other steps have entries of their own: start times that are multiples of
-the step, as Grafana and the pages of Nissa send them, find the entry again.
+alone, and that have no warning. An answer whose steps are all in an entry leaves the entry as it is. Queries with other
+steps have entries of their own: start times that are multiples of the step, as Grafana and the pages of Nissa send
+them, find the entry again.
 """
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -26,11 +28,12 @@ from nissa.model.ladder import RAW
 from nissa.model.units import KIB
 from nissa.promql.expression import Aggregation, Call, Expression, Range, Select, Subquery
 from nissa.promql.labels import Labels, LabelTexts, SymbolColumn, join_labels
+from nissa.promql.notes import NOTES_MAX
 from nissa.promql.plan import flat_parts
-from nissa.promql.values import QueryResult, Steps, Vector, steps_between
+from nissa.promql.values import Present, QueryResult, Steps, TimeColumn, Values, Vector, steps_between
 
-ENTRY_BYTES = KIB  # of an entry beside its columns
-TEXT_BYTES = 128  # of a text that a query made
+ENTRY_BYTES = KIB  # of an entry beside its columns and texts
+TEXT_BYTES = 128  # of a text that a query made, beside its characters
 CELL_BYTES = 9  # of a step of a row: its value and its mark
 # Functions of the whole range, and one that also reads series its arguments do not name.
 OF_THE_RANGE = frozenset({"start", "end", "range", "info"})
@@ -65,6 +68,7 @@ class World(msgspec.Struct, frozen=True):
     """The state that an answer is made of. index: the series index. version: changes with deletions and damage.
 
     texts: symbols of the query. mark: of arrivals, taken before the snapshot. earliest_since: of a mark; after it.
+    symbol_total: how many symbols of the index the query knows.
     """
 
     index: object
@@ -72,25 +76,27 @@ class World(msgspec.Struct, frozen=True):
     version: object
     mark: int
     earliest_since: Callable[[int], int]
+    symbol_total: int
 
 
 class _Entry(msgspec.Struct, frozen=True):
-    """An answer. own_texts: by symbol, those of its labels that are not of the index. mark, version: as above."""
+    """An answer. columns: as of ``Labels``. own_texts: by symbol, those of its labels that are not of the index.
 
-    vector: Vector
-    at_ms: Any
+    last_symbol: the last one of the index. mark, version: as above. weight: bytes.
+    """
+
+    names: tuple[str, ...]
+    columns: SymbolColumn
+    values: Values
+    present: Present
+    at_ms: TimeColumn
     infos: tuple[str, ...]
     resolutions: tuple[str, ...]
     own_texts: dict[int, str]
+    last_symbol: int
     mark: int
     version: object
-
-    @property
-    def weight(self) -> int:
-        """Bytes."""
-        vector = self.vector
-        held = vector.values.nbytes + vector.present.nbytes + vector.labels.columns.nbytes
-        return ENTRY_BYTES + held + TEXT_BYTES * len(self.own_texts)
+    weight: int
 
 
 class RangeCache:
@@ -106,12 +112,17 @@ class RangeCache:
         self._bytes = self._hits = self._misses = 0
 
     def answer(
-        self, request: CacheRequest, world: World, evaluate: Evaluate, check: Callable[[int], None]
+        self,
+        request: CacheRequest,
+        world: World,
+        evaluate: Evaluate,
+        check: Callable[[int], None],
+        is_complete: Callable[[], bool],
     ) -> QueryResult:
-        """The answer of a query, of which as many steps as possible come from the cache.
+        """The answer of a query, of which as many steps as possible come from the cache. It is kept.
 
         evaluate: the answer from a time in ms to the end of the range. check: called with the bytes of the answer.
-        Raises: what these raise.
+        is_complete: asked afterwards; False where damage left something out. Raises: what these raise.
         """
         entry = self._find(request, world.index)
         known = 0 if entry is None else _known(entry, request, world)
@@ -119,8 +130,12 @@ class RangeCache:
             self._hits += known > 0
             self._misses += known == 0
         if entry is None or not known:
-            return evaluate(request.start_ms)
-        return _continued(entry, request.steps, known, world, evaluate, check)
+            answer = evaluate(request.start_ms)
+        else:
+            answer = _continued(entry, request.steps, known, world, evaluate, check)
+        if known < len(answer.at_ms) and is_complete():
+            self._keep(request, answer, world)
+        return answer
 
     def facts(self) -> dict[str, Any]:
         """Facts for ``/api/status`` and the metrics."""
@@ -137,14 +152,10 @@ class RangeCache:
                 self._entries[request.key] = found
             return found
 
-    def keep(self, request: CacheRequest, answer: QueryResult, world: World) -> None:
-        """Keep an answer of ``answer`` that no damage made incomplete."""
-        if answer.vector is None or answer.warnings or set(answer.resolutions) - {RAW} or not len(answer.at_ms):
+    def _keep(self, request: CacheRequest, answer: QueryResult, world: World) -> None:
+        if answer.vector is None or answer.warnings or set(answer.resolutions) - {RAW} or not self._bytes_max:
             return
-        own = np.unique(answer.vector.labels.columns)
-        own_texts = {symbol: world.texts.text(symbol) for symbol in own[own >= self._index_symbols].tolist()}
-        notes = answer.infos, answer.resolutions
-        entry = _Entry(answer.vector, answer.at_ms, *notes, own_texts, world.mark, world.version)
+        entry = _entry_of(request, answer, answer.vector, world, self._index_symbols)
         with self._lock:
             if self._index is not world.index or entry.weight > self._bytes_max:
                 return
@@ -180,9 +191,27 @@ def reach_ms(expression: Expression, lookback_ms: int) -> int | None:
     return max(known, default=0) if len(known) == len(parts) else None
 
 
+def _entry_of(request: CacheRequest, answer: QueryResult, vector: Vector, world: World, index_symbols: int) -> _Entry:
+    """An answer without what else its query holds: of the texts, those that are in it alone."""
+    labels = vector.labels
+    symbols = np.unique(labels.columns)
+    own_texts = {symbol: world.texts.text(symbol) for symbol in symbols[symbols >= index_symbols].tolist()}
+    last_symbol = int(symbols[symbols < index_symbols].max(initial=0))
+    columns = labels.columns, vector.values, vector.present, answer.at_ms
+    texts = request.text, *labels.names, *answer.infos, *own_texts.values()
+    weight = ENTRY_BYTES + sum(column.nbytes for column in columns) + sum(map(sys.getsizeof, texts))
+    weight += TEXT_BYTES * len(own_texts)
+    notes = answer.infos, answer.resolutions
+    return _Entry(labels.names, *columns, *notes, own_texts, last_symbol, world.mark, world.version, weight)
+
+
 def _known(entry: _Entry, request: CacheRequest, world: World) -> int:
-    """Number of the first steps of a query that the entry answers."""
-    if entry.version != world.version or request.start_ms < int(entry.at_ms[0]):
+    """Number of the first steps of a query that the entry answers.
+
+    0 if it has symbols that the query, begun earlier, does not know: the query may make the same texts itself.
+    """
+    is_outdated = entry.version != world.version or entry.last_symbol > world.symbol_total
+    if is_outdated or request.start_ms < int(entry.at_ms[0]):
         return 0
     until_ms = min(int(entry.at_ms[-1]) + 1, request.end_ms + 1, world.earliest_since(entry.mark))
     return max(-((request.start_ms - until_ms) // request.step_ms), 0)
@@ -193,8 +222,8 @@ def _continued(
 ) -> QueryResult:
     """The known steps of an entry, and behind them those that are evaluated now."""
     first = int(np.searchsorted(entry.at_ms, steps.at_ms[0]))
-    labels, span = _in_texts(entry.vector.labels, entry.own_texts, world.texts), slice(first, first + known)
-    before = Vector(labels, entry.vector.values[:, span], entry.vector.present[:, span]).without_empty()
+    labels, span = _labels_of(entry, world.texts), slice(first, first + known)
+    before = Vector(labels, entry.values[:, span], entry.present[:, span]).without_empty()
     if known == steps.count:
         return QueryResult("matrix", steps.at_ms, vector=before, infos=entry.infos, resolutions=entry.resolutions)
     answer = evaluate(int(steps.at_ms[known]))
@@ -202,19 +231,19 @@ def _continued(
         raise TypeError("the answer of a range query has rows")
     check((len(before) + len(answer.vector)) * steps.count * CELL_BYTES)
     vector = _side_by_side(before, answer.vector)
-    infos = tuple(dict.fromkeys((*entry.infos, *answer.infos)))
+    infos = tuple(dict.fromkeys((*entry.infos, *answer.infos)))[:NOTES_MAX]
     resolutions = entry.resolutions or answer.resolutions
     return msgspec.structs.replace(answer, at_ms=steps.at_ms, vector=vector, infos=infos, resolutions=resolutions)
 
 
-def _in_texts(labels: Labels, own_texts: dict[int, str], texts: LabelTexts) -> Labels:
-    """Labels of another query with the symbols of this one."""
-    columns = labels.columns
-    if own_texts:
+def _labels_of(entry: _Entry, texts: LabelTexts) -> Labels:
+    """Its labels with the symbols of another query."""
+    columns = entry.columns
+    if entry.own_texts:
         columns = columns.copy()
-        for symbol, text in own_texts.items():
-            columns[labels.columns == symbol] = texts.symbol(text)
-    return Labels(texts, labels.names, columns, labels.drop_name)
+        for symbol, text in entry.own_texts.items():
+            columns[entry.columns == symbol] = texts.symbol(text)
+    return Labels(texts, entry.names, columns, np.zeros(columns.shape[1], np.bool_))
 
 
 def _side_by_side(before: Vector, behind: Vector) -> Vector:

@@ -67,6 +67,11 @@ class StoredSource:
         """Symbols of this query."""
         return self._texts
 
+    @property
+    def symbol_total(self) -> int:
+        """Symbols of the index that the query knows."""
+        return self._texts.symbol_total
+
     def select(self, matchers: Selector) -> Selected:
         """Series that meet all matchers."""
         ids = select(self._index, matchers, self._check)

@@ -63,8 +63,9 @@ class Snapshot(msgspec.Struct, frozen=True):
     head_indexes: beside heads, where there are any. head_ms: no row of heads is earlier or later; None: not known.
     missing: blocks in quarantine, reported as damage before anything is read. keeping: policies, where there are.
     row_groups: the cache of the directory. idle_ttl_ms: after such a silence an increase starts anew. tombstones:
-    deletions from the blocks; listed before them. expired: by kind, the latest time of a row in a block that retention
-    has dropped. held: keeps the files of the blocks, for all copies of this snapshot.
+    deletions from the blocks; listed before them. deletions: grows with each deletion, also when its tombstone is gone.
+    expired: by kind, the latest time of a row in a block that retention has dropped. held: keeps the files of the
+    blocks, for all copies of this snapshot.
     """
 
     directory: Path
@@ -77,6 +78,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     idle_ttl_ms: int = 2 * HOUR_MS
     check: Check = no_check
     tombstones: tuple[Tombstone, ...] = ()
+    deletions: int = 0
     expired: Mapping[str, int] = {}
     head_indexes: tuple[HeadIndex, ...] = ()
     head_ms: tuple[int, int] | None = None
