@@ -243,8 +243,8 @@ class Sealer:
         while self._wait_durable(frozen_head.head):
             frozen_head.tries += 1
             self.pulse.beat()
-            self._leaving(frozen_head.head)
             try:
+                self._leaving(frozen_head.head)
                 self._writer.write(frozen_head, partial(self._show, frozen_head))
             except Exception as error:  # nothing is lost: it stays in memory and in the journal
                 log.exception("a head could not be sealed; trying again", retry_s=RETRY_S)

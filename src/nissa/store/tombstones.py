@@ -206,8 +206,9 @@ def read_expired(catalogue: Catalogue) -> dict[str, int]:
 class Tombstones:
     """The tombstones of a directory that is open for writing. Any thread may ask and add.
 
-    all: as they stand, oldest first. added: grows with each one that the ladder has not decided on. expired: as
-    ``read_expired``. dropped_rows: deleted rows that merges have left out since this was opened.
+    all: as they stand, oldest first. added: grows with each deletion, after ``all``; at first, how many the ladder has
+    not decided on. expired: as ``read_expired``. dropped_rows: deleted rows that merges have left out since this was
+    opened.
     """
 
     def __init__(
