@@ -181,7 +181,7 @@ def test_without_a_store_for_digests_each_is_sent(monkeypatch: Any) -> None:
 
 
 def test_texts_that_failed_are_counted_with_the_delivery() -> None:
-    """Every text once, when the message is taken; the last error is shown."""
+    """Every text once, when the message is taken; the last error is shown until the configuration is read again."""
 
     async def work(channel: Channel, taker: Taker) -> None:
         def told(message: Message) -> None:
@@ -193,5 +193,7 @@ def test_texts_that_failed_are_counted_with_the_delivery() -> None:
         await taker.until(lambda: channel.delivered == 1)
         facts = channel.facts()
         assert (facts["text_failures"], facts["text_error"]) == (2, "(the template b failed: y)")
+        await channel.replace(taker, channel._settings)
+        assert (channel.facts()["text_failures"], channel.facts()["text_error"]) == (2, None)
 
     running(work)

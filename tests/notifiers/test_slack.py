@@ -60,7 +60,7 @@ def test_messages_of_a_group_form_a_thread() -> None:
 
 
 def test_a_template_that_fails_does_not_stop_a_message() -> None:
-    """The default texts are sent, with the errors in a section of their own or in the text."""
+    """The default texts are sent, with the errors in a section of their own."""
 
     async def work() -> None:
         async with http_receiver() as receiver:
@@ -79,9 +79,10 @@ def test_a_template_that_fails_does_not_stop_a_message() -> None:
             assert "load" in title
             assert "failed" not in title
             assert "severity=critical" in text
-            assert "(the template s.text failed: ValueError: index out of range: 7)" in text
+            assert "(the template s.text failed: ValueError: index out of range: 7)" in told
             assert [line.split(" failed")[0] for line in told.splitlines()] == [
                 "(the template s.title",
+                "(the template s.text",
                 "(the template s.color",
             ]
             assert len(message.text_faults) == 3

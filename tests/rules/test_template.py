@@ -138,3 +138,20 @@ def test_a_long_text_is_no_fault() -> None:
     facts = TemplateFacts({}, 1.0, {}, "", 0, lambda _: samples)
     text = '{{ range query "x" }}{{ stripPort .Labels.instance }} {{ printf "%.1f" .Value | toUpper }}, {{ end }}'
     assert expand(text, facts).endswith("host999 999.0, ")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{{ break }}", "outside"),
+        ("{{ range 3 }}{{ else }}{{ continue }}{{ end }}", "outside"),
+        ('{{ range 3 }}{{ define "a" }}{{ break }}{{ end }}{{ end }}', "outside"),
+        (r'{{ "\UFFFFFFFF" }}', "no character"),
+        ("{{/* a }}", "unclosed comment"),
+    ],
+)
+def test_what_only_fails_when_an_alert_fires_is_refused(text: str, why: str) -> None:
+    """The evaluation of a group ended with it before."""
+    with pytest.raises(ValueError, match=why):
+        check_template(text)
+    assert check_template("{{ range 3 }}{{ if true }}{{ break }}{{ end }}{{ end }}") is None

@@ -73,6 +73,12 @@ COUNTS: Final = (  # level, path in /api/status, what so many are, remedy
         "notifications could not be delivered",
         "GET /api/v1/notifications/dead_letters, then POST its /replay",
     ),
+    (
+        WARNING,
+        "alerting.text_failures",
+        "texts of notifications failed, and the default texts were sent",
+        "correct the template that `text_error` of a channel names in /api/status",
+    ),
     (ERROR, "queries.audit_failures", "entries of the audit log could not be written", "look at the database"),
 )
 

@@ -37,7 +37,10 @@ def read_text_files(patterns: Any, folder: Path, fail: Fail) -> tuple[tuple[Temp
     warnings = []
     for number, pattern in enumerate(patterns):
         place = f"templates[{number}]"
-        paths = _matching(folder / pattern)
+        try:
+            paths = _matching(folder / pattern)
+        except (OSError, ValueError, RecursionError) as error:
+            raise fail(place, f"{pattern[:200]} cannot be looked for: {error}") from None
         if len(found) + len(paths) > FILES_MAX:
             raise fail(place, f"{pattern[:200]} and those before match over {FILES_MAX} files")
         if not paths:
@@ -55,12 +58,11 @@ def _read(path: Path, place: str, fail: Fail) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(BYTES_MAX + 1)
-        text = content.decode()
+        if len(content) > BYTES_MAX:
+            raise fail(place, f"{path} has over {BYTES_MAX} bytes")
+        return content.decode()
     except OSError as error:
         raise fail(place, f"{path} cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise fail(place, f"{path}, line {line}: is not UTF-8") from None
-    if len(content) > BYTES_MAX:
-        raise fail(place, f"{path} has over {BYTES_MAX} bytes")
-    return text

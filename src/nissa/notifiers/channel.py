@@ -105,6 +105,7 @@ class Channel:
     async def replace(self, notifier: Notifier, settings: ChannelSettings) -> None:
         """Deliver by another notifier from now on."""
         before, self._notifier, self._settings = self._notifier, notifier, settings
+        self.last_text_error = ""  # its texts may be others now
         self._changed.set()
         await before.close()
 

@@ -22,6 +22,7 @@ from nissa.model.units import SECOND_MS
 from nissa.notifiers.go_texts import TextLibrary
 from nissa.notifiers.http_client import client_tls, secret
 from nissa.notifiers.notifier import Message, NotDelivered
+from nissa.notifiers.text_thread import in_thread
 from nissa.notifiers.texts import MessageText, lines_of, title_of
 
 SMTPS_PORT: Final = 465
@@ -66,7 +67,7 @@ class EmailNotifier:
         config = self._config
         try:
             password = secret(config.auth_password, config.auth_password_file, f"{self._setting}.auth_password_file")
-            mail = self._mail(message)
+            mail = await in_thread(self._mail, message)
         except (ConfigInvalid, ValueError) as error:
             raise NotDelivered(str(error)) from None
         try:
@@ -96,14 +97,16 @@ class EmailNotifier:
     def _mail(self, message: Message) -> EmailMessage:
         mail, one = EmailMessage(), message.notification
         thread = hashlib.sha256(f"{one.receiver}\0{one.group_key}".encode()).hexdigest()[:32]
-        mail["From"] = self._address(self._from, message)
-        mail["To"] = self._address(self._to, message)
+        for name, text in (("From", self._from), ("To", self._to)):
+            if fault := _set_header(mail, name, self._address(text, message)):
+                raise NotDelivered(f"{fault} ({self._setting}.{name.lower()})", retry=False)
         mail["Subject"] = _line(self._subject.render(message))
         mail["Date"] = format_datetime(datetime.fromtimestamp(one.at_ms / SECOND_MS, UTC))
         mail["Message-ID"] = f"<{message.id}.{one.at_ms}@{DOMAIN}>"
         mail["References"] = mail["In-Reply-To"] = f"<{thread}@{DOMAIN}>"
         for name, text in self._headers.items():
-            mail[name] = _line(text.render(message))
+            if fault := _set_header(mail, name, _line(text.render(message))):
+                message.text_faults.append(f"({fault}, so it is left out: {self._setting}.headers.{name})")
         plain, page = self._text.render(message), self._html.render(message)
         faults = message.text_faults
         mail.set_content("\n".join([plain, *faults]))
@@ -117,6 +120,15 @@ class EmailNotifier:
             told = message.text_faults or [f"an address of {self._setting} is empty"]
             raise NotDelivered(told[-1], retry=False)
         return found
+
+
+def _set_header(mail: EmailMessage, name: str, value: str) -> str:
+    """Put a header into a mail; what is wrong with its value, or nothing."""
+    try:
+        mail[name] = value
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):  # of addresses such as a single quote
+        return f"the header {name} cannot be read as addresses: {value[:80]}"
+    return ""
 
 
 def _line(text: str) -> str:

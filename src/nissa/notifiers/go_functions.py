@@ -4,20 +4,21 @@
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
 import orjson
 
-from nissa.rules.expansion import Record
-from nissa.rules.template_functions import CASES, GO, Charge, Function, TextWork, float_of, go_string
+from nissa.rules.expansion import CHARS_PER_STEP, Record
+from nissa.rules.template_functions import CASES, COPIED_PER_STEP, GO, Charge, Function, TextWork, float_of, go_string
 from nissa.rules.template_html import SafeHtml, SafeUrl
 from nissa.rules.template_numbers import BoundedText, humanize_duration
 from nissa.rules.template_times import SECOND, GoDuration, GoTime, in_zone, moment_of, time_format
 
 LIST_MAX: Final = 10_000  # elements of a list or dict that a template makes
 JSON_DEPTH_MAX: Final = 20
+JOINED_PER_STEP: Final = 4  # texts of a list
 _WORD: Final = re.compile(r"[^\W_][\w]*(?:['\u2019.:][^\W_][\w]*)*")
 _LETTER: Final = re.compile(r"[^\W\d_]")
 
@@ -38,6 +39,9 @@ def message_functions(now_ms: int, charge: Charge) -> Mapping[str, Function]:
         "title": title,
         "since": lambda moment: _since(moment, now_ms),
         "now": lambda: moment_of(now_ms),
+        "slice": work.slice,
+        "join": lambda separator, texts: _join(separator, texts, charge),
+        "append": lambda values, *more: _append(values, more, charge),
         "toJson": lambda value: _json(value, charge),
     }
 
@@ -47,7 +51,8 @@ def message_function_names() -> frozenset[str]:
     return frozenset(message_functions(0, lambda _: None)) | {"and", "or"}
 
 
-def _join(separator: Any, texts: Any) -> str:
+def _join(separator: Any, texts: Any, charge: Charge) -> str:
+    charge(len(texts) // JOINED_PER_STEP if isinstance(texts, list) else 0)
     if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
         raise ValueError("join expects a separator, and a list of texts")
     found = BoundedText()
@@ -60,9 +65,10 @@ def _string_slice(*texts: Any) -> list[str]:
     return [go_string(one) for one in texts]
 
 
-def _append(values: Any, *more: Any) -> list[Any]:
+def _append(values: Any, more: Sequence[Any], charge: Charge) -> list[Any]:
     if not isinstance(values, list):
         raise ValueError("append expects a list first")
+    charge(len(values) // COPIED_PER_STEP)
     return _few([*values, *more])
 
 
@@ -117,6 +123,7 @@ def _plain(value: Any, depth: int, charge: Charge) -> Any:
     if isinstance(value, GoTime):
         return time_format(value.at, "2006-01-02T15:04:05.999999999Z07:00")
     if isinstance(value, str):
+        charge(len(value) // CHARS_PER_STEP)
         return str(value)
     return int(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
@@ -130,13 +137,11 @@ _PURE: Final[dict[str, Function]] = {
     **GO,
     **CASES,
     "trimSpace": lambda text: go_string(text).strip(),
-    "join": _join,
     "safeHtml": lambda text: SafeHtml(go_string(text)),
     "safeUrl": lambda text: SafeUrl(go_string(text)),
     "urlUnescape": lambda text: unquote_plus(go_string(text)),
     "stringSlice": _string_slice,
     "list": lambda *values: list(values),
-    "append": _append,
     "dict": _dict,
     "date": lambda layout, moment: time_format(_moment(moment).at, layout),
     "tz": in_zone,

@@ -78,7 +78,7 @@ class HttpPoster:
                 after = reply.headers.get("Retry-After", "")
                 date = reply.headers.get("Date", "")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise NotDelivered(_reason(error)) from None
+            raise NotDelivered(self._told(error)) from None
         if 200 <= answer.status < 300:
             return answer
         text = " ".join(answer.body.decode("utf-8", "replace").split())[:SHOWN_CHARACTERS]
@@ -91,6 +91,12 @@ class HttpPoster:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+    def _told(self, error: Exception) -> str:
+        """The reason of a failure, without the address: its path may be a secret."""
+        if isinstance(error, aiohttp.InvalidURL | UnicodeError):
+            return f"the address of {self._setting} is not that of an HTTP server"
+        return _reason(error)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

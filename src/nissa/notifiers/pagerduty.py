@@ -21,6 +21,7 @@ from nissa.model.errors import ConfigInvalid
 from nissa.notifiers.go_texts import TextLibrary
 from nissa.notifiers.http_client import HttpPoster, secret
 from nissa.notifiers.notifier import Message, NotDelivered
+from nissa.notifiers.text_thread import in_thread
 from nissa.notifiers.texts import MessageText, lines_of, title_of
 
 SUMMARY_CHARACTERS_MAX: Final = 1_024
@@ -65,6 +66,14 @@ class PagerdutyNotifier:
             key = secret(config.routing_key, config.routing_key_file, f"{self._setting}.routing_key_file")
         except ConfigInvalid as error:
             raise NotDelivered(str(error)) from None
+        event = await in_thread(self._event, key, message)
+        await self._poster.post(config.url, orjson.dumps(event), {})
+
+    async def close(self) -> None:
+        """Close connections."""
+        await self._poster.close()
+
+    def _event(self, key: str, message: Message) -> dict[str, Any]:
         one = message.notification
         event: dict[str, Any] = {
             "routing_key": key,
@@ -82,18 +91,14 @@ class PagerdutyNotifier:
                     if alert.generator_url
                 ],
             }
-        await self._poster.post(config.url, orjson.dumps(event), {})
-
-    async def close(self) -> None:
-        """Close connections."""
-        await self._poster.close()
+        return event
 
     def _payload(self, message: Message) -> dict[str, Any]:
         one = message.notification
         severity = self._severity.render(message).lower()
         payload: dict[str, Any] = {
-            "summary": self._summary.render(message)[:SUMMARY_CHARACTERS_MAX],
-            "source": self._source.render(message),
+            "summary": (self._summary.render(message).strip() or title_of(message))[:SUMMARY_CHARACTERS_MAX],
+            "source": self._source.render(message).strip() or _source_of(message),
             "severity": severity if severity in SEVERITIES else "error",
             "timestamp": rfc3339_text(min(alert.starts_at_ms for alert in one.firing)),
         }

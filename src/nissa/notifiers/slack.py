@@ -4,9 +4,11 @@ An incoming webhook (``api_url``) says no more of a message than that it was tak
 (``chat.postMessage``) the answer has the time that names the thread; it is remembered while the process runs.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import quote
 
 import orjson
 
@@ -16,14 +18,18 @@ from nissa.notifiers.go_texts import TextLibrary
 from nissa.notifiers.http_client import HttpPoster, secret
 from nissa.notifiers.notifier import Message, NotDelivered
 from nissa.notifiers.slack_blocks import SlackBlocks
+from nissa.notifiers.text_thread import in_thread
 from nissa.notifiers.texts import MessageText, lines_of, title_of
 
 POST_URL: Final = "https://slack.com/api/chat.postMessage"
 COLOURS: Final = {"firing": "danger", "resolved": "good"}
 SECTION_CHARACTERS_MAX: Final = 3_000
 TITLE_CHARACTERS_MAX: Final = 150
+LINK_CHARACTERS_MAX: Final = 2_000  # of a heading, which Slack would show cut
+BLOCKS_MAX: Final = 50  # Slack refuses a message with more
 ALERTS_SHOWN_MAX: Final = 20
 THREADS_MAX: Final = 10_000
+_UNFIT: Final = re.compile(r"[\s<>|]")
 _RETRIED: Final = frozenset(("ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable"))
 
 
@@ -35,13 +41,13 @@ class SlackNotifier:
         self._config, self._setting = config, setting
         self._poster = HttpPoster(config.http_config or HttpConfig(), setting)
 
-        def text(field: str, name: str, default: Callable[[Message], str], *, bare: bool = True) -> MessageText:
+        def text(field: str, name: str, default: Callable[[Message], str]) -> MessageText:
             template, own = getattr(config, field), f"slack.default.{name}" if name else ""
-            return MessageText(template, f"{setting}.{field}", default, library=library, name=own, bare=bare)
+            return MessageText(template, f"{setting}.{field}", default, library=library, name=own, bare=True)
 
         self._title = text("title", "title", title_of)
         self._link = text("title_link", "titlelink", lambda message: message.external_url)
-        self._text = text("text", "text", _text_of, bare=False)
+        self._text = text("text", "text", _text_of)
         self._colour = text("color", "", lambda one: COLOURS[one.notification.status])
         self._named = {
             field: text(field, field.replace("_", ""), lambda _: "")
@@ -63,7 +69,7 @@ class SlackNotifier:
         except ConfigInvalid as error:
             raise NotDelivered(str(error)) from None
         key = message.notification.group_key
-        body = self._body(message)
+        body = await in_thread(self._body, message)
         if not token:
             await self._poster.post(url, orjson.dumps(body), {})
             return
@@ -79,17 +85,17 @@ class SlackNotifier:
     def _body(self, message: Message) -> dict[str, Any]:
         title = self._title.render(message)[:TITLE_CHARACTERS_MAX]
         text = self._text.render(message)[:SECTION_CHARACTERS_MAX]
-        link = self._link.render(message)
+        link = _address(self._link.render(message))
         heading = f"*<{link}|{_escaped(title)}>*" if link else f"*{_escaped(title)}*"
         blocks = [_section(heading), *([_section(text)] if text.strip() else [])]
         blocks = self._more.around(blocks, message)
         colour = self._colour.render(message)
         named = {name: one.render(message) for name, one in self._named.items()}
-        untold = [fault for fault in message.text_faults if fault not in text]
-        blocks += [_section(_escaped("\n".join(untold)))] if untold else []
-        body: dict[str, Any] = {"text": title, "attachments": [{"color": colour, "blocks": blocks, "fallback": title}]}
-        fallback = self._more.fallback.render(message)
-        body["attachments"][0] |= {"fallback": fallback} if fallback else {}
+        fallback = self._more.fallback.render(message) or title
+        faults = [_section(_escaped("\n".join(message.text_faults)))] if message.text_faults else []
+        blocks = [*blocks[: BLOCKS_MAX - len(faults)], *faults]
+        attachment = {"color": colour, "blocks": blocks, "fallback": fallback}
+        body: dict[str, Any] = {"text": _escaped(title), "attachments": [attachment]}
         body |= {"link_names": True} if self._config.link_names else {}
         return body | {name: value for name, value in named.items() if value}
 
@@ -120,6 +126,12 @@ def _text_of(message: Message) -> str:
     if len(alerts) > ALERTS_SHOWN_MAX:
         parts.append(f"{len(alerts) - ALERTS_SHOWN_MAX} more alerts")
     return "\n\n".join(parts)
+
+
+def _address(text: str) -> str:
+    """An address that ends where its link does; empty where it is too long for a heading."""
+    found = _UNFIT.sub(lambda match: quote(match[0]), text.strip())
+    return found if len(found) <= LINK_CHARACTERS_MAX else ""
 
 
 def _escaped(text: str) -> str:

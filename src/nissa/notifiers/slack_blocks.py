@@ -56,11 +56,11 @@ class SlackBlocks:
         """The blocks of title and text, with the others before and behind them."""
         pretext, footer = self._pretext.render(message), self._footer.render(message)
         image, thumb = self._image.render(message), self._thumb.render(message)
-        if thumb:
+        if _is_address(thumb):
             accessory = {"accessory": _image(thumb)}
             blocks = [*blocks[:-1], blocks[-1] | accessory]
         before = [{"type": "section", "text": _text(pretext, TEXT_CHARACTERS_MAX)}] if pretext.strip() else []
-        behind: list[Block] = [*self._field_sections(message), *([_image(image)] if image else [])]
+        behind: list[Block] = [*self._field_sections(message), *([_image(image)] if _is_address(image) else [])]
         buttons = [button for one in self._actions if (button := _button(*(text.render(message) for text in one)))]
         behind += [{"type": "actions", "elements": buttons}] if buttons else []
         if footer.strip():
@@ -85,13 +85,18 @@ def _text(text: str, characters_max: int) -> Block:
 
 
 def _image(url: str) -> Block:
-    return {"type": "image", "image_url": url[:ADDRESS_CHARACTERS_MAX], "alt_text": "image"}
+    return {"type": "image", "image_url": url, "alt_text": "image"}
+
+
+def _is_address(text: str) -> bool:
+    """True of what Slack takes as an address; it refuses the whole message for others."""
+    return text.startswith(("http://", "https://")) and len(text) <= ADDRESS_CHARACTERS_MAX
 
 
 def _button(text: str, url: str, style: str) -> Block | None:
     """A button, or None where it has no text or no address."""
-    if not text.strip() or not url.startswith(("http://", "https://")):
+    if not text.strip() or not _is_address(url):
         return None
     label = {"type": "plain_text", "text": text[:BUTTON_CHARACTERS_MAX], "emoji": True}
-    button: Block = {"type": "button", "text": label, "url": url[:ADDRESS_CHARACTERS_MAX]}
+    button: Block = {"type": "button", "text": label, "url": url}
     return button | ({"style": style} if style in STYLES else {})

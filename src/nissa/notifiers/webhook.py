@@ -19,6 +19,7 @@ from nissa.model.units import SECOND_MS
 from nissa.notifiers.go_texts import TextLibrary
 from nissa.notifiers.http_client import HttpPoster, secret
 from nissa.notifiers.notifier import Message, NotDelivered
+from nissa.notifiers.text_thread import in_thread
 from nissa.notifiers.texts import MessageText
 
 NO_TIME: Final = "0001-01-01T00:00:00Z"  # Go's zero, which receivers expect of an alert that fires
@@ -40,7 +41,7 @@ class WebhookNotifier:
 
     async def send(self, message: Message) -> None:
         """Post the body. Raises: NotDelivered."""
-        body = orjson.dumps(webhook_body(message, self._config.max_alerts))
+        body = await in_thread(self._body, message)
         at_s = str(message.notification.at_ms // SECOND_MS)
         headers = {"X-Nissa-Delivery": message.id, "X-Nissa-Timestamp": at_s}
         try:
@@ -51,11 +52,14 @@ class WebhookNotifier:
         if key:
             signature = hmac.new(key.encode(), at_s.encode() + b"." + body, hashlib.sha256).hexdigest()
             headers["X-Nissa-Signature"] = f"sha256={signature}"
-        await self._poster.post(self._rendered(url, message), body, headers)
+        await self._poster.post(await in_thread(self._rendered, url, message), body, headers)
 
     async def close(self) -> None:
         """Close connections."""
         await self._poster.close()
+
+    def _body(self, message: Message) -> bytes:
+        return orjson.dumps(webhook_body(message, self._config.max_alerts))
 
     def _address(self, url: str) -> MessageText:
         return MessageText(url, f"{self._setting}.url", lambda _: "", library=self._library, bare=True)

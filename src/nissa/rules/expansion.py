@@ -5,8 +5,8 @@
 
 Values are those of Python; a class may have METHODS, which templates call as Go's, and ``go_text``, which prints it.
 Steps are taken for each action, operand, element of a range and sample of a query, and for the characters that
-functions take and give. They end at ``steps_max``; texts end at the limit of the output, and templates include each
-other to DEPTH_MAX.
+functions take and give and that actions print. They end at ``steps_max``; texts end at the limit of the output, and
+templates include each other to DEPTH_MAX.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
@@ -19,6 +19,7 @@ from nissa.rules.template_numbers import TEXT_CHARS_MAX, BoundedText, go_text
 from nissa.rules.template_syntax import Branch, Command, CommandPipe, Include, Jump, Literal, Node, Operand
 
 CHARS_PER_STEP: Final = 16
+MADE_CHARS_PER_STEP: Final = 4  # of a list or map that is printed
 DEPTH_MAX: Final = 20
 RANGE_MAX: Final = 10_000  # of a number
 
@@ -29,8 +30,8 @@ class Output(Protocol):
     def literal(self, text: str, /) -> None:
         """A text between actions. Raises: ValueError where the output is too long."""
 
-    def value(self, value: Any, function: str, /) -> None:
-        """The value of an action. function: that gave it, if one did. Raises: ValueError."""
+    def value(self, value: Any, function: str, /) -> int:
+        """The value of an action; returns its characters. function: that gave it, if one did. Raises: ValueError."""
 
 
 class TextOutput:
@@ -40,9 +41,11 @@ class TextOutput:
         self._text = BoundedText(characters_max)
         self.literal = self._text.add
 
-    def value(self, value: Any, _function: str) -> None:
+    def value(self, value: Any, _function: str) -> int:
         """Print a value. Raises: ValueError."""
-        self._text.add(go_text(value))
+        text = go_text(value)
+        self._text.add(text)
+        return len(text)
 
     def text(self) -> str:
         """All that was put out."""
@@ -114,7 +117,8 @@ class Expansion:
             elif isinstance(node, CommandPipe):
                 value = self._pipeline(node, dot, scopes)
                 if not node.declares:
-                    self._output.value(value, node.commands[-1].function)
+                    characters = self._output.value(value, node.commands[-1].function)
+                    self.charge(characters // (CHARS_PER_STEP if isinstance(value, str) else MADE_CHARS_PER_STEP))
             elif isinstance(node, Branch):
                 self._branch(node, dot, [*scopes, {}], depth)
             elif isinstance(node, Include):
@@ -236,7 +240,7 @@ class Expansion:
         """The result of a method, or a field or element of this name."""
         method = getattr(value, "METHODS", {}).get(name)
         if method is not None:
-            self.charge(len(value) if isinstance(value, Sized) else 0)
+            self.charge(sum(len(one) for one in (value, *arguments) if isinstance(one, Sized)))
             return self._called(name, method, (value, *arguments))
         if arguments:
             raise ValueError(f"{name} has arguments but cannot be invoked as function")

@@ -33,6 +33,8 @@ PATTERN_CHARS_MAX: Final = 1_000
 PATTERNS_KEPT_MAX: Final = 64
 PATTERN_STEPS: Final = 1_000  # of a regular expression the first time a template uses it
 SEARCH_CHARS_PER_STEP: Final = 4
+SEARCHED_AGAIN_CHARS_PER_STEP: Final = 1_024  # a search may look at all that follows before it finds what is near
+COPIED_PER_STEP: Final = 256  # elements of a list
 _REFERENCE: Final = re.compile(r"\$(?:(\w+)|\{(\w+)\}|\$)")
 
 
@@ -49,6 +51,7 @@ def functions(ask: Ask, external_url: str, now_ms: int, charge: Charge) -> Mappi
         "query": asking.query,
         "sortByLabel": asking.sort_by_label,
         "printf": work.printf,
+        "slice": work.slice,
         "title": work.title,
         "match": work.match,
         "reReplaceAll": work.replace_all,
@@ -193,11 +196,15 @@ class TextWork:
 
     def __init__(self, charge: Charge) -> None:
         self._charge = charge
-        self._patterns: set[str] = set()
+        self._patterns: dict[str, Any] = {}
 
     def printf(self, form: str, *values: Any) -> str:
         self._charge(go_string(form).count("%"))
         return go_format(form, *values)
+
+    def slice(self, value: Any, *bounds: int) -> Any:
+        self._charge(len(value) // COPIED_PER_STEP if isinstance(value, list) else 0)
+        return _slice(value, *bounds)
 
     def title(self, text: str) -> str:
         self._charge(len(go_string(text)) // SEARCH_CHARS_PER_STEP)
@@ -210,7 +217,7 @@ class TextWork:
         parts = _replacement_parts(go_string(replacement))
         found, at = BoundedText(), 0
         for match in self._searched(pattern, text).finditer(text):
-            self._charge(1 + len(parts))
+            self._charge(1 + len(parts) + (len(text) - at) // SEARCHED_AGAIN_CHARS_PER_STEP)
             found.add(text[at : match.start()])
             at = match.end()
             for plain, name in parts:
@@ -223,8 +230,8 @@ class TextWork:
         self._charge(len(go_string(text)) // SEARCH_CHARS_PER_STEP)
         if go_string(pattern) not in self._patterns:
             self._charge(PATTERN_STEPS)
-            self._patterns.add(pattern)
-        return _pattern(pattern)
+            self._patterns[pattern] = _pattern(pattern)
+        return self._patterns[pattern]
 
 
 def _replacement_parts(text: str) -> list[tuple[str, str]]:
@@ -293,6 +300,7 @@ _CHARGED: Final = frozenset(
         "query",
         "sortByLabel",
         "printf",
+        "slice",
         "title",
         "match",
         "reReplaceAll",
@@ -319,7 +327,6 @@ GO: Final[dict[str, Function]] = {
     "ge": lambda left, right: not _less(left, right) and not _is_nan(left, right),
     "len": _length,
     "index": _index,
-    "slice": _slice,
     "print": _print,
     "println": _print_line,
     "html": lambda *values: html.escape(_print(*values)).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),

@@ -9,6 +9,7 @@ Literal texts of the template are followed by a small tokenizer; values never ch
 are left out. Text that is marked as safe (``SafeHtml``, ``SafeUrl``) passes where it fits.
 """
 
+import html
 import re
 from typing import Any, Final
 
@@ -20,6 +21,13 @@ REFUSED: Final = "ZgotmplZ"  # Go's mark of a value that is not safe in its plac
 _SPECIAL: Final = {0: "\ufffd", 34: "&#34;", 38: "&amp;", 39: "&#39;", 43: "&#43;", 60: "&lt;", 62: "&gt;"}
 _NORMAL: Final = {code: text for code, text in _SPECIAL.items() if code != 38}
 _BARE: Final = {**_SPECIAL, **{code: f"&#{code};" for code in (9, 10, 11, 12, 13, 32, 61, 96)}}
+_BARE_NORMAL: Final = {code: text for code, text in _BARE.items() if code != 38}
+_TABLES: Final = {  # (without quotes, escaped by html already)
+    (False, False): _SPECIAL,
+    (False, True): _NORMAL,
+    (True, False): _BARE,
+    (True, True): _BARE_NORMAL,
+}
 _TAG: Final = re.compile(r"</?([a-zA-Z][\w:-]*)")
 _TAG_PART: Final = re.compile(
     r"""\s+|(?P<end>/?>)|(?P<equals>=\s*(?P<quote>["']?))|(?P<name>[^\s=>"'/]+)|(?P<other>.)""", re.DOTALL
@@ -34,6 +42,7 @@ _RAW_TAGS: Final = frozenset(("script", "style", "title", "textarea"))
 _SCHEMES: Final = frozenset(("http", "https", "mailto"))
 _UNRESERVED: Final = re.compile(r"[^A-Za-z0-9._~-]")  # all that a part of an address encodes
 _UNFIT: Final = re.compile(r"(?!%[0-9a-fA-F]{2})[^A-Za-z0-9._~!#$&*+,/:;=?@\[\]-]")  # what no address has
+_SCRIPT_PART: Final = re.compile(r"""\\.|["'`\n]""", re.DOTALL)
 _UNSAFE_CSS: Final = re.compile(r"""[\0"'()/;@\[\\\]`{}<>]|--|expression|mozbinding""", re.IGNORECASE)
 
 
@@ -55,7 +64,8 @@ class HtmlOutput:
     def __init__(self, characters_max: int = TEXT_CHARS_MAX) -> None:
         self._text = BoundedText(characters_max)
         self._state = "text"  # or: tag, comment, raw, and value of an attribute
-        self._tag = self._name = self._quote = self._before = ""
+        self._tag = self._name = self._quote = ""
+        self._begin_value("text")
 
     def text(self) -> str:
         """All that was put out."""
@@ -67,15 +77,31 @@ class HtmlOutput:
         while at < len(text):
             at = getattr(self, f"_in_{self._state}")(text, at)
 
-    def value(self, value: Any, function: str) -> None:
+    def value(self, value: Any, function: str) -> int:
         """A value, escaped. function: ``html`` and ``urlquery`` have done so already. Raises: ValueError."""
+        if self._state == "comment":
+            return 0
         plain = go_text(value)
         self._text.add(self._escaped(plain, value, function))
-        self._before += plain if self._state in ("value", "raw") else ""
         if self._state == "tag" and self._quote == "=":
             self._quote = ""
+        return len(plain)
 
     # ---- Where a value stands --------------------
+
+    def _begin_value(self, state: str) -> None:
+        """state: that of an attribute's value, or of an element that holds no tags."""
+        self._state, self._is_begun, self._is_in_query, self._script_quote = state, False, False, ""
+
+    def _follow(self, text: str) -> None:
+        """Note what a literal part of a value says about those behind it."""
+        self._is_begun = self._is_begun or bool(text)
+        self._is_in_query = self._is_in_query or "?" in text or "#" in text
+        for part in _SCRIPT_PART.finditer(text):
+            if not self._script_quote:
+                self._script_quote = part[0] if part[0] in "\"'`" else ""
+            elif part[0] == self._script_quote or (part[0] == "\n" and self._script_quote != "`"):
+                self._script_quote = ""
 
     def _in_text(self, text: str, at: int) -> int:
         begin = text.find("<", at)
@@ -104,21 +130,22 @@ class HtmlOutput:
 
     def _in_tag(self, text: str, at: int) -> int:
         if self._quote == "=" and text[at] not in "\"'> \t\r\n":  # the value of an attribute, without quotes
-            self._state, self._quote, self._before = "value", "", ""
+            self._quote = ""
+            self._begin_value("value")
             return at
         part = _TAG_PART.match(text, at)
         if part is None:  # there is a character, and any is matched
             return len(text)
         self._text.add(part[0])
         if part["end"]:
-            self._state = "raw" if self._tag in _RAW_TAGS else "text"
-            self._before = ""
+            self._begin_value("raw" if self._tag in _RAW_TAGS else "text")
         elif part["equals"]:
             self._quote = part["quote"] or "="
             if part["quote"]:
-                self._state, self._before = "value", ""
+                self._begin_value("value")
         elif part["other"] in ('"', "'") and self._quote == "=":
-            self._state, self._quote, self._before = "value", part[0], ""
+            self._quote = part[0]
+            self._begin_value("value")
         elif part["name"]:
             self._name, self._quote = part["name"].lower(), ""
         return part.end()
@@ -131,7 +158,7 @@ class HtmlOutput:
             end = found.start() if found else -1
         inner = text[at:] if end < 0 else text[at:end]
         self._text.add(inner)
-        self._before += inner
+        self._follow(html.unescape(inner))
         if end < 0:
             return len(text)
         self._text.add(self._quote)
@@ -143,7 +170,7 @@ class HtmlOutput:
         found = re.compile(rf"</{self._tag}", re.IGNORECASE).search(text, at)
         end = found.start() if found else len(text)
         self._text.add(text[at:end])
-        self._before += text[at:end]
+        self._follow(text[at:end])
         if found:
             self._state = "text"
         return end
@@ -151,17 +178,15 @@ class HtmlOutput:
     # ---- Escaping --------------------
 
     def _escaped(self, plain: str, value: Any, function: str) -> str:
-        if self._state == "comment":
-            return ""
         if self._state == "text":
             return plain if isinstance(value, SafeHtml) or function == "html" else plain.translate(_SPECIAL)
         if self._state == "raw":
             return self._in_element(plain)
         if self._state == "tag" and self._quote != "=":  # a name of an attribute, or nothing that is known
             return plain if re.fullmatch(r"[a-zA-Z][\w-]*", plain) and not _is_special(plain.lower()) else REFUSED
-        table = _BARE if self._state == "tag" or not self._quote else _SPECIAL
+        is_bare, is_html = self._state == "tag" or not self._quote, function == "html"
         made = self._for_attribute(plain, value, function)
-        return made.translate(_NORMAL if function == "html" else table)
+        return made.translate(_TABLES[is_bare, is_html])
 
     def _in_element(self, plain: str) -> str:
         if self._tag == "style":
@@ -176,16 +201,16 @@ class HtmlOutput:
             return self._script(plain)
         if _is_url(self._name):
             return self._url(plain, isinstance(value, SafeUrl), function)
-        return re.sub(r"<[^>]*>", "", plain) if isinstance(value, SafeHtml) else plain
+        return re.sub(r"<[^<>]*>", "", plain) if isinstance(value, SafeHtml) else plain
 
     def _url(self, plain: str, is_safe: bool, function: str) -> str:
-        before = self._before if self._state == "value" else ""
-        if "?" in before or "#" in before:
+        if self._state == "value" and self._is_in_query:
             if function == "urlquery":
                 return plain
             return (_UNFIT if is_safe else _UNRESERVED).sub(_percent, plain)
         scheme, colon, _ = plain.partition(":")
-        if not before and not is_safe and colon and "/" not in scheme and scheme.lower() not in _SCHEMES:
+        is_first = self._state != "value" or not self._is_begun
+        if is_first and not is_safe and colon and "/" not in scheme and scheme.lower() not in _SCHEMES:
             return f"#{REFUSED}"
         return _UNFIT.sub(_percent, plain)
 
@@ -193,7 +218,10 @@ class HtmlOutput:
         text = orjson.dumps(plain).decode()
         for sign, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
             text = text.replace(sign, code)
-        return text[1:-1].replace("'", "\\u0027") if self._before.rstrip()[-1:] in ("'", '"', "`") else text
+        quote = self._script_quote if self._state != "tag" else ""
+        if quote == "`":
+            text = text.replace("`", "\\u0060").replace("$", "\\u0024")
+        return text[1:-1].replace("'", "\\u0027") if quote else text
 
 
 def _percent(match: re.Match[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 _LARGE: Final = ("k", "M", "G", "T", "P", "E", "Z", "Y")
 _LARGE_1024: Final = ("ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi")
 _SMALL: Final = ("m", "u", "n", "p", "f", "a", "z", "y")
-_VERB: Final = re.compile(r"%([-+# 0]*)(\d+)?(?:\.(\d+))?([a-zA-Z%])")
+_VERB: Final = re.compile(r"%([-+# 0]*+)(\d++)?(?:\.(\d++))?([a-zA-Z%])")
 EXPONENT_FROM: Final = 6
 WIDTH_MAX: Final = 1_000
 SECONDS_MAX: Final = 250_000_000_000
@@ -62,6 +62,9 @@ def printed(value: Any) -> str:
 def _add_nested(found: BoundedText, value: Any, depth: int) -> None:
     if depth > NESTING_MAX:
         raise ValueError(f"the value is nested more than {NESTING_MAX} deep")
+    if type(value) is str:
+        found.add(value)
+        return
     if hasattr(value, "go_text") or not isinstance(value, dict | list | tuple):
         found.add(go_text(value))
         return

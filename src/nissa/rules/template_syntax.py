@@ -15,7 +15,10 @@ import msgspec
 
 TEMPLATE_CHARS_MAX: Final = 64 * 1024
 DEPTH_MAX: Final = 50
-_ACTION: Final = re.compile(r"\{\{(-\s)?(.*?)(\s-)?\}\}", re.DOTALL)
+_ACTION: Final = re.compile(  # to the braces that close it: those within strings close nothing
+    r"""\{\{(-\s)?(?:[^"`'}]|"(?:[^"\\\n]|\\[^\n])*+"|`[^`]*+`|'(?:[^'\\\n]|\\[^\n])*+'|\}(?!\}))*+\}\}"""
+)
+_COMMENT_BEGIN: Final = re.compile(r"\{\{(-\s+)?/\*")
 _COMMENT: Final = re.compile(r"\{\{(-\s+)?/\*.*?\*/(\s+-)?\}\}", re.DOTALL)
 _KEYWORD: Final = re.compile(r"(if|with|range|else|end|define|block|template|break|continue)\b\s*", re.ASCII)
 _TOKEN: Final = re.compile(
@@ -132,9 +135,7 @@ def _pieces(text: str) -> list[tuple[bool, str, int]]:
         plain = text[at:] if begin < 0 else text[at:begin]
         line += text.count("\n", counted, begin) if begin >= 0 else 0
         counted = begin
-        action = None if begin < 0 else (_COMMENT.match(text, begin) or _ACTION.match(text, begin))
-        if begin >= 0 and action is None:
-            raise TemplateFault("template: unclosed action", line)
+        action = None if begin < 0 else _action_at(text, begin, line)
         plain = plain.lstrip(" \t\r\n") if trim else plain
         if action is not None and action[1]:
             plain = plain.rstrip(" \t\r\n")
@@ -143,28 +144,24 @@ def _pieces(text: str) -> list[tuple[bool, str, int]]:
         if action is None:
             return found
         is_comment = action.re is _COMMENT
-        trim = bool(action[2] if is_comment else action[3])
+        trim = is_comment and bool(action[2])
         at = action.end()
         if not is_comment:
-            try:
-                at = _end_of_action(text, begin, at)
-            except ValueError as error:
-                raise TemplateFault(str(error), line) from None
             inner = text[begin + 2 + bool(action[1]) : at - 2]
             trim = inner[-1:] == "-" and inner[-2:-1].isspace()
             found.append((True, (inner[:-1] if trim else inner).strip(), line))
 
 
-def _end_of_action(text: str, begin: int, end: int) -> int:
-    """The end of the braces that close an action; braces inside of strings close nothing."""
-    while True:
-        inner = re.sub(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`', "", text[begin:end])
-        if inner.count('"') % 2 == 0 and inner.count("`") % 2 == 0:
-            return end
-        following = text.find("}}", end)
-        if following < 0:
-            raise ValueError("template: unterminated string in an action")
-        end = following + 2
+def _action_at(text: str, begin: int, line: int) -> re.Match[str]:
+    """The action or comment that begins here. Raises: TemplateFault."""
+    if _COMMENT_BEGIN.match(text, begin):
+        action, what = _COMMENT.match(text, begin), "unclosed comment"
+    else:
+        action = _ACTION.match(text, begin)
+        what = "unclosed action" if text.find("}}", begin) < 0 else "unterminated string in an action"
+    if action is None:
+        raise TemplateFault(f"template: {what}", line)
+    return action
 
 
 class _Parser:
@@ -172,6 +169,7 @@ class _Parser:
         self._pieces = pieces
         self._at = 0
         self.line = 1
+        self._ranges = 0
         self.defined: dict[str, tuple[Node, ...]] = {}
 
     def nodes(self, depth: int) -> tuple[tuple[Node, ...], str]:
@@ -202,6 +200,8 @@ class _Parser:
         if word == "template":
             return self._include(rest)
         if text in ("break", "continue"):
+            if not self._ranges:
+                raise ValueError(f"template: {{{{{text}}}}} outside {{{{range}}}}")
             return Jump(text)
         return self._pipeline(text)
 
@@ -215,7 +215,9 @@ class _Parser:
     def _branch(self, kind: str, text: str, depth: int) -> Branch:
         begin = self.line
         pipeline = self._pipeline(text)
+        self._ranges += kind == "range"
         body, end = self.nodes(depth + 1)
+        self._ranges -= kind == "range"
         otherwise: tuple[Node, ...] = ()
         word, _, rest = end.partition(" ")
         if word == "else" and rest:
@@ -233,7 +235,9 @@ class _Parser:
         begin = self.line
         name, argument = _named(text)
         value = self._pipeline(argument) if argument else None
+        around, self._ranges = self._ranges, 0
         body, end = self.nodes(depth + 1)
+        self._ranges = around
         if end != "end":
             raise TemplateFault(f"template: {{{{{word}}}}} without {{{{end}}}}", begin)
         if is_white(self.defined.get(name, ())):
@@ -397,6 +401,6 @@ def _unquoted(text: str) -> str:
 
 def _unescaped(match: re.Match[str]) -> str:
     code = match[1] or match[2] or match[3]
-    if code and 0xD800 <= int(code, 16) <= 0xDFFF:
+    if code and (0xD800 <= int(code, 16) <= 0xDFFF or int(code, 16) > 0x10FFFF):
         raise ValueError(f"template: \\u{code} is no character")
     return chr(int(code, 16)) if code else _ESCAPES.get(match[4], match[4])

@@ -111,20 +111,23 @@ def time_format(at: datetime, layout: str) -> str:
     """A time in a layout of Go. Raises: ValueError."""
     if not isinstance(layout, str) or len(layout) > LAYOUT_CHARS_MAX:
         raise ValueError(f"a layout is a text of at most {LAYOUT_CHARS_MAX} characters")
-    return _PIECE.sub(lambda match: _piece(at, match), layout)
+    values = _values(at)
+    return _PIECE.sub(lambda match: _piece(at, values, match), layout)
 
 
-def _piece(at: datetime, match: re.Match[str]) -> str:
+def _piece(at: datetime, values: Mapping[str, str], match: re.Match[str]) -> str:
     piece = match[0]
     if piece[0] in "-Z":
         return _offset(at, piece)
-    if piece[0] in ".,":
-        return _fraction(at, piece)
+    return _fraction(at, piece) if piece[0] in ".," else values[piece]
+
+
+def _values(at: datetime) -> Mapping[str, str]:
+    """The pieces of a layout, but for offsets and fractions."""
     month, day = _MONTHS[at.month - 1], _DAYS[at.weekday()]
     hour, of_year = at.hour % 12 or 12, at.timetuple().tm_yday
-    if piece == "MST":
-        return _zone_name(at)
-    values: dict[str, str] = {
+    return {
+        "MST": _zone_name(at),
         "January": month,
         "Jan": month[:3],
         "01": f"{at.month:02}",
@@ -148,7 +151,6 @@ def _piece(at: datetime, match: re.Match[str]) -> str:
         "PM": "PM" if at.hour > 11 else "AM",
         "pm": "pm" if at.hour > 11 else "am",
     }
-    return values[piece]
 
 
 def _offset(at: datetime, piece: str) -> str:
