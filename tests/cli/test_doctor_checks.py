@@ -151,7 +151,7 @@ def test_limits_and_rights_of_files_are_judged() -> None:
 
 def test_swap_is_judged() -> None:
     """Memory of the daemon in swap, and waits for memory; not a few idle pages, nor waits without swap."""
-    swapping = MemoryFacts(1 << 30, 2 << 30, 7.5)
+    swapping = MemoryFacts(4 << 30, 2 << 30, 7.5)
     advice = advise(found(process=ProcessFacts(1, 1, 65_536, None, 64 << 20), memory=swapping), "1")
     assert [(one.subject, one.finding) for one in advice] == [
         ("swap", "64.0 MiB of the daemon are in swap; commits and queries wait for the disk"),
