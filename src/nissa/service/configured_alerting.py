@@ -32,6 +32,7 @@ NAMES: Final = (
     "failed_attempts",
     "digests",
     "dead_letters",
+    "text_failures",
 )
 IDLE: Final = {**dict.fromkeys((*NAMES, "dead_letters_dropped"), 0), "channels": {}}
 
