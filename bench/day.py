@@ -154,12 +154,12 @@ def send_oona(server: RedisServer, seconds: float) -> int:
     """Packets into the stream of telemetry; how many."""
     from nissa._proto import leyline_pb2 as leyline
 
-    end, count, begun_ms = time.monotonic() + seconds, 0, int(time.time() * 1000)
+    end, count = time.monotonic() + seconds, 0
     while time.monotonic() < end:
-        bodies = []
+        bodies, now_ms = [], int(time.time() * 1000)
         for _ in range(PACKETS_PER_S):
             packet = leyline.TelemetryPacket(packet_id=f"day-{count}", source_subsystem="tolaria")
-            packet.timestamp.FromMilliseconds(begun_ms + count * 1000 // PACKETS_PER_S)
+            packet.timestamp.FromMilliseconds(now_ms + count % PACKETS_PER_S)
             for index in range(8):
                 packet.metrics.add(name=f"day.oona{index}", value=count)
             bodies.append(bus(packet))

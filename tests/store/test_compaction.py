@@ -14,10 +14,11 @@ from nissa.files.checked_file import FileGone
 from nissa.files.names import block_path, own_files
 from nissa.model.errors import Damaged, Unavailable
 from nissa.model.slices import run_whole
+from nissa.model.units import MINUTE_MS
 from nissa.query.events import EventRequest, read_page
 from nissa.store import compaction, event_blocks
 from nissa.store.blocks import GROUP_ROWS_MERGED_MIN
-from nissa.store.compaction import EVENTS_BYTES_MAX, LEVEL_MAX, merge_blocks, plan_compaction
+from nissa.store.compaction import EVENTS_BYTES_MAX, LEVEL_MAX, YOUNG_BLOCKS_MAX, merge_blocks, plan_compaction
 from nissa.store.event_runs import EventSnapshot
 from nissa.store.read import read_samples, stream_samples
 from nissa.store.verify import verify_directory
@@ -144,6 +145,22 @@ def test_blocks_that_would_span_too_much_are_passed_by(tmp_path: Path) -> None:
     assert plan_compaction(narrow, 3, 4) == ()
     assert [block.id for block in plan_compaction(narrow, 3)] == [0, 1, 2]
     assert len(plan_compaction(spans((0, 60), (5, 65), (10, 70)), 3, 10)) == 3
+
+
+def test_blocks_that_are_too_young_wait() -> None:
+    """Samples are merged once the newest is as old as the merged block is long, or if that is short, or many wait."""
+
+    def ends(*minutes: float) -> list[BlockRow]:
+        return [msgspec.structs.replace(row(n, 0), max_ms=int(at * MINUTE_MS)) for n, at in enumerate(minutes)]
+
+    late = ends(0, 2, 4, 6)
+    assert plan_compaction(late, 3, now_ms=8 * MINUTE_MS - 1) == ()
+    assert [block.id for block in plan_compaction(late, 3, now_ms=8 * MINUTE_MS)] == [0, 1, 2]
+    assert len(plan_compaction(ends(0, 0.5, 1), 3, now_ms=0)) == 3
+    assert len(plan_compaction(ends(*range(0, 2 * YOUNG_BLOCKS_MAX, 2)), 3, now_ms=0)) == 0
+    assert len(plan_compaction(ends(*range(0, 2 * YOUNG_BLOCKS_MAX + 2, 2)), 3, now_ms=0)) == 3
+    events = [msgspec.structs.replace(one, kind="events") for one in late]
+    assert len(plan_compaction(events, 3, kind="events", now_ms=0)) == 3
 
 
 def test_a_damaged_block_stops_the_merge_and_nothing_is_lost(tmp_path: Path) -> None:

@@ -157,7 +157,8 @@ class Merges:
         ]
         fan_in, damaged = self._fan_in, self._unreadable
         above = FAN_IN_ABOVE * fan_in if tiers else fan_in
-        raw = plan_compaction(blocks, fan_in, self._raw_span_ms, passed_by=damaged, fan_in_above=above)
+        now_ms = self._clock()
+        raw = plan_compaction(blocks, fan_in, self._raw_span_ms, passed_by=damaged, fan_in_above=above, now_ms=now_ms)
         return held, raw or plan_event_compaction(blocks, fan_in, self._event_slice_ms, damaged)
 
     def _is_cut_due(self) -> bool:

@@ -3,6 +3,10 @@
     level 0   ▪ ▪ ▪ ▪ ▪ ▪ ▪ ▪  ──►  level 1   ■        once 8 lie at a level, its 8 oldest are merged
                                                  ■ ■ ■ ■ ■ ■ ■ ■  ──►  level 2   █
 
+Queries ask most for the newest samples, and a row group of a merged block has all times of its series: to read its last
+minute, all of it is decoded. So blocks whose ends are more than ``SHORT_MS`` apart are merged only once the newest is
+as old as that: a query over the last hour decodes two hours at most.
+
 Blocks are dropped whole when they expire, so no merged block spans much more time than ``span_ms`` or than its inputs:
 a block of 17 hours would retain samples for a day whose retention is six hours.
 
@@ -24,7 +28,7 @@ from nissa.files.names import EVENTS_KIND, RAW_KIND
 from nissa.model.columns import SampleBatch
 from nissa.model.errors import BlocksChanged
 from nissa.model.slices import Slices
-from nissa.model.units import MIB
+from nissa.model.units import MIB, MINUTE_MS
 from nissa.store.block_file import delete_blocks
 from nissa.store.blocks import GROUP_ROWS, BlockWriter, OpenBlock, read_keys
 from nissa.store.event_blocks import GROUP_BYTES, EventWriter
@@ -39,6 +43,8 @@ Rows = TypeVar("Rows")
 EVENTS_BYTES_MAX = 32 * MIB  # of a merged block: where many arrive, blocks are large as sealed, and cost nothing more
 LEVEL_MAX = 3  # sealed every 2 min and merged by 8: a block of level 3 spans 17 h
 FAN_IN_ABOVE = 3  # times as many blocks lie above level 0 before they are merged where the ladder merges them by hours
+SHORT_MS = MINUTE_MS
+YOUNG_BLOCKS_MAX = 100  # of a level: of more, the oldest are merged whatever the clock says
 START_MS, END_MS = -(2**63), 2**63 - 1
 
 
@@ -49,11 +55,13 @@ def plan_compaction(
     kind: str = RAW_KIND,
     passed_by: Collection[int] = (),
     fan_in_above: int = 0,
+    now_ms: int = END_MS,
 ) -> tuple[BlockRow, ...]:
     """The blocks to merge next: the ``fan_in`` oldest of the lowest level that has as many; none where no level has.
 
     Those that would span more than ``span_ms`` together, and more than twice what one of them spans, are passed by, as
     are events that are large enough, and blocks whose ids the caller says. fan_in_above: of levels above 0, if another.
+    now_ms: the wall clock; samples that are too young wait.
     """
     arrived = sorted((one for one in blocks if one.kind == kind), key=lambda one: (one.first_lsn, one.id))
     for level in range(LEVEL_MAX):
@@ -66,10 +74,18 @@ def plan_compaction(
                 continue  # something arrived between them
             if kind == EVENTS_KIND and sum(one.bytes for one in chosen) > EVENTS_BYTES_MAX:
                 continue
+            if kind == RAW_KIND and len(there) <= YOUNG_BLOCKS_MAX and _are_young(chosen, now_ms):
+                continue
             widest_ms = max(one.max_ms - one.min_ms for one in chosen)
             if max(one.max_ms for one in chosen) - min(one.min_ms for one in chosen) <= max(span_ms, 2 * widest_ms):
                 return tuple(chosen)
     return ()
+
+
+def _are_young(blocks: Sequence[BlockRow], now_ms: int) -> bool:
+    """True where the newest is not as old as the time between their ends, unless that is short."""
+    ends = [one.max_ms for one in blocks]
+    return max(ends) - min(ends) > max(now_ms - max(ends), SHORT_MS)
 
 
 def merge_blocks(
