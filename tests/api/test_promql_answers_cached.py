@@ -146,6 +146,19 @@ def test_late_samples_change_what_was_cached(asked):
     assert asked.facts["hits"] >= 9
 
 
+def test_a_late_sender_does_not_outdate_other_series(asked):
+    """Queries of series without late rows keep their steps; one that reads them evaluates from their time on."""
+    for before_s in range(600, 0, -15):
+        gauge_at(asked, 1, before_s, 1.0)
+    for _ in range(4):
+        asked.rig.now_ms += 15_000
+        gauge_at(asked, 1, 0, 2.0)
+        asked.send([(labels_of("late", 1), asked.rig.now_ms - 400_000, 3.0)])
+        asked.check("sum(g)", 300, 15)
+        asked.check('sum({job="b"})', 600, 15)
+    assert asked.facts["hits"] == 6
+
+
 def test_what_the_cache_serves(asked):
     """Only new steps are evaluated; other steps, an earlier start and a text that looks ahead are not served."""
     for before_s in range(600, 0, -15):

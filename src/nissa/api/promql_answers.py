@@ -6,6 +6,7 @@ query=up&start=0&end=600&step=30s&limit=9  →  … "matrix" …,"warnings":["re
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -23,11 +24,13 @@ from nissa.promql.expression import Expression
 from nissa.promql.format import answer_json
 from nissa.promql.limits import STEPS_MAX, Limits
 from nissa.promql.parse import read_expression
+from nissa.promql.plan import selectors_of
 from nissa.promql.range_cache import CacheRequest, World, reach_ms
 from nissa.promql.stored import StoredSource
 from nissa.promql.values import QueryResult, Series
 from nissa.query.limits import Allowance
 from nissa.query.times import read_duration, read_step
+from nissa.store.arrivals import Arrivals
 
 POINTS_MAX = 11_000  # per series, as in Prometheus
 MOMENT_MS_MAX = 2**53  # times farther off are this: no sample lies there, and sums with ranges and offsets fit 64 bits
@@ -146,10 +149,16 @@ def evaluated(
         if arrivals is None or not _is_cacheable(question, expression, source):
             return evaluate(question.start_ms)
         version = snapshot.deletions, snapshot.missing
-        world = World(index, source.texts, version, mark, arrivals.earliest_since, source.symbol_total)
+        earliest_since = partial(_earliest_since, arrivals, source, expression)
+        world = World(index, source.texts, version, mark, earliest_since, source.symbol_total)
         span_ms = question.start_ms, question.end_ms, question.step_ms
         request = CacheRequest(question.expression, *span_ms, question.lookback_ms, question.resolution)
         return api_state.range_cache.answer(request, world, evaluate, allowance.check, lambda: not damages)
+
+
+def _earliest_since(arrivals: Arrivals, source: StoredSource, expression: Expression, mark: int) -> int:
+    """The time of the earliest row that came behind ``mark``; late rows count if the expression reads their series."""
+    return arrivals.earliest_since(mark, lambda: source.series_of(selectors_of(expression)))
 
 
 def _is_cacheable(question: PromqlRequest, expression: Expression, source: StoredSource) -> bool:

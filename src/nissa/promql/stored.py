@@ -58,6 +58,7 @@ class StoredSource:
         self._index = index
         self._series_total = index.series_count
         self._texts = _StoredTexts(index)
+        self._selected: dict[Selector, SeriesColumn] = {}
         self._snapshot = snapshot
         self._check = check
         self._on_damage = on_damage
@@ -74,9 +75,19 @@ class StoredSource:
 
     def select(self, matchers: Selector) -> Selected:
         """Series that meet all matchers."""
-        ids = select(self._index, matchers, self._check)
-        ids = ids[ids < self._series_total]
+        ids = self._ids(matchers)
         return _StoredSelection(self, ids, _labels(self._index, self._texts, ids))
+
+    def series_of(self, selectors: Sequence[Selector]) -> SeriesColumn:
+        """Ids of the series of several selectors, ascending."""
+        return np.unique(np.concatenate([np.empty(0, np.uint32), *map(self._ids, selectors)]))
+
+    def _ids(self, matchers: Selector) -> SeriesColumn:
+        found = self._selected.get(matchers)
+        if found is None:
+            ids = select(self._index, matchers, self._check)
+            found = self._selected[matchers] = ids[ids < self._series_total]
+        return found
 
     @property
     def tiers(self) -> tuple[str, ...]:
