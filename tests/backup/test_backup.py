@@ -56,7 +56,11 @@ def test_a_backup_has_blocks_and_journal(tmp_path: Path, kind: str) -> None:
     kept = dict(rig.rows)
     rig.keep([("later", NOW_MS, ONE)])
     second = back_up(rig, place)
-    assert second.copied_files == 1  # the segment that is written
+    had = {file.name for file in first.manifest.files}
+    copied = [file.path for file in second.manifest.files if file.name not in had]
+    assert len(copied) == second.copied_files
+    assert [path for path in copied if path.startswith("journal/")]  # the segment that is written
+    assert not [path for path in copied if path.startswith(("blocks/raw", "series/"))]
     rig.engine.close()
     for backup, rows in ((first, kept), (second, rig.rows)):
         target = tmp_path / backup.manifest.id
