@@ -33,6 +33,7 @@ PACKAGES = {
     "prometheus-alertmanager": "amtool",
 }
 
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # its handlers abort children that a test starts as another user
 gc.disable()  # until everything is collected: it would look through a million objects that stay, again and again
 settings.register_profile("nissa", deadline=None, max_examples=50)
 settings.load_profile("nissa")
