@@ -9,6 +9,7 @@ from nissa.promql.parse import read_expression
 from nissa.rules.group import GroupEvaluation, Surroundings
 from nissa.rules.queries import RecordedSample
 from nissa.rules.rule_file import parse_rule_file
+from nissa.service.clock import monotonic_ms
 from nissa.service.rule_ground import MemoryGround
 from nissa.service.rule_runner import GroupRunner, Means
 
@@ -50,6 +51,15 @@ class Rig:
         """A sample, and an evaluation."""
         self.ground.add([RecordedSample({"__name__": "x"}, at_ms, value)])
         self.runner.run(at_ms)
+
+
+def test_an_evaluation_that_waited_is_of_the_newest_time() -> None:
+    """Times that passed while it waited for a thread are missed; the wall clock has no say."""
+    runner = Rig().runner
+    now_ms = monotonic_ms()
+    for waited_ms, slot_ms, missed in ((0, 60_000, 0), (29_000, 60_000, 0), (61_000, 120_000, 2), (-5_000, 60_000, 2)):
+        runner.run_newest(60_000, now_ms - waited_ms)
+        assert (runner.slot_ms, runner.missed) == (slot_ms, missed)
 
 
 def test_what_fails_is_made_up_for_by_the_next_evaluation() -> None:

@@ -26,6 +26,7 @@ from nissa.promql.stored import StoredSource
 from nissa.query.limits import Allowance, MemoryBudget
 from nissa.rules.group import GroupEvaluation
 from nissa.rules.queries import Recorder
+from nissa.service.clock import monotonic_ms
 from nissa.service.rule_queries import SourceQueries
 from nissa.store.quarantine import Quarantined
 
@@ -60,12 +61,25 @@ class GroupRunner:
         self.evaluation = evaluation
         self.interval_ms = interval_ms
         self.missed = self.save_failures = self.send_failures = 0
+        self.slot_ms = 0  # of the last evaluation
         self.iterations = self.evaluations = self.failures = self.firing = self.pending = 0
         self._means = means
         self._unsaved: list[AlertChange] = []
 
+    def run_newest(self, due_ms: int, due_steady_ms: int) -> None:
+        """Evaluate at the newest time that is due.
+
+        due_ms, due_steady_ms: when it was due, by the wall clock and by one that never jumps. If it had to wait for a
+        thread, the times that passed meanwhile are missed: old samples cost more to read, so groups that evaluated the
+        past would fall behind further.
+        """
+        slots = max(monotonic_ms() - due_steady_ms, 0) // self.interval_ms
+        self.missed += slots
+        self.run(due_ms + slots * self.interval_ms)
+
     def run(self, at_ms: int) -> None:
         """Evaluate at ``at_ms``, Unix milliseconds."""
+        self.slot_ms = at_ms
         self.iterations += 1
         changes = self.evaluation.evaluate(at_ms, self._means.queries, self._means.recorder)
         self._save(changes, at_ms)

@@ -225,11 +225,11 @@ class RuleTasks:
                 continue
             slot_ms = slot_before(now_ms, interval_ms, offset_ms)
             runner.missed += missed_between(due_ms, slot_ms, interval_ms)
-            await self._evaluate(runner, slot_ms)
-            due_ms = slot_ms + interval_ms
+            await self._evaluate(runner, slot_ms, ticks_ms - (now_ms - slot_ms))
+            due_ms = max(slot_ms, runner.slot_ms) + interval_ms
 
-    async def _evaluate(self, runner: GroupRunner, slot_ms: int) -> None:
-        running = asyncio.get_running_loop().run_in_executor(self._pool, runner.run, slot_ms)
+    async def _evaluate(self, runner: GroupRunner, due_ms: int, due_steady_ms: int) -> None:
+        running = asyncio.get_running_loop().run_in_executor(self._pool, runner.run_newest, due_ms, due_steady_ms)
         try:
             await asyncio.shield(running)
         except asyncio.CancelledError:
