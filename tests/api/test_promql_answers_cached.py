@@ -169,7 +169,7 @@ def test_what_the_cache_serves(asked):
     gauge_at(asked, 1, 0, 2.0)
     asked.check("g", 300, 15)
     assert (asked.facts["hits"], asked.facts["entries"]) == (1, 1)
-    asked.check("g", 600, 15)  # begins before what is kept
+    asked.check("g", 600, 15)  # it begins before the entry
     asked.check("g", 300, 20)
     asked.check("g offset -30s", 300, 15)
     assert (asked.facts["hits"], asked.facts["entries"]) == (1, 2)

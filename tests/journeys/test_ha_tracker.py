@@ -85,7 +85,7 @@ def sink_of(daemon: Daemon) -> dict[str, Any]:
 
 
 def delivered(daemon: Daemon, rows: Rows) -> bool:
-    """Whether the sink has had all of these answered."""
+    """True once the sink has had all of these answered."""
     return int(sink_of(daemon)["delivered"]) == sum(map(len, rows.values()))
 
 

@@ -137,7 +137,7 @@ def test_equal_samples_are_one_in_victoria_metrics(tmp_path: Path) -> None:
 
 
 def rows_of(body: bytes | None) -> Export:
-    """What the store exports. Raises where a sample stands twice."""
+    """The export of the store. Raises where a sample is in it twice."""
     return parse_export(body or b"")
 
 

@@ -69,7 +69,7 @@ def rendered(text: str, *, html: bool = False, library: TextLibrary | None = Non
 
 
 def by_amtool(text: str, folder: Path, *, html: bool = False) -> str | None:
-    """What Alertmanager makes of the text, None where it fails."""
+    """The text as Alertmanager renders it; None where it fails."""
     data = folder / "data.json"
     if not data.exists():
         data.write_bytes(orjson.dumps(webhook_body(a_message()) | {"receiver": "team\\.x"}))

@@ -1,4 +1,4 @@
-"""Which queries the range cache serves, and how it puts answers together. Against an engine: ``tests/api``."""
+"""The range cache alone: queries that it serves, and answers that it puts together. Against an engine: ``tests/api``."""
 
 import gc
 import weakref
@@ -38,7 +38,7 @@ from nissa.store.arrivals import NEVER_MS
     ],
 )
 def test_reach(text: str, seconds: int | None):
-    """How far back a step looks; None where it depends on more than samples up to it."""
+    """The time that a step looks back; None where it depends on later samples or on the range."""
     found = reach_ms(read_expression(text), LOOKBACK_MS)
     assert found == (None if seconds is None else seconds * 1_000)
 
