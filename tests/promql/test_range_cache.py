@@ -1,4 +1,4 @@
-"""The range cache alone: queries that it serves, and answers that it puts together. Against an engine: ``tests/api``."""
+"""The range cache alone: queries that it serves, answers that it puts together. Against an engine: ``tests/api``."""
 
 import gc
 import weakref
