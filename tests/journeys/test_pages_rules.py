@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -67,6 +68,27 @@ def test_limits_and_drop_rules_are_accepted(page, tmp_path: Path) -> None:
     for text in senders.all_inner_texts():
         sink = {"type": "remote_write", "url": "http://127.0.0.1:1/api/v1/write", **yaml.safe_load(text)}
         accepted(tmp_path, {"sinks": {"elsewhere": sink}})
+
+
+def test_drop_rules_wait_for_the_labels(page) -> None:
+    """Rules are shown once the job of the metric is known, so that none of another job can be copied."""
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    page.route("**/api/v1/series?*", hold)
+    page.goto("/series?name=engine_heat")
+    page.get_by_role("heading", name="engine_heat").wait_for()
+    while not held:
+        page.wait_for_timeout(50)
+    summary = page.get_by_text("Rules that keep it away")
+    assert summary.count() == 0
+    for route in held:
+        route.continue_()
+    page.unroute("**/api/v1/series?*")
+    summary.click()
+    expect(page.locator("pre", has_text="metric_relabel_configs")).to_contain_text('job_name: "a \\"b\\""')
 
 
 def test_series_added_are_named(page) -> None:

@@ -9,6 +9,7 @@ import pytest
 from nissa.database.database import Database
 from nissa.model.errors import BadQuery, Unavailable
 from nissa.model.units import DAY_MS, HOUR_MS
+from nissa.tiers import silver
 from nissa.tiers.rollup_rows import Rollup, RollupChanges, RollupKey
 from nissa.tiers.silver import SilverStore
 
@@ -110,3 +111,27 @@ def test_trends_of_a_service_have_medians_of_its_hours(database: Database) -> No
     assert "p95" not in store.trend("", "", "day", NOW_MS)[0]["now"]
     store.replace("minute", 0, NOW_MS, [row(0, key=RollupKey(name, "latency")) for name in ("Zoo", "api", "été")])
     assert store.services() == ["Zoo", "api", "été"]
+
+
+def test_trends_while_rows_are_written(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of other tags that come between the sums and the medians are in the next answer, not an error."""
+    store, late = SilverStore(database), RollupKey("api", "queue", (("region", "eu"),))
+    store.amend("hour", [row(NOW_MS - HOUR_MS)])
+    medians = store._medians
+
+    def written_meanwhile(*span: Any) -> Any:
+        store.amend("hour", [row(NOW_MS - HOUR_MS, key=late), row(NOW_MS - DAY_MS - HOUR_MS, key=late)])
+        return medians(*span)
+
+    monkeypatch.setattr(store, "_medians", written_meanwhile)
+    (found,) = store.trend("api", "", "day", NOW_MS)
+    assert (found["name"], found["now"]["p99"], found["before"]) == ("latency", 3.9, None)
+    assert [each["name"] for each in store.trend("api", "", "day", NOW_MS)] == ["latency", "queue"]
+
+
+def test_trends_of_more_tags_than_are_answered(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Medians are added to the combinations that are answered."""
+    store = SilverStore(database)
+    monkeypatch.setattr(silver, "ROLLUPS_MAX", 2)
+    store.amend("hour", [row(NOW_MS - HOUR_MS, key=RollupKey("api", name)) for name in ("a", "b", "c")])
+    assert [each["now"]["p99"] for each in store.trend("api", "", "day", NOW_MS)] == [3.9, 3.9]

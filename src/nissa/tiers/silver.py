@@ -113,8 +113,9 @@ class SilverStore:
         ]
         if service:
             for span, back in zip(spans, (length_ms, 2 * length_ms), strict=True):
-                for key, medians in self._medians(service, name, end_ms - back, end_ms - back + length_ms).items():
-                    span[key] |= medians
+                medians = self._medians(service, name, end_ms - back, end_ms - back + length_ms)
+                for key in span.keys() & medians.keys():  # rows may have been written after the sums were read
+                    span[key] |= medians[key]
         return [_compared(key, *(span.get(key) for span in spans)) for key in sorted(spans[0].keys() | spans[1].keys())]
 
     def _sums(self, service: str, name: str, start_ms: int, end_ms: int) -> dict[tuple[str, str, str], dict[str, Any]]:

@@ -62,7 +62,7 @@ export function OneMetric({ name }: { name: string }) {
             </table>
           </div>
         )}
-        <Remedies name={name} label={shape?.labels[0]?.name} job={shape?.job} />
+        {shape && <Remedies name={name} label={shape.labels[0]?.name} job={shape.job} />}
       </div>
     </Panel>
   );
