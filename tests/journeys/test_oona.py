@@ -241,6 +241,35 @@ def test_groups_streams_and_entries_that_vanish(tmp_path: Path, server: RedisSer
         assert f'nissa_source_lost_entries_total{{source="oona",stream="oona.telemetry"}} {float(lost)}' in metrics
 
 
+def test_entries_trimmed_in_the_hands_of_another_consumer(tmp_path: Path, server: RedisServer) -> None:
+    """They are left to it; those that it has not acknowledged for ``claim_idle`` are lost, and are counted once."""
+    stream, group = "oona.telemetry", "nissa-observability"
+    ledger = BusLedger(9)
+    put(server.client, stream, ledger.messages(5))
+    server.client.xgroup_create(stream, group, "0")
+    ids = [entry[0] for entry in server.client.xreadgroup(group, "other", {stream: ">"})[0][1]]
+    server.client.xtrim(stream, maxlen=0, approximate=False)
+
+    def look(daemon: Daemon) -> None:
+        """Wait until the stream was looked at anew."""
+        put(server.client, stream, ledger.messages(1))
+        depth = server.client.xlen(stream)
+        wait_for(lambda: facts(daemon)["depth"].get(stream) == depth)
+
+    with running(tmp_path / "data", environment=oona(server.url)) as daemon:
+        for _ in range(3):  # between two looks abandoned entries are taken over
+            look(daemon)
+        assert server.client.xack(stream, group, *ids[:2]) == 2
+        assert facts(daemon)["lost"] == {}
+    with running(tmp_path / "data", environment=oona(server.url, claim_idle="1s")) as daemon:
+        wait_for(lambda: facts(daemon)["lost"] == {stream: 3})
+        server.wait_read(stream)
+        look(daemon)
+        look(daemon)
+        assert (facts(daemon)["lost"], facts(daemon)["claimed"]) == ({stream: 3}, 0)
+        assert sum(len(series) for series in daemon.export('{__name__="ledger_value0"}').values()) == ledger.count - 5
+
+
 def test_emergencies_and_reports_are_events(tmp_path: Path, server: RedisServer) -> None:
     """Esper's other messages are events and metrics, and are counted under the names of the first Nissa."""
     signal_ = leyline.EmergencySignal(level=4, reason="nan", origin="tolaria")

@@ -2,7 +2,7 @@
 
     stream ──XREADGROUP──► entries ──► messages ──► frame ──► journal ──► XACK
        ▲                      │                                  │
-       │ XAUTOCLAIM           │ not readable                     │ refused as a whole
+       │ XCLAIM               │ not readable                     │ refused as a whole
        └ abandoned            └─────────► dead letters ◄─────────┘
 
 An entry is acknowledged only after its frame is durable. A start first reads the unacknowledged entries of this
@@ -284,8 +284,8 @@ class _Reader:
         held = self._memory.held
         owed = self._memory.owed.get(stream, set())
         entries = [entry for entry in entries if entry[0] not in under_way and (stream, entry[0]) not in held]
-        gone = [entry_id for entry_id, fields in entries if not fields]
-        done = [entry_id for entry_id, fields in entries if fields and entry_id in owed]
+        gone = [entry_id for entry_id, fields in entries if not fields and entry_id not in owed]
+        done = [entry_id for entry_id, _ in entries if entry_id in owed]
         left = [entry for entry in entries if entry[1] and entry[0] not in owed]
         if gone or done:
             await self._acknowledge(stream, gone + done)
@@ -308,9 +308,9 @@ class _Reader:
         trial: the one entry may be what ends the process.
         """
         deliver_some = self._try if trial else self._deliver
+        self._under_way.setdefault(stream, set()).update(entry[0] for entry in entries)  # those that wait for room too
         for some in self._frames(entries):
             await self._room.acquire()
-            self._under_way.setdefault(stream, set()).update(entry[0] for entry in some)
             number = self._memory.progress[stream].begin(some[0][0], some[-1][0])
             task = asyncio.create_task(deliver_some(stream, some, number))
             self._deliveries.add(task)
@@ -425,4 +425,5 @@ def _fields(found: Sequence[Sequence[Any]]) -> Fields:
 
 def _is_gone(error: ResponseError) -> bool:
     """True where a stream or its group is not there any more."""
-    return str(error).startswith(("NOGROUP", "UNBLOCKED", "-UNBLOCKED", "WRONGTYPE"))
+    text = str(error).rpartition("caused error: ")[2]  # of a transaction the library names the command first
+    return text.startswith(("NOGROUP", "UNBLOCKED", "-UNBLOCKED", "WRONGTYPE"))

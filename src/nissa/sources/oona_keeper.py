@@ -1,13 +1,13 @@
 """Checks the streams of Oona at an interval: which exist, the lag of the group, and entries left unacknowledged."""
 
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
 
 import msgspec
 
 from nissa.config.buses import STREAMS_OF_OONA, Oona
-from nissa.sources.oona_entries import Entry, fields_of
-from nissa.sources.oona_streams import BEGINNING, existing, facts_of
+from nissa.sources.oona_entries import Entry, Fields, fields_of
+from nissa.sources.oona_streams import existing, facts_of
 from nissa.sources.oona_tallies import OonaTallies
 from nissa.sources.redis_client import RedisClient
 
@@ -51,20 +51,30 @@ class OonaKeeper:
         return Changes([stream for stream in there if stream not in reading], gone)
 
     async def abandoned(self, stream: str) -> AsyncIterator[list[Entry]]:
-        """Entries that another consumer has had for ``claim_idle`` without an end; they are this one's now.
+        """Entries that have been unacknowledged for ``claim_idle``; they are this consumer's now.
 
-        Entries that were deleted meanwhile come without fields.
+        Entries that were trimmed or deleted meanwhile come without fields. Younger ones are left alone, trimmed or not:
+        their consumer has them in hand. XAUTOCLAIM would take trimmed ones away whatever their age.
         """
-        settings, cursor = self._settings, BEGINNING
+        group, idle_ms = self._settings.group, self._settings.claim_idle_ms
+        first = "-"
         while True:
-            command = ["XAUTOCLAIM", stream, settings.group, self._consumer, settings.claim_idle_ms, cursor]
-            reply = await self._client.call(*command, "COUNT", CLAIM_ENTRIES)
-            entries = [(entry[0].decode(), fields_of(entry[1]) if entry[1] else {}) for entry in reply[1]]
-            deleted = [entry_id.decode() for entry_id in reply[2]] if len(reply) > 2 else []
-            self._tallies.lose_pending(stream, len(deleted))
-            if entries:
-                self._tallies.claimed += len(entries)
-                yield entries
-            cursor = reply[0].decode()
-            if cursor == BEGINNING:
+            listed = ["XPENDING", stream, group, "IDLE", idle_ms]
+            ids = _ids(await self._client.call(*listed, first, "+", CLAIM_ENTRIES))
+            if not ids:
                 return
+            # The list again, in one transaction with the claim: others acknowledge and claim at the same time.
+            still = [*listed, ids[0], ids[-1], CLAIM_ENTRIES]
+            claim = ["XCLAIM", stream, group, self._consumer, idle_ms, *ids]
+            pending, reply = await self._client.call_all([still, claim], transaction=True)
+            claimed = {entry[0].decode(): fields_of(entry[1]) for entry in reply}
+            trimmed: dict[str, Fields] = {entry_id: {} for entry_id in _ids(pending)}
+            self._tallies.claimed += len(claimed)
+            found = {**trimmed, **claimed}
+            yield [(entry_id, found[entry_id]) for entry_id in ids if entry_id in found]
+            first = f"({ids[-1]}"
+
+
+def _ids(pending: Sequence[Sequence[Any]]) -> list[str]:
+    """Ids of entries as XPENDING lists them."""
+    return [entry[0].decode() for entry in pending]
