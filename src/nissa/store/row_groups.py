@@ -6,10 +6,13 @@
                        value    ▮▮▮▮▮▮▮▮▮▮▮▮▮▮▮▮          those of some are copied out of it
 
 Blocks never change and their ids are never reused, so an entry never becomes stale. It is evicted when its block is
-removed, or as the least recently used one. A query that reads more than the cache holds bypasses it. All queries of a
-directory share one cache: exports, windows, PromQL.
+removed, or by chance when room is needed. Dashboards and rules read the same row groups in turn, again and again: of
+such a round that is slightly larger than the cache, evicting the least recently used would evict each entry just
+before it is read again; evicting by chance keeps most of them. A query that reads more than the cache holds bypasses
+it. All queries of a directory share one cache: exports, windows, PromQL.
 """
 
+import random
 import threading
 from collections.abc import Collection
 from typing import Any
@@ -58,25 +61,27 @@ def row_group(series: SeriesColumn, ts_ms: TimeColumn, value: ValueColumn) -> Ro
 
 
 class RowGroupCache:
-    """Row groups by block and number, those asked for last, up to so many bytes. Safe from any thread."""
+    """Row groups by block and number, up to so many bytes. Safe from any thread."""
 
-    def __init__(self, bytes_max: int) -> None:
-        """bytes_max: 0 for a cache that keeps nothing."""
+    def __init__(self, bytes_max: int, seed: int = 0) -> None:
+        """bytes_max: 0 for a cache that keeps nothing. seed: of the choice of what is evicted."""
         self.bytes_max = bytes_max
         self._lock = threading.Lock()
-        self._entries: dict[tuple[int, int], RowGroup] = {}  # the one asked for longest ago first
+        self._chance = random.Random(seed)  # noqa: S311 - chooses what is evicted; guards no secret
+        self._entries: dict[tuple[int, int], RowGroup] = {}
+        self._keys: list[tuple[int, int]] = []  # those of the entries, in no order
+        self._places: dict[tuple[int, int], int] = {}  # of the keys in it
         self._groups: dict[int, set[int]] = {}  # by block
         self._bytes = self._hits = self._misses = 0
 
     def find(self, block_id: int, group: int) -> RowGroup | None:
         """The row group, where it is kept."""
         with self._lock:
-            found = self._entries.pop((block_id, group), None)
+            found = self._entries.get((block_id, group))
             if found is None:
                 self._misses += 1
-                return None
-            self._entries[block_id, group] = found
-            self._hits += 1
+            else:
+                self._hits += 1
             return found
 
     def keep(self, block_id: int, group: int, rows: RowGroup) -> None:
@@ -84,13 +89,15 @@ class RowGroupCache:
 
         block_id: of its block. group: its index. rows: the entry.
         """
-        weight = rows.nbytes + ENTRY_BYTES
+        key, weight = (block_id, group), rows.nbytes + ENTRY_BYTES
         with self._lock:
-            if weight > self.bytes_max or (block_id, group) in self._entries:
+            if weight > self.bytes_max or key in self._entries:
                 return
             while self._bytes + weight > self.bytes_max:
-                self._remove(next(iter(self._entries)))
-            self._entries[block_id, group] = rows
+                self._remove(self._keys[self._chance.randrange(len(self._keys))])
+            self._entries[key] = rows
+            self._places[key] = len(self._keys)
+            self._keys.append(key)
             self._groups.setdefault(block_id, set()).add(group)
             self._bytes += weight
 
@@ -109,6 +116,10 @@ class RowGroupCache:
     def _remove(self, key: tuple[int, int]) -> None:
         block_id, group = key
         self._bytes -= self._entries.pop(key).nbytes + ENTRY_BYTES
+        place, last = self._places.pop(key), self._keys.pop()
+        if last != key:
+            self._keys[place] = last
+            self._places[last] = place
         groups = self._groups[block_id]
         groups.discard(group)
         if not groups:
