@@ -6,10 +6,10 @@
                        value    ▮▮▮▮▮▮▮▮▮▮▮▮▮▮▮▮          those of some are copied out of it
 
 Blocks never change and their ids are never reused, so an entry never becomes stale. It is evicted when its block is
-removed, or by chance when room is needed. Dashboards and rules read the same row groups in turn, again and again: of
-such a round that is slightly larger than the cache, evicting the least recently used would evict each entry just
-before it is read again; evicting by chance keeps most of them. A query that reads more than the cache holds bypasses
-it. All queries of a directory share one cache: exports, windows, PromQL.
+removed; when room is needed, the one asked for longest ago of a few taken by chance. Dashboards and rules read the same
+row groups in turn, again and again: of such a round that is slightly larger than the cache, the one asked for longest
+ago of all would always be the next that is needed. A query that reads more than the cache holds bypasses it. All
+queries of a directory share one cache: exports, windows, PromQL.
 """
 
 import random
@@ -27,6 +27,7 @@ from nissa.model.units import KIB
 
 ENTRY_BYTES = KIB  # of an entry beside its columns
 ROW_BYTES = 16
+CANDIDATES = 3  # for eviction: more find old entries sooner, fewer keep more of a round that does not fit
 NOTHING = np.empty(0, np.uint32)
 
 
@@ -64,13 +65,14 @@ class RowGroupCache:
     """Row groups by block and number, up to so many bytes. Safe from any thread."""
 
     def __init__(self, bytes_max: int, seed: int = 0) -> None:
-        """bytes_max: 0 for a cache that keeps nothing. seed: of the choice of what is evicted."""
+        """bytes_max: 0 for a cache that keeps nothing. seed: of the candidates for eviction."""
         self.bytes_max = bytes_max
         self._lock = threading.Lock()
-        self._chance = random.Random(seed)  # noqa: S311 - chooses what is evicted; guards no secret
+        self._chance = random.Random(seed)  # noqa: S311 - chooses candidates; guards no secret
         self._entries: dict[tuple[int, int], RowGroup] = {}
         self._keys: list[tuple[int, int]] = []  # those of the entries, in no order
         self._places: dict[tuple[int, int], int] = {}  # of the keys in it
+        self._asked: dict[tuple[int, int], int] = {}  # the look-up that asked for it last
         self._groups: dict[int, set[int]] = {}  # by block
         self._bytes = self._hits = self._misses = 0
 
@@ -82,6 +84,7 @@ class RowGroupCache:
                 self._misses += 1
             else:
                 self._hits += 1
+                self._asked[block_id, group] = self._hits + self._misses
             return found
 
     def keep(self, block_id: int, group: int, rows: RowGroup) -> None:
@@ -94,8 +97,9 @@ class RowGroupCache:
             if weight > self.bytes_max or key in self._entries:
                 return
             while self._bytes + weight > self.bytes_max:
-                self._remove(self._keys[self._chance.randrange(len(self._keys))])
+                self._remove(min(self._chance.choices(self._keys, k=CANDIDATES), key=self._asked.__getitem__))
             self._entries[key] = rows
+            self._asked[key] = self._hits + self._misses
             self._places[key] = len(self._keys)
             self._keys.append(key)
             self._groups.setdefault(block_id, set()).add(group)
@@ -116,6 +120,7 @@ class RowGroupCache:
     def _remove(self, key: tuple[int, int]) -> None:
         block_id, group = key
         self._bytes -= self._entries.pop(key).nbytes + ENTRY_BYTES
+        del self._asked[key]
         place, last = self._places.pop(key), self._keys.pop()
         if last != key:
             self._keys[place] = last
