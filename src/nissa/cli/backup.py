@@ -70,10 +70,12 @@ def _backup(url: str, directory: Path, keep: int) -> None:
 def _list(url: str) -> None:
     from nissa.backup.manifest import backup_ids, read_backup
     from nissa.cli.text_table import print_table
-    from nissa.files.destinations import destination_of
+    from nissa.files.destinations import SCHEMES, destination_of
     from nissa.model.errors import Damaged, UnknownFormat
 
     destination = destination_of(url, "destination")
+    if not url.startswith(SCHEMES):
+        existing(Path(url))
     found, faults = [], []
     for backup in backup_ids(destination):
         try:
