@@ -11,7 +11,7 @@ from nissa.model.errors import Damaged
 from nissa.store import blocks
 from nissa.store.blocks import OpenBlock
 from nissa.store.read import Snapshot, read_samples
-from nissa.store.row_groups import ENTRY_BYTES, RowGroup, RowGroupCache, row_group
+from nissa.store.row_groups import ENTRY_BYTES, SPAN_MS_MAX, RowGroup, RowGroupCache, row_group
 from nissa.store.tombstones import Tombstone
 from oracle.columns import Sample, resolve, select
 from oracle.directory import ALWAYS, Directory, batch_of, samples_of
@@ -194,6 +194,19 @@ def test_row_groups_of_blocks_that_are_gone_are_dropped() -> None:
     assert cache.find(7, 0) is None
     cache.keep_only([])
     assert cache.facts()["bytes"] == 0
+
+
+def test_rows_too_far_apart_for_an_entry_are_read_past_the_cache(tmp_path: Path) -> None:
+    """Of a block of more than 49 days nothing is kept, and nothing is wrong."""
+    directory = Directory(tmp_path)
+    samples = [(1, 0, 0), (1, SPAN_MS_MAX + 1, 0), (2, 5, 0)]
+    directory.seal(samples)
+    directory.seal([(1, 7, 0), (1, 7 + SPAN_MS_MAX, 0)])
+    snapshot, cache = cached(directory.snapshot())
+    found = samples_of(read_samples(snapshot, None, *ALWAYS))
+    assert found == [(1, 0, 0), (1, 7, 0), (1, SPAN_MS_MAX + 1, 0), (1, 7 + SPAN_MS_MAX, 0), (2, 5, 0)]
+    assert samples_of(read_samples(snapshot, ONE, 8, SPAN_MS_MAX + 2)) == [(1, SPAN_MS_MAX + 1, 0)]
+    assert cache.facts()["entries"] == 1
 
 
 def test_an_entry_without_rows() -> None:

@@ -17,6 +17,12 @@ def wanted_ids(wanted: set[int]) -> np.ndarray:
     return np.array(sorted(wanted), np.uint32)
 
 
+def from_base(ts_ms: np.ndarray) -> tuple[int, np.ndarray]:
+    """Times as offsets from the earliest."""
+    base_ms = int(ts_ms.min()) if len(ts_ms) else 0
+    return base_ms, (ts_ms - base_ms).astype(np.uint32)
+
+
 @settings(max_examples=200, deadline=None)
 @given(SAMPLES, WANTED, st.integers(-4, 4), st.integers(-4, 4))
 def test_takes_like_the_twin(samples: list[Sample], wanted: set[int], start_ms: int, end_ms: int) -> None:
@@ -28,7 +34,8 @@ def test_takes_like_the_twin(samples: list[Sample], wanted: set[int], start_ms: 
     series, ts_ms, value = columns(resolve(samples)[0])
     ids, starts, _ = index_rows(series)
     want = select(resolve(samples)[0], wanted, start_ms, end_ms)
-    assert samples_of(*take_sorted(ids, starts, ts_ms, value, wanted_ids(wanted), start_ms, end_ms)) == want
+    times = from_base(ts_ms)
+    assert samples_of(*take_sorted(ids, starts, *times, value, wanted_ids(wanted), start_ms, end_ms)) == want
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -64,4 +71,19 @@ def test_an_index_of_other_rows_is_refused() -> None:
         with pytest.raises(ValueError, match="does not fit"):
             take_indexed(*args, value, ids, 0, 10)
     with pytest.raises(ValueError, match="does not fit"):
-        take_sorted(ids, starts, ts_ms[:2], value[:2], ids, 0, 10)
+        take_sorted(ids, starts, 0, np.zeros(2, np.uint32), value[:2], ids, 0, 10)
+    with pytest.raises(ValueError, match="does not fit"):
+        take_sorted(ids, starts, 0, np.zeros(3, np.uint32), value[:2], ids, 0, 10)
+
+
+@pytest.mark.parametrize("base_ms", [-(2**63), -5, 0, 2**63 - 2**32])
+def test_times_at_the_ends_of_what_an_offset_can_say(base_ms: int) -> None:
+    """Any interval, also one that begins or ends far outside, takes the rows inside of it."""
+    offsets = [0, 1, 2**31, 2**32 - 2, 2**32 - 1]
+    ids, starts = np.array([7], np.uint32), np.array([0, len(offsets)], np.uint32)
+    value = np.arange(len(offsets), dtype=np.float64)
+    ends = {base_ms + offset + more for offset in offsets for more in (-1, 0, 1)} | {-(2**63), 2**63 - 1, 0}
+    for start_ms in (one for one in ends if -(2**63) <= one < 2**63):
+        for end_ms in (one for one in ends if -(2**63) <= one < 2**63):
+            found = take_sorted(ids, starts, base_ms, np.array(offsets, np.uint32), value, ids, start_ms, end_ms)
+            assert found[1].tolist() == [base_ms + one for one in offsets if start_ms <= base_ms + one < end_ms]

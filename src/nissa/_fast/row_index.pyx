@@ -4,9 +4,9 @@
              series  7 9 7 8 9 7                  starts  0   3 4   6
                                                   order   0 2 5 3 1 4      rows of each series, in order of arrival
 
-Of rows that are sorted already the order is their own, and is left out; a stretch of time of one series is then found
-by halving. Row numbers are sorted by the digits of their series (base 2^11, the lowest first), as many of them as the
-highest series has: rows of one series keep their order.
+Of rows that are sorted already the order is their own, and is left out; their times are offsets from a moment, and a
+stretch of time of one series is found by halving. Row numbers are sorted by the digits of their series (base 2^11, the
+lowest first), as many of them as the highest series has: rows of one series keep their order.
 
 This file knows no series names, no clock and no files.
 """
@@ -27,11 +27,13 @@ cdef struct Run:
     uint32_t first
     uint32_t end
 
-# An index as the loops see it. order is NULL where rows are sorted by series and time.
+# An index as the loops see it. Rows sorted by series and time have offsets from base_ms, others an order and ts_ms.
 cdef struct Index:
     const uint32_t* ids
     const uint32_t* starts
     size_t count
+    const uint32_t* offsets
+    int64_t base_ms
     const uint32_t* order
     const int64_t* ts_ms
     const uint64_t* bits
@@ -73,58 +75,76 @@ def index_rows(const uint32_t[::1] series):
     return ids, starts, order
 
 
-def take_sorted(const uint32_t[::1] ids, const uint32_t[::1] starts, const int64_t[::1] ts_ms, value,
-                const uint32_t[::1] wanted, int64_t start_ms, int64_t end_ms):
-    """Rows of wanted series with start_ms <= ts_ms < end_ms, of rows sorted by series and time.
+def take_sorted(const uint32_t[::1] ids, const uint32_t[::1] starts, int64_t base_ms, const uint32_t[::1] offsets_ms,
+                value, const uint32_t[::1] wanted, int64_t start_ms, int64_t end_ms):
+    """Rows of wanted series with start_ms <= time < end_ms, of rows sorted by series and time.
 
-    ids, starts: as of ``index_rows``. ts_ms int64, value float64: shape (n,). wanted: uint32, ascending, distinct.
+    ids, starts: as of ``index_rows``. offsets_ms uint32, value float64: shape (n,); times are base_ms + offsets_ms.
+    wanted: uint32, ascending, distinct.
     Returns: (series, ts_ms, value) as new arrays. Raises: ValueError for columns that do not fit together.
     GIL: released. Cost: 20 ns per series wanted or there, whichever are fewer, and 1 ns per row taken.
     """
-    return take(ids, starts, None, ts_ms, value, wanted, start_ms, end_ms)
-
-
-def take_indexed(const uint32_t[::1] ids, const uint32_t[::1] starts, const uint32_t[::1] order,
-                 const int64_t[::1] ts_ms, value, const uint32_t[::1] wanted, int64_t start_ms, int64_t end_ms):
-    """As ``take_sorted``, of rows in any order: by series, those of one series in order of arrival.
-
-    order: as of ``index_rows``, of the first rows of ts_ms and value; there may be more of these.
-    GIL: released. Cost: 20 ns per series wanted or there, whichever are fewer, and 3 to 10 ns per row of them.
-    """
-    return take(ids, starts, order, ts_ms, value, wanted, start_ms, end_ms)
-
-
-cdef take(const uint32_t[::1] ids, const uint32_t[::1] starts, const uint32_t[::1] order,
-          const int64_t[::1] ts_ms, value, const uint32_t[::1] wanted, int64_t start_ms, int64_t end_ms):
     cdef const uint64_t[::1] bits = value.view(np.uint64)
-    cdef size_t rows = ts_ms.shape[0] if order is None else order.shape[0]
-    if starts.shape[0] != ids.shape[0] + 1 or ts_ms.shape[0] != bits.shape[0] or rows > <size_t>ts_ms.shape[0] \
-            or starts[ids.shape[0]] != rows:
-        lengths = f"{ids.shape[0]} ids, {starts.shape[0]} starts, {ts_ms.shape[0]} times, {bits.shape[0]} values"
-        raise ValueError(f"an index that does not fit its rows: {lengths}")
+    cdef size_t rows = offsets_ms.shape[0]
+    check_fit(ids, starts, rows, rows, bits)
     cdef Index index
     cdef size_t most = min(ids.shape[0], wanted.shape[0]), runs = 0, chosen = 0
     run_memory = np.empty(3 * most, np.uint32)
     cdef Run* run = <Run*>u32(run_memory)
-    index.order, index.ts_ms, index.bits = NULL, NULL, NULL
     if most and rows:
         index.ids, index.starts, index.count = &ids[0], &starts[0], ids.shape[0]
-        if order is not None:
-            index.order = &order[0]
-        index.ts_ms, index.bits = &ts_ms[0], &bits[0]
+        index.offsets, index.base_ms, index.bits = &offsets_ms[0], base_ms, &bits[0]
         with nogil:
-            runs = find_runs(&index, &wanted[0], wanted.shape[0], start_ms, end_ms, run)
+            runs = find_runs(&index, &wanted[0], wanted.shape[0], run)
+            runs = cut_runs(&index, run, runs, offset_of(base_ms, start_ms), offset_of(base_ms, end_ms), &chosen)
+    out_series, out_ts, out_bits = np.empty(chosen, np.uint32), np.empty(chosen, np.int64), np.empty(chosen, np.uint64)
+    cdef Taken out
+    out.series, out.ts_ms, out.bits = u32(out_series), i64(out_ts), u64(out_bits)
+    if chosen:
+        with nogil:
+            copy_runs(&index, run, runs, &out)
+    return out_series, out_ts, out_bits.view(np.float64)
+
+
+def take_indexed(const uint32_t[::1] ids, const uint32_t[::1] starts, const uint32_t[::1] order,
+                 const int64_t[::1] ts_ms, value, const uint32_t[::1] wanted, int64_t start_ms, int64_t end_ms):
+    """Rows of wanted series with start_ms <= time < end_ms, of rows in any order.
+
+    ids, starts, order: as of ``index_rows``, of the first rows of ts_ms (int64) and value (float64); there may be more
+    of these. wanted: uint32, ascending, distinct.
+    Returns: (series, ts_ms, value) as new arrays, by series, those of one in order of arrival. Raises: ValueError for
+    columns that do not fit together.
+    GIL: released. Cost: 20 ns per series wanted or there, whichever are fewer, and 3 to 10 ns per row of them.
+    """
+    cdef const uint64_t[::1] bits = value.view(np.uint64)
+    cdef size_t rows = order.shape[0]
+    check_fit(ids, starts, rows, ts_ms.shape[0], bits)
+    cdef Index index
+    cdef size_t most = min(ids.shape[0], wanted.shape[0]), runs = 0, chosen = 0
+    run_memory = np.empty(3 * most, np.uint32)
+    cdef Run* run = <Run*>u32(run_memory)
+    if most and rows:
+        index.ids, index.starts, index.count = &ids[0], &starts[0], ids.shape[0]
+        index.order, index.ts_ms, index.bits = &order[0], &ts_ms[0], &bits[0]
+        with nogil:
+            runs = find_runs(&index, &wanted[0], wanted.shape[0], run)
             chosen = count_rows(&index, run, runs, start_ms, end_ms)
     out_series, out_ts, out_bits = np.empty(chosen, np.uint32), np.empty(chosen, np.int64), np.empty(chosen, np.uint64)
     cdef Taken out
     out.series, out.ts_ms, out.bits = u32(out_series), i64(out_ts), u64(out_bits)
     if chosen:
         with nogil:
-            if index.order == NULL:
-                copy_runs(&index, run, runs, &out)
-            else:
-                gather_rows(&index, run, runs, start_ms, end_ms, &out)
+            gather_rows(&index, run, runs, start_ms, end_ms, &out)
     return out_series, out_ts, out_bits.view(np.float64)
+
+
+cdef check_fit(const uint32_t[::1] ids, const uint32_t[::1] starts, size_t rows, size_t times,
+               const uint64_t[::1] bits):
+    """rows: of the index. Raises: ValueError."""
+    if starts.shape[0] != ids.shape[0] + 1 or times != <size_t>bits.shape[0] or rows > times \
+            or starts[ids.shape[0]] != rows:
+        lengths = f"{ids.shape[0]} ids, {starts.shape[0]} starts, {times} times, {bits.shape[0]} values"
+        raise ValueError(f"an index that does not fit its rows: {lengths}")
 
 
 cdef uint64_t* u64(uint64_t[::1] column) except? NULL:
@@ -191,9 +211,8 @@ cdef void write_index(const uint64_t* keys, size_t rows, uint32_t* ids, uint32_t
     starts[at] = <uint32_t>rows
 
 
-cdef size_t find_runs(const Index* index, const uint32_t* wanted, size_t wanted_count, int64_t start_ms, int64_t end_ms,
-                      Run* runs) noexcept nogil:
-    """The runs of wanted series, where rows are sorted cut to the stretch of time; halving in the longer of both."""
+cdef size_t find_runs(const Index* index, const uint32_t* wanted, size_t wanted_count, Run* runs) noexcept nogil:
+    """The runs of wanted series; halving in the longer of both."""
     cdef size_t at = 0, want = 0, found = 0
     while at < index.count and want < wanted_count:
         if index.ids[at] < wanted[want]:
@@ -203,34 +222,44 @@ cdef size_t find_runs(const Index* index, const uint32_t* wanted, size_t wanted_
         else:
             runs[found].series = index.ids[at]
             runs[found].first, runs[found].end = index.starts[at], index.starts[at + 1]
-            if index.order == NULL:
-                cut_run(index.ts_ms, &runs[found], start_ms, end_ms)
-            found += runs[found].first < runs[found].end
+            found += 1
             at += 1
             want += 1
     return found
+
+
+cdef size_t cut_runs(const Index* index, Run* runs, size_t count, uint64_t start, uint64_t end,
+                     size_t* rows) noexcept nogil:
+    """Cut runs of sorted rows to the offsets [start, end) and leave out those with none. rows: how many there are."""
+    cdef size_t run, first, kept = 0
+    rows[0] = 0
+    for run in range(count):
+        first = first_from(index.offsets, runs[run].first, runs[run].end, start)
+        runs[kept].series = runs[run].series
+        runs[kept].end = <uint32_t>first_from(index.offsets, first, runs[run].end, end)
+        runs[kept].first = <uint32_t>first
+        rows[0] += runs[kept].end - first
+        kept += runs[kept].end > first
+    return kept
 
 
 cdef size_t count_rows(const Index* index, const Run* runs, size_t count, int64_t start_ms,
                        int64_t end_ms) noexcept nogil:
     cdef size_t run, at, rows = 0
     for run in range(count):
-        if index.order == NULL:
-            rows += runs[run].end - runs[run].first
-            continue
         for at in range(runs[run].first, runs[run].end):
             rows += start_ms <= index.ts_ms[index.order[at]] < end_ms
     return rows
 
 
 cdef void copy_runs(const Index* index, const Run* runs, size_t count, const Taken* out) noexcept nogil:
-    cdef size_t run, row, rows, at = 0
+    cdef size_t run, row, rows, first, at = 0
     for run in range(count):
-        rows = runs[run].end - runs[run].first
-        memcpy(&out.ts_ms[at], &index.ts_ms[runs[run].first], rows * sizeof(int64_t))
-        memcpy(&out.bits[at], &index.bits[runs[run].first], rows * sizeof(uint64_t))
-        for row in range(at, at + rows):
-            out.series[row] = runs[run].series
+        first, rows = runs[run].first, runs[run].end - runs[run].first
+        memcpy(&out.bits[at], &index.bits[first], rows * sizeof(uint64_t))
+        for row in range(rows):
+            out.ts_ms[at + row] = index.base_ms + index.offsets[first + row]
+            out.series[at + row] = runs[run].series
         at += rows
 
 
@@ -270,17 +299,19 @@ cdef inline size_t lower_bound(const uint32_t* ids, size_t low, size_t count, ui
     return low
 
 
-cdef inline void cut_run(const int64_t* ts_ms, Run* run, int64_t start_ms, int64_t end_ms) noexcept nogil:
-    run.first = <uint32_t>first_from(ts_ms, run.first, run.end, start_ms)
-    run.end = <uint32_t>first_from(ts_ms, run.first, run.end, end_ms)
+cdef inline uint64_t offset_of(int64_t base_ms, int64_t moment_ms) noexcept nogil:
+    """The offset of a moment, at most one more than that of any row; 0 for one before the base."""
+    if moment_ms <= base_ms:
+        return 0
+    return min(<uint64_t>moment_ms - <uint64_t>base_ms, <uint64_t>1 << 32)
 
 
-cdef inline size_t first_from(const int64_t* ts_ms, size_t low, size_t high, int64_t moment_ms) noexcept nogil:
-    """The first row of an ascending stretch whose time is not before the moment."""
+cdef inline size_t first_from(const uint32_t* offsets, size_t low, size_t high, uint64_t moment) noexcept nogil:
+    """The first row of an ascending stretch whose offset is not below that of the moment."""
     cdef size_t middle
     while low < high:
         middle = low + (high - low) // 2
-        if ts_ms[middle] < moment_ms:
+        if offsets[middle] < moment:
             low = middle + 1
         else:
             high = middle

@@ -221,6 +221,10 @@ class OpenBlock:
         """Number of rows in a row group."""
         return int(self._footer.metadata.row_group(group).num_rows)
 
+    def group_span_ms(self, group: int) -> int:
+        """Milliseconds between the first and the last row of a row group."""
+        return int(self._footer.time_max[group]) - int(self._footer.time_min[group])
+
     def read_group(self, group: int, choice: SeriesChoice | None, start_ms: int, end_ms: int) -> SampleBatch:
         """Read the selected rows of one row group.
 

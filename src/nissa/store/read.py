@@ -43,7 +43,7 @@ from nissa.store.head_index import SERIES_MAX as INDEXED_SERIES_MAX
 from nissa.store.parquet_block import OpenFiles
 from nissa.store.quarantine import QuarantineRow, missing_from
 from nissa.store.row_groups import ROW_BYTES as CACHED_ROW_BYTES
-from nissa.store.row_groups import RowGroupCache
+from nissa.store.row_groups import SPAN_MS_MAX, RowGroupCache
 from nissa.store.tombstones import Tombstone, covers_of, surviving_run
 
 HEAD_COPY_ROWS_MAX = 2_000_000  # more chosen rows of the head than this are sorted where they lie
@@ -232,7 +232,7 @@ def _group_rows(
     interval_ms: tuple[int, int],
     cache: RowGroupCache | None,
 ) -> SampleBatch:
-    if cache is None:
+    if cache is None or opened.group_span_ms(group) > SPAN_MS_MAX:
         return opened.read_group(group, choice, *interval_ms)
     rows = cache.find(opened.block.id, group)
     if rows is None:

@@ -1,9 +1,9 @@
 """Cache of decoded row groups for queries.
 
-    block 7, group 3   ids      12    13    17            one entry: 16 bytes per row, 8 per series
-                       starts   0     240   480   720
-                       ts_ms    ▮▮▮▮▮▮▮▮▮▮▮▮▮▮▮▮          the rows of a series lie together,
-                       value    ▮▮▮▮▮▮▮▮▮▮▮▮▮▮▮▮          those of some are copied out of it
+    block 7, group 3   ids         12    13    17          one entry: 12 bytes per row, 8 per series
+                       starts      0     240   480   720
+                       offsets_ms  ▮▮▮▮▮▮▮▮▮▮▮▮▮▮▮▮       the rows of a series lie together,
+                       value       ▮▮▮▮▮▮▮▮▮▮▮▮▮▮▮▮       those of some are copied out of it
 
 Blocks never change and their ids are never reused, so an entry never becomes stale. It is evicted when its block is
 removed; when room is needed, the one asked for longest ago of a few taken by chance. Dashboards and rules read the same
@@ -26,39 +26,48 @@ from nissa.model.columns import SampleBatch, SeriesColumn, TimeColumn, ValueColu
 from nissa.model.units import KIB
 
 ENTRY_BYTES = KIB  # of an entry beside its columns
-ROW_BYTES = 16
+ROW_BYTES = 12
+SPAN_MS_MAX = 2**32 - 1  # between the first and the last row of an entry: 49 days
 CANDIDATES = 3  # for eviction: more find old entries sooner, fewer keep more of a round that does not fit
 NOTHING = np.empty(0, np.uint32)
 
 
 class RowGroup(msgspec.Struct, frozen=True):
-    """The rows of a row group, sorted by series and time. ids, starts: as of ``_fast.row_index.index_rows``."""
+    """The rows of a row group, sorted by series and time.
+
+    ids, starts: as of ``_fast.row_index.index_rows``. base_ms: time of the earliest row, Unix milliseconds.
+    offsets_ms: times of the rows behind it. value: float64.
+    """
 
     ids: SeriesColumn
     starts: npt.NDArray[np.uint32]
-    ts_ms: TimeColumn
+    base_ms: int
+    offsets_ms: npt.NDArray[np.uint32]
     value: ValueColumn
 
     @property
     def nbytes(self) -> int:
         """Bytes of the columns."""
-        return self.ids.nbytes + self.starts.nbytes + self.ts_ms.nbytes + self.value.nbytes
+        return self.ids.nbytes + self.starts.nbytes + self.offsets_ms.nbytes + self.value.nbytes
 
     def rows(self, ids: SeriesColumn | None, start_ms: int, end_ms: int) -> SampleBatch:
         """The rows of these series, ascending, in [start_ms, end_ms); None for all series."""
         wanted = self.ids if ids is None else ids
-        return SampleBatch(*take_sorted(self.ids, self.starts, self.ts_ms, self.value, wanted, start_ms, end_ms))
+        times = self.base_ms, self.offsets_ms
+        return SampleBatch(*take_sorted(self.ids, self.starts, *times, self.value, wanted, start_ms, end_ms))
 
 
 def row_group(series: SeriesColumn, ts_ms: TimeColumn, value: ValueColumn) -> RowGroup:
     """Make a cache entry of the columns of a row group.
 
-    series: ids, ascending. ts_ms: Unix milliseconds, ascending per series. value: float64. All of equal length.
+    series: ids, ascending. ts_ms: Unix milliseconds, ascending per series, at most ``SPAN_MS_MAX`` apart. value:
+    float64. All of equal length.
     """
     firsts = np.flatnonzero(series[1:] != series[:-1]) + 1 if len(series) else NOTHING
     starts = np.empty(len(firsts) + 2 if len(series) else 1, np.uint32)
     starts[0], starts[1:-1], starts[-1] = 0, firsts, len(series)
-    return RowGroup(series[starts[:-1]], starts, ts_ms, value)
+    base_ms = int(ts_ms.min()) if len(ts_ms) else 0
+    return RowGroup(series[starts[:-1]], starts, base_ms, (ts_ms - base_ms).astype(np.uint32), value)
 
 
 class RowGroupCache:
