@@ -1,34 +1,28 @@
-"""The cache of row groups: a decoded row group is not decoded again, and has the same rows."""
+"""Row groups in memory against their slow twin; the cache of them: what is decoded once has the same rows."""
 
 import random
-from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
+from fast.test_columns import SAMPLES
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from nissa.model.errors import Damaged
-from nissa.store import blocks
-from nissa.store.blocks import OpenBlock
-from nissa.store.read import Snapshot, read_samples
-from nissa.store.row_groups import ENTRY_BYTES, SPAN_MS_MAX, RowGroup, RowGroupCache, row_group
-from nissa.store.tombstones import Tombstone
+from nissa._fast.row_groups import RowGroup, take_rows
+from nissa.model.columns import SampleBatch
+from nissa.store.row_groups import ENTRY_BYTES, RowGroupCache, row_group
 from oracle.columns import Sample, resolve, select
-from oracle.directory import ALWAYS, Directory, batch_of, samples_of
+from oracle.directory import ALWAYS, batch_of, samples_of
 
 ONE = np.array([1], np.uint32)
 MANY = 1 << 30
+WANTED = st.sets(st.sampled_from([0, 1, 2, 5, 7, 900, 2**32 - 1]))
 
 
-def some_samples(chance: random.Random) -> list[Sample]:
-    """Samples of three series."""
-    return [(chance.randrange(3), chance.randrange(50), 0x3FF << 52) for _ in range(100)]
-
-
-def cached(snapshot: Snapshot, bytes_max: int = MANY) -> tuple[Snapshot, RowGroupCache]:
-    """The snapshot with a cache of its own."""
-    cache = RowGroupCache(bytes_max)
-    return msgspec.structs.replace(snapshot, row_groups=cache), cache
+def only(found: list[RowGroup | None]) -> RowGroup | None:
+    """The one row group that was asked for."""
+    (rows,) = found
+    return rows
 
 
 def group_of(samples: list[Sample]) -> RowGroup:
@@ -37,85 +31,39 @@ def group_of(samples: list[Sample]) -> RowGroup:
     return row_group(batch.series, batch.ts_ms, batch.value)
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_rows_are_those_of_the_blocks(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stretch after stretch of one series, of several and of all, in any order, is what the twin says."""
-    monkeypatch.setattr(blocks, "GROUP_ROWS", 16)
-    chance = random.Random(seed)
-    directory = Directory(tmp_path)
-    sealed = [some_samples(chance) for _ in range(4)]
-    for samples in sealed:
-        directory.seal(samples)
-    head = some_samples(chance)
-    snapshot, cache = cached(directory.snapshot([head]), chance.choice([0, 2_000, 9_000, MANY]))
-    everything = resolve([one for samples in [*sealed, head] for one in samples])[0]
-    for _ in range(30):
-        ids = chance.choice([[0], [1], [2], [7], [0, 2], [0, 1, 2], None])
-        start_ms, end_ms = chance.randint(-2, 52), chance.randint(-2, 52)
-        found = read_samples(snapshot, None if ids is None else np.array(ids, np.uint32), start_ms, end_ms)
-        assert samples_of(found) == select(everything, {0, 1, 2} if ids is None else set(ids), start_ms, end_ms)
-        assert cache.facts()["bytes"] <= cache.bytes_max
+@settings(max_examples=200, deadline=None)
+@given(st.lists(SAMPLES, max_size=4), st.none() | WANTED, st.integers(-4, 4), st.integers(-4, 4))
+def test_takes_like_the_twin(parts: list[list[Sample]], wanted: set[int] | None, start_ms: int, end_ms: int) -> None:
+    """Wanted series inside the half-open interval of one group behind the other, bit for bit."""
+    groups = [resolve(samples)[0] for samples in parts]
+    want = [select(rows, {row[0] for row in rows} if wanted is None else wanted, start_ms, end_ms) for rows in groups]
+    ids = None if wanted is None else np.array(sorted(wanted), np.uint32)
+    series, ts_ms, value, ends, ascending = take_rows([group_of(rows) for rows in groups], ids, start_ms, end_ms)
+    assert samples_of(SampleBatch(series, ts_ms, value)) == [row for rows in want for row in rows]
+    assert ends.tolist() == np.cumsum([len(rows) for rows in want], dtype=np.int64).tolist()
+    assert ascending == bool((series[1:] >= series[:-1]).all())
 
 
-def test_a_block_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another stretch, another series and another question find it decoded; one without the cache does not."""
-    directory = Directory(tmp_path)
-    directory.seal([(series, ts_ms, 0) for series in range(3) for ts_ms in range(10)])
-    snapshot, cache = cached(directory.snapshot())
-    assert len(read_samples(snapshot, ONE, 7, 9)) == 2
-
-    def never(*_: object) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr(OpenBlock, "_columns", never)
-    assert samples_of(read_samples(snapshot, ONE, 2, 4)) == [(1, 2, 0), (1, 3, 0)]
-    assert len(read_samples(snapshot, np.array([2], np.uint32), *ALWAYS)) == 10
-    assert {**cache.facts(), "bytes": 0} == {"hits": 2, "misses": 1, "bytes": 0, "entries": 1}
-    with pytest.raises(AssertionError):
-        read_samples(directory.snapshot(), ONE, *ALWAYS)
+@pytest.mark.parametrize("base_ms", [-(2**63), -5, 0, 2**63 - 2**32])
+def test_times_at_the_ends_of_what_an_offset_can_say(base_ms: int) -> None:
+    """Any interval, also one that begins or ends far outside, takes the rows inside of it."""
+    offsets = [0, 1, 2**31, 2**32 - 2, 2**32 - 1]
+    ids, starts = np.array([7], np.uint32), np.array([0, len(offsets)], np.uint32)
+    group = RowGroup(ids, starts, base_ms, np.array(offsets, np.uint32), np.arange(len(offsets), dtype=np.float64))
+    ends = {base_ms + offset + more for offset in offsets for more in (-1, 0, 1)} | {-(2**63), 2**63 - 1, 0}
+    for start_ms in (one for one in ends if -(2**63) <= one < 2**63):
+        for end_ms in (one for one in ends if -(2**63) <= one < 2**63):
+            found = take_rows([group], ids, start_ms, end_ms)[1]
+            assert found.tolist() == [base_ms + one for one in offsets if start_ms <= base_ms + one < end_ms]
 
 
-def test_a_question_larger_than_the_cache_goes_past_it(tmp_path: Path) -> None:
-    """Entries of other queries stay, and no row group of the large query is kept."""
-    directory = Directory(tmp_path)
-    directory.seal([(1, ts_ms, 0) for ts_ms in range(10)])
-    directory.seal([(series, ts_ms, 0) for series in range(2, 100) for ts_ms in range(10)])
-    snapshot, cache = cached(directory.snapshot(), ENTRY_BYTES + 400)
-    assert len(read_samples(snapshot, ONE, *ALWAYS)) == 10
-    before = cache.facts()
-    assert len(read_samples(snapshot, None, *ALWAYS)) == 990
-    assert cache.facts() == before
-
-
-def test_deleted_rows_do_not_come_back_from_the_cache(tmp_path: Path) -> None:
-    """Rows that were decoded before they were deleted are left out of later answers."""
-    directory = Directory(tmp_path)
-    directory.seal([(series, ts_ms, 0) for series in range(3) for ts_ms in range(10)])
-    snapshot, cache = cached(directory.snapshot())
-    assert len(read_samples(snapshot, ONE, *ALWAYS)) == 10
-    deleted = msgspec.structs.replace(snapshot, tombstones=(Tombstone(1, 3, 8, 99, 0, ONE),))
-    assert [ts_ms for _, ts_ms, _ in samples_of(read_samples(deleted, ONE, *ALWAYS))] == [0, 1, 2, 8, 9]
-    assert len(read_samples(deleted, np.array([2], np.uint32), *ALWAYS)) == 10
-    assert cache.facts()["misses"] == 1
-
-
-def test_damage_is_not_kept(tmp_path: Path) -> None:
-    """A damaged block is reported each time it is read, as without the cache."""
-    directory = Directory(tmp_path)
-    directory.seal([(1, ts_ms, 0) for ts_ms in range(10)])
-    directory.seal([(1, 20, 0)])
-    broken, _ = directory.blocks()
-    data = bytearray((tmp_path / broken.path).read_bytes())
-    data[20] ^= 1
-    (tmp_path / broken.path).write_bytes(data)
-    snapshot, cache = cached(directory.snapshot())
-    for _ in range(2):
-        told: list[Damaged] = []
-        assert samples_of(read_samples(snapshot, ONE, *ALWAYS, told.append)) == [(1, 20, 0)]
-        assert [damage.path for damage in told] == [str(tmp_path / broken.path)]
-        with pytest.raises(Damaged):
-            read_samples(snapshot, ONE, *ALWAYS)
-    assert cache.facts()["entries"] == 1
+@pytest.mark.parametrize(
+    ("starts", "offsets", "values"), [([0, 2], 3, 3), ([0, 3], 3, 2), ([0, 1, 3], 3, 3), ([1, 3], 3, 3), ([0], 0, 0)]
+)
+def test_columns_that_do_not_fit_are_refused(starts: list[int], offsets: int, values: int) -> None:
+    """They raise instead of being read beyond their ends."""
+    with pytest.raises(ValueError, match="does not fit"):
+        RowGroup(ONE, np.array(starts, np.uint32), 0, np.zeros(offsets, np.uint32), np.zeros(values))
 
 
 def test_the_bytes_stay_under_the_limit() -> None:
@@ -125,8 +73,8 @@ def test_the_bytes_stay_under_the_limit() -> None:
     cache = RowGroupCache(2 * weight)
     for block_id in (7, 8, 9):
         cache.keep(block_id, 0, group)
-        assert cache.find(block_id, 0) is group
-    assert [cache.find(7, 0), cache.find(8, 0)].count(None) == 1
+        assert only(cache.find(block_id, [0])) is group
+    assert [only(cache.find(7, [0])), only(cache.find(8, [0]))].count(None) == 1
     assert cache.facts() == {"hits": 4, "misses": 1, "bytes": 2 * weight, "entries": 2}
     cache.keep(10, 0, group_of([(1, ts_ms, 0) for ts_ms in range(1_000)]))
     cache.keep(9, 0, group)
@@ -138,7 +86,7 @@ def test_a_round_slightly_larger_than_the_cache_is_mostly_found() -> None:
     group = group_of([(1, 1, 0)])
     cache = RowGroupCache(10 * (group.nbytes + ENTRY_BYTES))
     for turn in range(1_100):
-        if cache.find(turn % 11, 0) is None:
+        if only(cache.find(turn % 11, [0])) is None:
             cache.keep(turn % 11, 0, group)
     assert cache.facts()["hits"] > 700
 
@@ -151,7 +99,7 @@ def test_entries_that_are_not_asked_for_give_way() -> None:
     for turn in range(1_000):
         cache.keep(turn, 0, group)
         for wanted in range(8):
-            if cache.find(10_000, wanted) is None:
+            if only(cache.find(10_000, [wanted])) is None:
                 cache.keep(10_000, wanted, group)
             else:
                 found += 1
@@ -169,14 +117,14 @@ def test_entries_come_and_go_in_any_order(seed: int) -> None:
         key = chance.randrange(12), chance.randrange(4)
         if key not in stored:
             stored[key] = chance.choice(groups)
-        if cache.find(*key) is None:
+        if only(cache.find(key[0], [key[1]])) is None:
             cache.keep(*key, stored[key])
-        assert cache.find(*key) is stored[key]
+        assert only(cache.find(key[0], [key[1]])) is stored[key]
         if not chance.randrange(50):
             current = chance.sample(range(12), 6)
             cache.keep_only(current)
             stored = {key: rows for key, rows in stored.items() if key[0] in current}
-    held = [rows for key, rows in stored.items() if cache.find(*key) is rows]
+    held = [rows for key, rows in stored.items() if only(cache.find(key[0], [key[1]])) is rows]
     facts = cache.facts()
     assert facts["bytes"] == sum(rows.nbytes + ENTRY_BYTES for rows in held) <= cache.bytes_max
     assert facts["entries"] == len(held)
@@ -191,26 +139,13 @@ def test_row_groups_of_blocks_that_are_gone_are_dropped() -> None:
     cache.keep_only([8, 10])
     assert cache.facts()["entries"] == 3
     assert cache.facts()["bytes"] == 3 * (group.nbytes + ENTRY_BYTES)
-    assert cache.find(7, 0) is None
+    assert only(cache.find(7, [0])) is None
     cache.keep_only([])
     assert cache.facts()["bytes"] == 0
-
-
-def test_rows_too_far_apart_for_an_entry_are_read_past_the_cache(tmp_path: Path) -> None:
-    """Of a block of more than 49 days nothing is kept, and nothing is wrong."""
-    directory = Directory(tmp_path)
-    samples = [(1, 0, 0), (1, SPAN_MS_MAX + 1, 0), (2, 5, 0)]
-    directory.seal(samples)
-    directory.seal([(1, 7, 0), (1, 7 + SPAN_MS_MAX, 0)])
-    snapshot, cache = cached(directory.snapshot())
-    found = samples_of(read_samples(snapshot, None, *ALWAYS))
-    assert found == [(1, 0, 0), (1, 7, 0), (1, SPAN_MS_MAX + 1, 0), (1, 7 + SPAN_MS_MAX, 0), (2, 5, 0)]
-    assert samples_of(read_samples(snapshot, ONE, 8, SPAN_MS_MAX + 2)) == [(1, SPAN_MS_MAX + 1, 0)]
-    assert cache.facts()["entries"] == 1
 
 
 def test_an_entry_without_rows() -> None:
     """An entry without rows has no series."""
     group = group_of([])
-    assert len(group.rows(None, *ALWAYS)) == 0
-    assert group.starts.tolist() == [0]
+    assert len(take_rows([group], None, *ALWAYS)[0]) == 0
+    assert (len(group), len(take_rows([], None, *ALWAYS)[0])) == (0, 0)

@@ -6,8 +6,8 @@ from fast.test_columns import ODD_BITS, SAMPLES, columns, samples_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nissa._fast.row_index import index_rows, take_indexed, take_sorted
-from oracle.columns import Sample, resolve, select
+from nissa._fast.row_index import index_rows, take_indexed
+from oracle.columns import Sample, select
 
 WANTED = st.sets(st.sampled_from([0, 1, 2, 5, 7, 900, 2**32 - 1]))
 
@@ -15,12 +15,6 @@ WANTED = st.sets(st.sampled_from([0, 1, 2, 5, 7, 900, 2**32 - 1]))
 def wanted_ids(wanted: set[int]) -> np.ndarray:
     """Ids as a question gives them."""
     return np.array(sorted(wanted), np.uint32)
-
-
-def from_base(ts_ms: np.ndarray) -> tuple[int, np.ndarray]:
-    """Times as offsets from the earliest."""
-    base_ms = int(ts_ms.min()) if len(ts_ms) else 0
-    return base_ms, (ts_ms - base_ms).astype(np.uint32)
 
 
 @settings(max_examples=200, deadline=None)
@@ -31,11 +25,6 @@ def test_takes_like_the_twin(samples: list[Sample], wanted: set[int], start_ms: 
     index = index_rows(series)
     want = sorted(select(samples, wanted, start_ms, end_ms), key=lambda one: one[0])
     assert samples_of(*take_indexed(*index, ts_ms, value, wanted_ids(wanted), start_ms, end_ms)) == want
-    series, ts_ms, value = columns(resolve(samples)[0])
-    ids, starts, _ = index_rows(series)
-    want = select(resolve(samples)[0], wanted, start_ms, end_ms)
-    times = from_base(ts_ms)
-    assert samples_of(*take_sorted(ids, starts, *times, value, wanted_ids(wanted), start_ms, end_ms)) == want
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -70,20 +59,3 @@ def test_an_index_of_other_rows_is_refused() -> None:
     for args in ((ids, starts[:-1], order, ts_ms), (ids, starts, order, ts_ms[:2]), (ids, starts, order[:2], ts_ms)):
         with pytest.raises(ValueError, match="does not fit"):
             take_indexed(*args, value, ids, 0, 10)
-    with pytest.raises(ValueError, match="does not fit"):
-        take_sorted(ids, starts, 0, np.zeros(2, np.uint32), value[:2], ids, 0, 10)
-    with pytest.raises(ValueError, match="does not fit"):
-        take_sorted(ids, starts, 0, np.zeros(3, np.uint32), value[:2], ids, 0, 10)
-
-
-@pytest.mark.parametrize("base_ms", [-(2**63), -5, 0, 2**63 - 2**32])
-def test_times_at_the_ends_of_what_an_offset_can_say(base_ms: int) -> None:
-    """Any interval, also one that begins or ends far outside, takes the rows inside of it."""
-    offsets = [0, 1, 2**31, 2**32 - 2, 2**32 - 1]
-    ids, starts = np.array([7], np.uint32), np.array([0, len(offsets)], np.uint32)
-    value = np.arange(len(offsets), dtype=np.float64)
-    ends = {base_ms + offset + more for offset in offsets for more in (-1, 0, 1)} | {-(2**63), 2**63 - 1, 0}
-    for start_ms in (one for one in ends if -(2**63) <= one < 2**63):
-        for end_ms in (one for one in ends if -(2**63) <= one < 2**63):
-            found = take_sorted(ids, starts, base_ms, np.array(offsets, np.uint32), value, ids, start_ms, end_ms)
-            assert found[1].tolist() == [base_ms + one for one in offsets if start_ms <= base_ms + one < end_ms]

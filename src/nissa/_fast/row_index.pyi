@@ -9,16 +9,6 @@ _Value: TypeAlias = npt.NDArray[np.float64]
 _Rows: TypeAlias = npt.NDArray[np.uint32]
 
 def index_rows(series: _Series) -> tuple[_Series, _Rows, _Rows]: ...
-def take_sorted(
-    ids: _Series,
-    starts: _Rows,
-    base_ms: int,
-    offsets_ms: _Rows,
-    value: _Value,
-    wanted: _Series,
-    start_ms: int,
-    end_ms: int,
-) -> tuple[_Series, _Time, _Value]: ...
 def take_indexed(
     ids: _Series,
     starts: _Rows,

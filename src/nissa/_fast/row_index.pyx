@@ -4,16 +4,16 @@
              series  7 9 7 8 9 7                  starts  0   3 4   6
                                                   order   0 2 5 3 1 4      rows of each series, in order of arrival
 
-Of rows that are sorted already the order is their own, and is left out; their times are offsets from a moment, and a
-stretch of time of one series is found by halving. Row numbers are sorted by the digits of their series (base 2^11, the
-lowest first), as many of them as the highest series has: rows of one series keep their order.
+Row numbers are sorted by the digits of their series (base 2^11, the lowest first), as many of them as the highest
+series has: rows of one series keep their order. Of rows that are sorted already see ``row_groups``.
 
 This file knows no series names, no clock and no files.
 """
 
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
+from nissa._fast.id_search cimport lower_bound
 
 import numpy as np
 
@@ -27,13 +27,11 @@ cdef struct Run:
     uint32_t first
     uint32_t end
 
-# An index as the loops see it. Rows sorted by series and time have offsets from base_ms, others an order and ts_ms.
+# An index as the loops see it.
 cdef struct Index:
     const uint32_t* ids
     const uint32_t* starts
     size_t count
-    const uint32_t* offsets
-    int64_t base_ms
     const uint32_t* order
     const int64_t* ts_ms
     const uint64_t* bits
@@ -75,37 +73,6 @@ def index_rows(const uint32_t[::1] series):
     return ids, starts, order
 
 
-def take_sorted(const uint32_t[::1] ids, const uint32_t[::1] starts, int64_t base_ms, const uint32_t[::1] offsets_ms,
-                value, const uint32_t[::1] wanted, int64_t start_ms, int64_t end_ms):
-    """Rows of wanted series with start_ms <= time < end_ms, of rows sorted by series and time.
-
-    ids, starts: as of ``index_rows``. offsets_ms uint32, value float64: shape (n,); times are base_ms + offsets_ms.
-    wanted: uint32, ascending, distinct.
-    Returns: (series, ts_ms, value) as new arrays. Raises: ValueError for columns that do not fit together.
-    GIL: released. Cost: 20 ns per series wanted or there, whichever are fewer, and 1 ns per row taken.
-    """
-    cdef const uint64_t[::1] bits = value.view(np.uint64)
-    cdef size_t rows = offsets_ms.shape[0]
-    check_fit(ids, starts, rows, rows, bits)
-    cdef Index index
-    cdef size_t most = min(ids.shape[0], wanted.shape[0]), runs = 0, chosen = 0
-    run_memory = np.empty(3 * most, np.uint32)
-    cdef Run* run = <Run*>u32(run_memory)
-    if most and rows:
-        index.ids, index.starts, index.count = &ids[0], &starts[0], ids.shape[0]
-        index.offsets, index.base_ms, index.bits = &offsets_ms[0], base_ms, &bits[0]
-        with nogil:
-            runs = find_runs(&index, &wanted[0], wanted.shape[0], run)
-            runs = cut_runs(&index, run, runs, offset_of(base_ms, start_ms), offset_of(base_ms, end_ms), &chosen)
-    out_series, out_ts, out_bits = np.empty(chosen, np.uint32), np.empty(chosen, np.int64), np.empty(chosen, np.uint64)
-    cdef Taken out
-    out.series, out.ts_ms, out.bits = u32(out_series), i64(out_ts), u64(out_bits)
-    if chosen:
-        with nogil:
-            copy_runs(&index, run, runs, &out)
-    return out_series, out_ts, out_bits.view(np.float64)
-
-
 def take_indexed(const uint32_t[::1] ids, const uint32_t[::1] starts, const uint32_t[::1] order,
                  const int64_t[::1] ts_ms, value, const uint32_t[::1] wanted, int64_t start_ms, int64_t end_ms):
     """Rows of wanted series with start_ms <= time < end_ms, of rows in any order.
@@ -118,7 +85,10 @@ def take_indexed(const uint32_t[::1] ids, const uint32_t[::1] starts, const uint
     """
     cdef const uint64_t[::1] bits = value.view(np.uint64)
     cdef size_t rows = order.shape[0]
-    check_fit(ids, starts, rows, ts_ms.shape[0], bits)
+    if starts.shape[0] != ids.shape[0] + 1 or ts_ms.shape[0] != bits.shape[0] or rows > <size_t>ts_ms.shape[0] \
+            or starts[ids.shape[0]] != rows:
+        lengths = f"{ids.shape[0]} ids, {starts.shape[0]} starts, {ts_ms.shape[0]} times, {bits.shape[0]} values"
+        raise ValueError(f"an index that does not fit its rows: {lengths}")
     cdef Index index
     cdef size_t most = min(ids.shape[0], wanted.shape[0]), runs = 0, chosen = 0
     run_memory = np.empty(3 * most, np.uint32)
@@ -136,15 +106,6 @@ def take_indexed(const uint32_t[::1] ids, const uint32_t[::1] starts, const uint
         with nogil:
             gather_rows(&index, run, runs, start_ms, end_ms, &out)
     return out_series, out_ts, out_bits.view(np.float64)
-
-
-cdef check_fit(const uint32_t[::1] ids, const uint32_t[::1] starts, size_t rows, size_t times,
-               const uint64_t[::1] bits):
-    """rows: of the index. Raises: ValueError."""
-    if starts.shape[0] != ids.shape[0] + 1 or times != <size_t>bits.shape[0] or rows > times \
-            or starts[ids.shape[0]] != rows:
-        lengths = f"{ids.shape[0]} ids, {starts.shape[0]} starts, {times} times, {bits.shape[0]} values"
-        raise ValueError(f"an index that does not fit its rows: {lengths}")
 
 
 cdef uint64_t* u64(uint64_t[::1] column) except? NULL:
@@ -228,21 +189,6 @@ cdef size_t find_runs(const Index* index, const uint32_t* wanted, size_t wanted_
     return found
 
 
-cdef size_t cut_runs(const Index* index, Run* runs, size_t count, uint64_t start, uint64_t end,
-                     size_t* rows) noexcept nogil:
-    """Cut runs of sorted rows to the offsets [start, end) and leave out those with none. rows: how many there are."""
-    cdef size_t run, first, kept = 0
-    rows[0] = 0
-    for run in range(count):
-        first = first_from(index.offsets, runs[run].first, runs[run].end, start)
-        runs[kept].series = runs[run].series
-        runs[kept].end = <uint32_t>first_from(index.offsets, first, runs[run].end, end)
-        runs[kept].first = <uint32_t>first
-        rows[0] += runs[kept].end - first
-        kept += runs[kept].end > first
-    return kept
-
-
 cdef size_t count_rows(const Index* index, const Run* runs, size_t count, int64_t start_ms,
                        int64_t end_ms) noexcept nogil:
     cdef size_t run, at, rows = 0
@@ -250,17 +196,6 @@ cdef size_t count_rows(const Index* index, const Run* runs, size_t count, int64_
         for at in range(runs[run].first, runs[run].end):
             rows += start_ms <= index.ts_ms[index.order[at]] < end_ms
     return rows
-
-
-cdef void copy_runs(const Index* index, const Run* runs, size_t count, const Taken* out) noexcept nogil:
-    cdef size_t run, row, rows, first, at = 0
-    for run in range(count):
-        first, rows = runs[run].first, runs[run].end - runs[run].first
-        memcpy(&out.bits[at], &index.bits[first], rows * sizeof(uint64_t))
-        for row in range(rows):
-            out.ts_ms[at + row] = index.base_ms + index.offsets[first + row]
-            out.series[at + row] = runs[run].series
-        at += rows
 
 
 cdef void gather_rows(const Index* index, const Run* runs, size_t count, int64_t start_ms, int64_t end_ms,
@@ -280,39 +215,3 @@ cdef void gather_rows(const Index* index, const Run* runs, size_t count, int64_t
 
 cdef inline size_t digit_of(uint64_t key, int shift) noexcept nogil:
     return (key >> shift) & (DIGITS - 1)
-
-
-cdef inline size_t lower_bound(const uint32_t* ids, size_t low, size_t count, uint32_t one) noexcept nogil:
-    """The first place behind ``low``, itself below one, that is not: by steps, each twice as long, then by halving."""
-    cdef size_t step = 1, high, middle
-    while low + step < count and ids[low + step] < one:
-        low += step
-        step *= 2
-    high = min(low + step, count)
-    low += 1
-    while low < high:
-        middle = low + (high - low) // 2
-        if ids[middle] < one:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-cdef inline uint64_t offset_of(int64_t base_ms, int64_t moment_ms) noexcept nogil:
-    """The offset of a moment, at most one more than that of any row; 0 for one before the base."""
-    if moment_ms <= base_ms:
-        return 0
-    return min(<uint64_t>moment_ms - <uint64_t>base_ms, <uint64_t>1 << 32)
-
-
-cdef inline size_t first_from(const uint32_t* offsets, size_t low, size_t high, uint64_t moment) noexcept nogil:
-    """The first row of an ascending stretch whose offset is not below that of the moment."""
-    cdef size_t middle
-    while low < high:
-        middle = low + (high - low) // 2
-        if offsets[middle] < moment:
-            low = middle + 1
-        else:
-            high = middle
-    return low

@@ -27,8 +27,9 @@ from nissa.promql.limits import ExecutionFailed
 from nissa.promql.source import ALWAYS_MS, Columns, Kept, RowColumn, Rung, Selected, TierColumns
 from nissa.rollup.read import WindowRequest, read_windows, window_runs
 from nissa.series.select import SeriesView, select
+from nissa.store.block_run import OnDamage
 from nissa.store.expected import expected_rows
-from nissa.store.read import OnDamage, Snapshot, read_samples
+from nissa.store.read import Snapshot, read_samples
 from nissa.store.tier_blocks import KEYS, NEEDED
 
 OWN_SYMBOLS = 2**31

@@ -18,9 +18,10 @@ from nissa.model.columns import SampleBatch
 from nissa.model.ladder import Tier, WindowBatch
 from nissa.rollup.fold import fold_raw
 from nissa.rollup.read import whole_windows
+from nissa.store.block_run import block_run
 from nissa.store.blocks import GROUP_ROWS, BlockWriter, OpenBlock, read_keys
 from nissa.store.compaction import END_MS, LEVEL_MAX, START_MS
-from nissa.store.read import block_run, merge_parts, resolve
+from nissa.store.read import merge_parts, resolve
 from nissa.store.tombstones import Purge
 
 BLOCKS_MIN = 4  # fewer are not worth a merge

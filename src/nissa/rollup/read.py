@@ -28,10 +28,11 @@ from nissa.rollup.fold import fold_raw, fold_tier, tiers_of_samples
 from nissa.rollup.merge import merge_windows
 from nissa.rollup.tombstones import deleted_of, surviving_windows, windows_again
 from nissa.rollup.windows import floor_ms, windows_touched
+from nissa.store.block_run import block_run
 from nissa.store.blocks import OpenBlock, SeriesChoice, choose_series
 from nissa.store.parquet_block import OpenFiles
 from nissa.store.quarantine import missing_from
-from nissa.store.read import Snapshot, block_run, head_overlaps, stream_parts
+from nissa.store.read import Snapshot, head_overlaps, stream_parts
 from nissa.store.tier_blocks import OpenTierBlock
 
 PIECES_MAX = 64  # stretches of late samples that are looked at apart

@@ -42,8 +42,9 @@ from nissa.store.block_series import (
 
 METRICS_KEY = b"nissa.metrics"
 BAND_ROWS = 512 * 1024  # 10 MB: a reader of everything holds a band of each block
-HELD_BYTES_MAX = 64 * MIB
+HELD_BYTES_MAX = 256 * MIB  # the orders of all blocks of the last minutes at half a million series each
 
+NO_PLACES = np.empty(0, np.uint32)
 KeyColumn = npt.NDArray[np.uint32]
 PlaceColumn = npt.NDArray[np.uint32]
 KeysOf = Callable[[SeriesColumn], KeyColumn]
@@ -231,10 +232,14 @@ class RowOrder(NamedTuple):
 
     def places_of(self, ids: SeriesColumn) -> PlaceColumn:
         """Places of series in the file, ascending; those without rows have none. ids: ascending."""
-        low, high = self.series.searchsorted(ids, "left"), self.series.searchsorted(ids, "right")
-        counts = high - low
-        at = np.repeat(low - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
-        return np.sort(self.places[at])
+        found: list[PlaceColumn] = [NO_PLACES]
+        at = self.series.searchsorted(ids, "left")
+        while len(ids):  # once for each band that one of them has rows in
+            there = (at < len(self.series)) & (self.series.take(at, mode="clip") == ids)
+            ids, at = ids[there], at[there]
+            found.append(self.places[at])
+            at += 1
+        return np.sort(np.concatenate(found))
 
     def holds(self, ids: SeriesColumn) -> npt.NDArray[np.bool_]:
         """True for each row group that has rows of some of these series. ids: ascending."""

@@ -30,6 +30,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from nissa._fast.row_groups import RowGroup
 from nissa._fast.selection import select_rows
 from nissa.catalogue.catalogue import BlockRow
 from nissa.files.arrow_columns import arrow_column
@@ -50,7 +51,7 @@ from nissa.store.bands import (
 from nissa.store.block_file import BlockFile
 from nissa.store.block_footer import BlockFooter, read_footer
 from nissa.store.parquet_block import OpenFiles, ParquetBlock
-from nissa.store.row_groups import RowGroup, row_group
+from nissa.store.row_groups import row_group
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -194,6 +195,7 @@ class OpenBlock:
     def __init__(self, directory: Path, block: BlockRow, files: OpenFiles | None = None) -> None:
         """files: those that one question has open; without it the file stays open until it is closed."""
         self.block = block
+        self._groups: tuple[SeriesChoice | None, int, int, npt.NDArray[np.int64]] | None = None  # asked for last
         self._file = ParquetBlock(directory, block, files, pages_checked=True)
         self._footer = self._file.footer
         if self._footer.names != COLUMNS:
@@ -207,7 +209,11 @@ class OpenBlock:
 
     def groups(self, choice: SeriesChoice | None, start_ms: int, end_ms: int) -> npt.NDArray[np.int64]:
         """Numbers of the row groups that may hold rows of the chosen series in [start_ms, end_ms)."""
-        return groups_of(self._footer, self.order, None if choice is None else choice.ids, start_ms, end_ms)
+        asked = choice, start_ms, end_ms
+        if self._groups is None or self._groups[0] is not choice or self._groups[1:3] != asked[1:]:
+            ids = None if choice is None else choice.ids
+            self._groups = *asked, groups_of(self._footer, self.order, ids, start_ms, end_ms)
+        return self._groups[3]
 
     def bands(self, choice: SeriesChoice | None, start_ms: int, end_ms: int) -> list[list[int]]:
         """The same, those of a band together: all rows of one come before all rows of the next."""
@@ -220,10 +226,6 @@ class OpenBlock:
     def group_rows(self, group: int) -> int:
         """Number of rows in a row group."""
         return int(self._footer.metadata.row_group(group).num_rows)
-
-    def group_span_ms(self, group: int) -> int:
-        """Milliseconds between the first and the last row of a row group."""
-        return int(self._footer.time_max[group]) - int(self._footer.time_min[group])
 
     def read_group(self, group: int, choice: SeriesChoice | None, start_ms: int, end_ms: int) -> SampleBatch:
         """Read the selected rows of one row group.

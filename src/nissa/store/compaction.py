@@ -30,10 +30,11 @@ from nissa.model.errors import BlocksChanged
 from nissa.model.slices import Slices
 from nissa.model.units import MIB, MINUTE_MS
 from nissa.store.block_file import delete_blocks
+from nissa.store.block_run import block_run
 from nissa.store.blocks import GROUP_ROWS, BlockWriter, OpenBlock, read_keys
 from nissa.store.event_blocks import GROUP_BYTES, EventWriter
 from nissa.store.event_runs import BlockRun, merge_event_runs
-from nissa.store.read import block_run, join_batches, merge_runs
+from nissa.store.read import join_batches, merge_runs
 from nissa.store.tombstones import Purge
 
 if TYPE_CHECKING:

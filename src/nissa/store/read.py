@@ -18,7 +18,7 @@ handed out and stay readable when they are deleted meanwhile; of more blocks the
 comes, and raise FileGone where they were deleted before.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import pairwise, zip_longest
 from pathlib import Path
@@ -36,6 +36,7 @@ from nissa.model.columns import SampleBatch, SeriesColumn, empty_batch
 from nissa.model.errors import Damaged
 from nissa.model.ladder import RetentionPolicy
 from nissa.model.units import HOUR_MS
+from nissa.store.block_run import ROW_BYTES, OnDamage, Run, block_run
 from nissa.store.block_set import HeldBlocks
 from nissa.store.blocks import GROUP_ROWS, OpenBlock, SeriesChoice, choose_series
 from nissa.store.head_index import PAGES_PER_QUESTION, HeadIndex, looked_through
@@ -43,18 +44,14 @@ from nissa.store.head_index import SERIES_MAX as INDEXED_SERIES_MAX
 from nissa.store.parquet_block import OpenFiles
 from nissa.store.quarantine import QuarantineRow, missing_from
 from nissa.store.row_groups import ROW_BYTES as CACHED_ROW_BYTES
-from nissa.store.row_groups import SPAN_MS_MAX, RowGroupCache
+from nissa.store.row_groups import RowGroupCache
 from nissa.store.tombstones import Tombstone, covers_of, surviving_run
 
 HEAD_COPY_ROWS_MAX = 2_000_000  # more chosen rows of the head than this are sorted where they lie
 MERGED_ROWS_AIM = 8 * GROUP_ROWS  # rows resolved at a time
 RUN_ROWS_MAX = 2 * GROUP_ROWS  # rows in memory of one run
 SERIES_MAX = 2**32 - 1
-ROW_BYTES = 40  # of a row in memory while runs are merged: its columns, and once more what they are made from
 SORTED_ROW_BYTES = 5  # of a row that is sorted where it lies
-
-Run = Iterator[SampleBatch]
-OnDamage = Callable[[Damaged], None]
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -192,53 +189,6 @@ def merge_parts(runs: Sequence[Run], check: Check = no_check) -> Iterator[tuple[
         parts = [(cursor.number, part) for cursor in cursors if len(part := cursor.take(series, ts_ms))]
         if parts:
             yield parts, ts_ms is not None
-
-
-def block_run(
-    opened: OpenBlock,
-    choice: SeriesChoice | None,
-    start_ms: int,
-    end_ms: int,
-    on_damage: OnDamage | None = None,
-    check: Check = no_check,
-    cache: RowGroupCache | None = None,
-) -> Run:
-    """The wanted rows of a block by series and time, in batches of a row group or a band; its file is closed behind
-    the last. check: called for each row group, and with the bytes of a band in memory."""
-    for groups in opened.bands(choice, start_ms, end_ms):
-        parts = []
-        for group in groups:
-            check()
-            try:
-                batch = _group_rows(opened, group, choice, (start_ms, end_ms), cache)
-            except Damaged as damage:
-                if on_damage is None:
-                    raise
-                on_damage(damage)
-                continue
-            if len(batch):
-                parts.append(batch)
-        rows = sum(map(len, parts)) if len(parts) > 1 else 0
-        check(ROW_BYTES * rows)
-        yield from opened.by_series(parts, GROUP_ROWS)
-        check(-ROW_BYTES * rows)
-    opened.close()
-
-
-def _group_rows(
-    opened: OpenBlock,
-    group: int,
-    choice: SeriesChoice | None,
-    interval_ms: tuple[int, int],
-    cache: RowGroupCache | None,
-) -> SampleBatch:
-    if cache is None or opened.group_span_ms(group) > SPAN_MS_MAX:
-        return opened.read_group(group, choice, *interval_ms)
-    rows = cache.find(opened.block.id, group)
-    if rows is None:
-        rows = opened.row_group(group)
-        cache.keep(opened.block.id, group, rows)
-    return rows.rows(None if choice is None else choice.ids, *interval_ms)
 
 
 class _Cursor:

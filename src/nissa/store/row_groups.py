@@ -14,15 +14,13 @@ queries of a directory share one cache: exports, windows, PromQL.
 
 import random
 import threading
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, Final
 
-import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from nissa._fast.row_index import take_sorted
-from nissa.model.columns import SampleBatch, SeriesColumn, TimeColumn, ValueColumn
+from nissa._fast.row_groups import RowGroup
+from nissa.model.columns import SeriesColumn, TimeColumn, ValueColumn
 from nissa.model.units import KIB
 
 ENTRY_BYTES = KIB  # of an entry beside its columns
@@ -32,33 +30,8 @@ CANDIDATES = 3  # for eviction: more find old entries sooner, fewer keep more of
 NOTHING = np.empty(0, np.uint32)
 
 
-class RowGroup(msgspec.Struct, frozen=True):
-    """The rows of a row group, sorted by series and time.
-
-    ids, starts: as of ``_fast.row_index.index_rows``. base_ms: time of the earliest row, Unix milliseconds.
-    offsets_ms: times of the rows behind it. value: float64.
-    """
-
-    ids: SeriesColumn
-    starts: npt.NDArray[np.uint32]
-    base_ms: int
-    offsets_ms: npt.NDArray[np.uint32]
-    value: ValueColumn
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the columns."""
-        return self.ids.nbytes + self.starts.nbytes + self.offsets_ms.nbytes + self.value.nbytes
-
-    def rows(self, ids: SeriesColumn | None, start_ms: int, end_ms: int) -> SampleBatch:
-        """The rows of these series, ascending, in [start_ms, end_ms); None for all series."""
-        wanted = self.ids if ids is None else ids
-        times = self.base_ms, self.offsets_ms
-        return SampleBatch(*take_sorted(self.ids, self.starts, *times, self.value, wanted, start_ms, end_ms))
-
-
 def row_group(series: SeriesColumn, ts_ms: TimeColumn, value: ValueColumn) -> RowGroup:
-    """Make a cache entry of the columns of a row group.
+    """The rows of a row group in the form that the cache keeps.
 
     series: ids, ascending. ts_ms: Unix milliseconds, ascending per series, at most ``SPAN_MS_MAX`` apart. value:
     float64. All of equal length.
@@ -68,6 +41,9 @@ def row_group(series: SeriesColumn, ts_ms: TimeColumn, value: ValueColumn) -> Ro
     starts[0], starts[1:-1], starts[-1] = 0, firsts, len(series)
     base_ms = int(ts_ms.min()) if len(ts_ms) else 0
     return RowGroup(series[starts[:-1]], starts, base_ms, (ts_ms - base_ms).astype(np.uint32), value)
+
+
+NO_ROWS: Final = row_group(NOTHING, np.empty(0, np.int64), np.empty(0))
 
 
 class RowGroupCache:
@@ -85,15 +61,17 @@ class RowGroupCache:
         self._groups: dict[int, set[int]] = {}  # by block
         self._bytes = self._hits = self._misses = 0
 
-    def find(self, block_id: int, group: int) -> RowGroup | None:
-        """The row group, where it is kept."""
+    def find(self, block_id: int, groups: Sequence[int]) -> list[RowGroup | None]:
+        """The row groups of a block, each where it is kept."""
         with self._lock:
-            found = self._entries.get((block_id, group))
-            if found is None:
-                self._misses += 1
-            else:
-                self._hits += 1
-                self._asked[block_id, group] = self._hits + self._misses
+            found = [self._entries.get((block_id, group)) for group in groups]
+            missed = found.count(None)
+            self._misses += missed
+            self._hits += len(found) - missed
+            asked = self._hits + self._misses
+            self._asked.update(
+                {(block_id, group): asked for group, rows in zip(groups, found, strict=True) if rows is not None}
+            )
             return found
 
     def keep(self, block_id: int, group: int, rows: RowGroup) -> None:

@@ -19,10 +19,10 @@ from nissa.files.names import EVENTS_KIND, IMPORT_KIND, RAW_KIND
 from nissa.model.errors import Damaged
 from nissa.model.slices import Slices
 from nissa.model.units import EVER_MS
+from nissa.store.block_run import block_run
 from nissa.store.blocks import BlockWriter, OpenBlock, read_keys
 from nissa.store.event_blocks import EventWriter
 from nissa.store.event_runs import BlockRun
-from nissa.store.read import block_run
 
 ALWAYS = (-(2**63), 2**63 - 1)
 
