@@ -124,3 +124,23 @@ def test_rows_too_far_apart_for_an_entry_are_read_past_the_cache(tmp_path: Path)
     assert found == [(1, 0, 0), (1, 7, 0), (1, SPAN_MS_MAX + 1, 0), (1, 7 + SPAN_MS_MAX, 0), (2, 5, 0)]
     assert samples_of(read_samples(snapshot, ONE, 8, SPAN_MS_MAX + 2)) == [(1, SPAN_MS_MAX + 1, 0)]
     assert cache.facts()["entries"] == 1
+
+
+def test_rows_in_memory_are_those_of_a_row_group_or_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All rows of many row groups come in batches of one, and are counted as such."""
+    monkeypatch.setattr(blocks, "GROUP_ROWS", 16)
+    monkeypatch.setattr(block_run, "GROUP_ROWS", 16)
+    directory = Directory(tmp_path)
+    directory.seal([(series, ts_ms, 0) for series in range(8) for ts_ms in range(40)])
+    (block,) = directory.blocks()
+    opened, held, most = OpenBlock(tmp_path, block), 0, 0
+
+    def check(more: int = 0) -> None:
+        nonlocal held, most
+        held += more
+        most = max(most, held)
+
+    run = block_run.block_run(opened, None, *ALWAYS, check=check, cache=RowGroupCache(MANY))
+    sizes = [len(batch) for batch in run]
+    assert (sum(sizes), max(sizes), held) == (320, 16, 0)
+    assert most <= 2 * 16 * block_run.ROW_BYTES

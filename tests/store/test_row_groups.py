@@ -8,7 +8,7 @@ from fast.test_columns import SAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nissa._fast.row_groups import RowGroup, take_rows
+from nissa._fast.row_groups import RowGroup, count_rows, take_rows
 from nissa.model.columns import SampleBatch
 from nissa.store.row_groups import ENTRY_BYTES, RowGroupCache, row_group
 from oracle.columns import Sample, resolve, select
@@ -41,6 +41,7 @@ def test_takes_like_the_twin(parts: list[list[Sample]], wanted: set[int] | None,
     series, ts_ms, value, ends, ascending = take_rows([group_of(rows) for rows in groups], ids, start_ms, end_ms)
     assert samples_of(SampleBatch(series, ts_ms, value)) == [row for rows in want for row in rows]
     assert ends.tolist() == np.cumsum([len(rows) for rows in want], dtype=np.int64).tolist()
+    assert count_rows([group_of(rows) for rows in groups], ids, start_ms, end_ms).tolist() == [*map(len, want)]
     assert ascending == bool((series[1:] >= series[:-1]).all())
 
 

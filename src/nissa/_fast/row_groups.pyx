@@ -92,6 +92,13 @@ cdef class RowGroup:
         group.runs = 0
 
 
+def count_rows(list groups not None, const uint32_t[::1] wanted, int64_t start_ms, int64_t end_ms):
+    """The number of rows that ``take_rows`` takes of each group: int64, shape (groups,). Cost and parameters: as there,
+    but for the rows."""
+    ends = find_wanted(groups, wanted, start_ms, end_ms)[2]
+    return np.diff(ends, prepend=0)
+
+
 def take_rows(list groups not None, const uint32_t[::1] wanted, int64_t start_ms, int64_t end_ms):
     """Rows of wanted series with start_ms <= time < end_ms, of one group behind the other.
 
@@ -100,7 +107,23 @@ def take_rows(list groups not None, const uint32_t[::1] wanted, int64_t start_ms
     each group end; True where the series ascend over all groups.
     GIL: released. Cost: per group 20 ns for each series wanted or there, whichever are fewer; 1 ns per row taken.
     """
-    cdef size_t count = len(groups), most = 0, runs = 0, rows, at
+    group_memory, run_memory, ends, ascending = find_wanted(groups, wanted, start_ms, end_ms)
+    cdef size_t count = len(groups), rows = ends[len(groups) - 1] if groups else 0
+    cdef const Group* group = <const Group*>u64(group_memory)
+    cdef const Run* run = <const Run*>u32(run_memory)
+    out_series, out_ts, out_bits = np.empty(rows, np.uint32), np.empty(rows, np.int64), np.empty(rows, np.uint64)
+    cdef Taken out
+    out.series, out.ts_ms, out.bits = u32(out_series), i64(out_ts), u64(out_bits)
+    if rows:
+        with nogil:
+            copy_all(group, count, run, &out)
+    return out_series, out_ts, out_bits.view(np.float64), ends, ascending
+
+
+cdef tuple find_wanted(list groups, const uint32_t[::1] wanted, int64_t start_ms, int64_t end_ms):
+    """The groups and the runs that are wanted, as the loops see them; where the rows of each group end; whether the
+    series of the runs ascend. The groups stay alive with the list."""
+    cdef size_t count = len(groups), most = 0, runs = 0, at
     cdef bint ascending = True
     cdef const uint32_t* wanted_at = NULL
     cdef size_t wanted_count = 0
@@ -121,14 +144,7 @@ def take_rows(list groups not None, const uint32_t[::1] wanted, int64_t start_ms
         with nogil:
             runs = find_all(group, count, wanted_at, wanted_count, run, ends_at)
             ascending = ascend(run, runs)
-    rows = ends_at[count - 1] if count else 0
-    out_series, out_ts, out_bits = np.empty(rows, np.uint32), np.empty(rows, np.int64), np.empty(rows, np.uint64)
-    cdef Taken out
-    out.series, out.ts_ms, out.bits = u32(out_series), i64(out_ts), u64(out_bits)
-    if rows:
-        with nogil:
-            copy_all(group, count, run, &out)
-    return out_series, out_ts, out_bits.view(np.float64), ends, bool(ascending)
+    return group_memory, run_memory, ends, bool(ascending)
 
 
 # ---- Loops -----------------------------------------------------------------------------------------------------------
@@ -205,9 +221,14 @@ cdef inline size_t cut_run(const Group* group, size_t at, Run* run, int64_t* row
 
 cdef inline uint64_t offset_of(int64_t base_ms, int64_t moment_ms) noexcept nogil:
     """The offset of a moment, at most one more than that of any row; 0 for one before the base."""
+    cdef uint64_t offset
     if moment_ms <= base_ms:
         return 0
-    return min(<uint64_t>moment_ms - <uint64_t>base_ms, <uint64_t>1 << 32)
+    if base_ms < 0 <= moment_ms:  # further apart than a signed number says
+        offset = <uint64_t>moment_ms + <uint64_t>(-(base_ms + 1)) + 1
+    else:
+        offset = <uint64_t>(moment_ms - base_ms)
+    return min(offset, <uint64_t>1 << 32)
 
 
 cdef inline size_t first_from(const uint32_t* offsets, size_t low, size_t high, uint64_t moment) noexcept nogil:

@@ -7,16 +7,17 @@ from the cache  ▣ ▣ ▣ ▣ ▣ ▣            ``GROUPS_TOGETHER`` row group
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 from typing import NamedTuple
 
-from nissa._fast.row_groups import RowGroup, take_rows
+from nissa._fast.row_groups import RowGroup, count_rows, take_rows
 from nissa.model.allowance import Check, no_check
-from nissa.model.columns import SampleBatch
+from nissa.model.columns import SampleBatch, SeriesColumn
 from nissa.model.errors import Damaged
 from nissa.store.blocks import GROUP_ROWS, OpenBlock, SeriesChoice
 from nissa.store.row_groups import NO_ROWS, SPAN_MS_MAX, RowGroupCache
 
-GROUPS_TOGETHER = 16  # a million rows or fewer
+GROUPS_TOGETHER = 16  # of which GROUP_ROWS rows are copied at a time
 ROW_BYTES = 40  # of a row in memory while runs are merged: its columns, and once more what they are made from
 
 Run = Iterator[SampleBatch]
@@ -44,7 +45,7 @@ def block_run(
         for band in bands:
             yield from _from_file(asked, band)
     else:
-        for some in _together(bands):
+        for some in _together(bands, repeat(1), GROUPS_TOGETHER):
             yield from _from_cache(asked, some, cache)
     opened.close()
 
@@ -83,22 +84,23 @@ def _from_file(asked: _Asked, band: Sequence[int]) -> Run:
     asked.check(-ROW_BYTES * rows)
 
 
-def _together(bands: Sequence[list[int]]) -> Iterator[list[list[int]]]:
-    """Bands, as many at a time as have ``GROUPS_TOGETHER`` row groups; at least one."""
+def _together(bands: Sequence[list[int]], sizes: Iterator[int], most: int) -> Iterator[list[list[int]]]:
+    """Bands, as many at a time as have ``most`` together; at least one. sizes: of each row group."""
     some: list[list[int]] = []
-    groups = 0
+    together = 0
     for band in bands:
-        if some and groups + len(band) > GROUPS_TOGETHER:
+        size = sum(next(sizes) for _ in band)
+        if some and together + size > most:
             yield some
-            some, groups = [], 0
+            some, together = [], 0
         some.append(band)
-        groups += len(band)
+        together += size
     if some:
         yield some
 
 
 def _from_cache(asked: _Asked, bands: Sequence[list[int]], cache: RowGroupCache) -> Run:
-    """The wanted rows of some bands."""
+    """The wanted rows of some bands, in batches of ``GROUP_ROWS`` or of a band."""
     numbers = [group for band in bands for group in band]
     asked.check()
     groups = [
@@ -106,18 +108,28 @@ def _from_cache(asked: _Asked, bands: Sequence[list[int]], cache: RowGroupCache)
         for number, rows in zip(numbers, cache.find(asked.opened.block.id, numbers), strict=True)
     ]
     ids = None if asked.choice is None else asked.choice.ids
+    counts = count_rows(groups, ids, *asked.interval_ms).tolist()
+    at = 0
+    for some in _together(bands, iter(counts), GROUP_ROWS):
+        end = at + sum(map(len, some))
+        yield from _taken(asked, some, groups[at:end], ids)
+        at = end
+
+
+def _taken(asked: _Asked, bands: Sequence[list[int]], groups: list[RowGroup], ids: SeriesColumn | None) -> Run:
+    """The wanted rows of row groups, which are those of some bands."""
     series, ts_ms, value, ends, ascending = take_rows(groups, ids, *asked.interval_ms)
     rows = len(series)
-    asked.check(ROW_BYTES * rows)
     if rows and ascending:
         yield SampleBatch(series, ts_ms, value)
     elif rows:  # several metrics of a band, which lie one behind the other
+        asked.check(ROW_BYTES * rows)
         borders = zip([0, *ends.tolist()], ends.tolist(), strict=False)
         for band in bands:
             own = [slice(*next(borders)) for _ in band]
             parts = [SampleBatch(series[part], ts_ms[part], value[part]) for part in own if part.start < part.stop]
             yield from asked.opened.by_series(parts, GROUP_ROWS)
-    asked.check(-ROW_BYTES * rows)
+        asked.check(-ROW_BYTES * rows)
 
 
 def _decoded(asked: _Asked, number: int, cache: RowGroupCache) -> RowGroup:
