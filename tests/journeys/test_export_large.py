@@ -34,7 +34,8 @@ ROUNDS_PER_BODY: Final = 5_000
 STEP_MS: Final = 10
 BLOCKS_MAX: Final = min(max(SAMPLES // 1_000_000, 5), 25)
 # A few chunks and batches of an export, and of each block a band of 512 Ki rows and a row group while it is decoded.
-GROWTH_BYTES_MAX: Final = (64 + 14 * BLOCKS_MAX) * MIB
+CACHED_BYTES: Final = 12 * SAMPLES if 12 * SAMPLES < 1 << 30 else 0  # in the cache of row groups, which more go past
+GROWTH_BYTES_MAX: Final = (64 + 14 * BLOCKS_MAX) * MIB + CACHED_BYTES
 TEXT_BYTES_EACH: Final = 28  # at least, of one sample in JSON: all of it is more than the growth allowed
 MATCH: Final = '{__name__="large"}'
 PAUSE_S: Final = 1.0

@@ -17,7 +17,7 @@ from nissa.model.errors import Damaged
 from nissa.store.blocks import GROUP_ROWS, OpenBlock, SeriesChoice
 from nissa.store.row_groups import NO_ROWS, SPAN_MS_MAX, RowGroupCache
 
-GROUPS_TOGETHER = 16  # of which GROUP_ROWS rows are copied at a time
+GROUPS_TOGETHER = 8  # of which GROUP_ROWS rows are copied at a time
 ROW_BYTES = 40  # of a row in memory while runs are merged: its columns, and once more what they are made from
 
 Run = Iterator[SampleBatch]
