@@ -16,16 +16,21 @@ Labels = dict[str, str]
 
 def index_of(series: Sequence[Labels]) -> SeriesIndex:
     """The compiled index with these series, ids in this order."""
+    index = SeriesIndex(b"s" * 32)
+    add_series(index, series)
+    return index
+
+
+def add_series(index: SeriesIndex, series: Sequence[Labels], minute: int = 1) -> None:
+    """A frame with a sample of each of these series, new or known."""
     request = WriteRequest()
     for labels in series:
         one = request.timeseries.add()
         for name, value in sorted(labels.items()):
             one.labels.add(name=name, value=value)
         one.samples.add(value=1.0, timestamp=60_000)
-    index = SeriesIndex(b"s" * 32)
-    limits = {"minute": 1, "admit_max": 1_000_000, "oldest_ms": 0, "newest_ms": 1 << 40}
+    limits = {"minute": minute, "admit_max": 1_000_000, "oldest_ms": 0, "newest_ms": 1 << 40}
     decode_remote_write_1(request.SerializeToString(), index, Batch(), **limits)
-    return index
 
 
 class SeriesTwin:
@@ -44,6 +49,10 @@ class SeriesTwin:
     @property
     def known_count(self) -> int:
         return len(self._series)
+
+    @property
+    def dropped_total(self) -> int:
+        return 0
 
     @property
     def symbol_count(self) -> int:

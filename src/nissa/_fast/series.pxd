@@ -41,7 +41,7 @@ cdef class SeriesIndex:
     cdef Region texts
     cdef size_t series_total    # ids given out so far
     cdef size_t known_total     # places
-    cdef size_t dropped_total   # of these
+    cdef readonly size_t dropped_total  # of these
     cdef size_t symbol_total
     cdef readonly size_t active_count
     cdef readonly size_t refused_total      # records refused because of active_max

@@ -5,6 +5,7 @@ import numpy.typing as npt
 
 class SeriesIndex:
     active_max: int
+    dropped_total: int
     active_count: int
     refused_total: int
     def __init__(

@@ -21,6 +21,7 @@ from nissa.model.errors import Damaged, TooLarge
 from nissa.model.matcher import NAME_LABEL, Selector, quoted
 from nissa.promql.evaluate import LOOKBACK_MS
 from nissa.promql.number_text import short_text
+from nissa.promql.recent import read_looking_back
 from nissa.promql.source import Selected
 from nissa.promql.stored import StoredSource
 from nissa.query.limits import Allowance
@@ -72,8 +73,8 @@ def _lines(api_state: ApiState, selector: Selector, allowance: Allowance, now_ms
 
 
 def _slice(selected: Selected, first: int, last: int, now_ms: int, external: dict[str, str]) -> Iterator[Line]:
-    columns = selected.read(first, last, now_ms - LOOKBACK_MS + 1, now_ms + 1)
     at_ms = np.array([now_ms], np.int64)
+    columns = read_looking_back(selected, first, last, at_ms, LOOKBACK_MS)
     values, present = look_back(columns, at_ms, LOOKBACK_MS, False)
     times_s, _ = look_back(columns, at_ms, LOOKBACK_MS, True)
     for row in np.flatnonzero(present[:, 0]).tolist():

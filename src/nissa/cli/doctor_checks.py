@@ -30,6 +30,7 @@ SIZED: Final = (  # settings that nissa size reckons with
     "api.query_memory_size_max",
     "api.range_cache_size_max",
     "api.row_group_cache_size_max",
+    "api.selection_cache_size_max",
     "ingest.queue_size_max",
     "ladder.raw_retention",
     "ladder.tiers",

@@ -66,6 +66,7 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     query_memory_bytes_max: Annotated[int, size(MIB, 1024 * GIB)] = 256 * MIB
     queries_memory_bytes_max: Annotated[int, size(MIB, 1024 * GIB)] = 512 * MIB
     row_group_cache_bytes_max: Annotated[int, size(0, 1024 * GIB)] = GIB
+    selection_cache_bytes_max: Annotated[int, size(0, 1024 * GIB)] = 64 * MIB
     range_cache_bytes_max: Annotated[int, size(0, 1024 * GIB)] = 64 * MIB
     concurrent_queries_max: Annotated[int, count(1, 256)] = 4
     waiting_queries_max: Annotated[int, count(0, 10_000)] = 64

@@ -49,6 +49,7 @@ from nissa.model.intake import Outcome, Settle
 from nissa.model.receipt import Receipt
 from nissa.model.status import HeadStatus, JournalStatus, QueueStatus, SealStatus, SeriesStatus, Status
 from nissa.series.policies import SeriesPolicies
+from nissa.series.selections import SelectionCache
 from nissa.store.arrivals import Arrivals
 from nissa.store.event_runs import EventSnapshot
 from nissa.store.read import Snapshot
@@ -89,6 +90,7 @@ class Engine:
         self._opened: Opened = open_directory(data_dir, config, clock, progress)
         with ExitStack() as undo:
             undo.callback(self._opened.close)
+            self._selections = SelectionCache(config.api.selection_cache_bytes_max)
             opened = self._opened
             self._pipeline: Pipeline = opened.pipeline
             self._journal: Journal = opened.journal
@@ -105,8 +107,7 @@ class Engine:
             undo.pop_all()
         self._inbox: queue.SimpleQueue[tuple[Frame, Settle] | Call | None] = queue.SimpleQueue()
         self._submit_lock = threading.Lock()  # nothing enters the inbox behind the None that ends it
-        self._submitted_bytes = 0
-        self._submitted_frames = 0
+        self._submitted_bytes = self._submitted_frames = 0
         self._waiting: list[PendingAck] = []  # taken, not yet handed to the commit thread
         self._checkpoint_owed = False
         self._checkpoint: FrozenHead | None = None  # what ingestion waits for after a failure of the journal
@@ -192,7 +193,8 @@ class Engine:
 
     def snapshot(self) -> Snapshot:
         """Blocks and heads at one moment, durable rows only. Its files stay until it is closed or forgotten."""
-        return self._sealer.snapshot(lambda: self._pipeline.head)
+        snapshot = self._sealer.snapshot(lambda: self._pipeline.head)
+        return msgspec.structs.replace(snapshot, selections=self._selections)
 
     def event_snapshot(self) -> EventSnapshot:
         """Blocks and heads at one moment, durable events only."""
@@ -249,6 +251,7 @@ class Engine:
             blocks=sealer.block_summary(),
             snapshots=msgspec.to_builtins(sealer.blocks.facts()),
             row_groups=sealer.blocks.row_groups.facts(),
+            selections=self._selections.facts(),
             **self.maintenance.status(sealer.import_rows(lambda: self._pipeline.head)),
             seal=SealStatus(sealer.seals, sealer.failures, sealer.last_error),
             series=self._series_status(),

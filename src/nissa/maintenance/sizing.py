@@ -14,6 +14,7 @@ import msgspec
 
 from nissa.config.tree import Config
 from nissa.model.units import GIB, MIB, SECOND_MS
+from nissa.store.bands import HELD_BYTES_MAX
 
 CPU_S_PER_SAMPLE: Final = 0.86e-6  # decoding to ladder, with events (--case spans)
 CPU_S_PER_EVENT: Final = 2.0e-6  # redacted and deduplicated, with HTTP
@@ -94,6 +95,8 @@ def _memory(workload: Workload, config: Config) -> tuple[Need, ...]:
         Need("queue", config.ingest.queue_bytes_max, "ingest.queue_size_max"),
         Need("queries", config.api.queries_memory_bytes_max, "api.queries_memory_size_max"),
         Need("cache", config.api.row_group_cache_bytes_max, "api.row_group_cache_size_max"),
+        Need("block orders", HELD_BYTES_MAX, "at most: the places of series in raw blocks that queries read"),
+        Need("selection cache", config.api.selection_cache_bytes_max, "api.selection_cache_size_max"),
         Need("range cache", config.api.range_cache_bytes_max, "api.range_cache_size_max"),
     )
 

@@ -82,6 +82,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     blocks: Facts | None = None
     snapshots: Facts | None = None
     row_groups: Facts | None = None
+    selections: Facts | None = None
     maintenance: Facts | None = None
     upkeep: Facts | None = None
     ladder: Facts | None = None

@@ -207,8 +207,8 @@ class _MarkedSelection:
     def expected(self, start_ms: int, end_ms: int) -> npt.NDArray[np.float64]:
         return self._selected.expected(start_ms, end_ms)
 
-    def read(self, first: int, last: int, start_ms: int, end_ms: int) -> Columns:
-        return self._selected.read(first, last, start_ms, end_ms)
+    def read(self, rows: slice | RowColumn, start_ms: int, end_ms: int) -> Columns:
+        return self._selected.read(rows, start_ms, end_ms)
 
     def kept(self, first: int, last: int) -> Sequence[Kept]:
         return self._selected.kept(first, last)

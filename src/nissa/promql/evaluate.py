@@ -46,6 +46,7 @@ from nissa.promql.operators import between_scalars, with_scalar
 from nissa.promql.ordering import SORTS, sort_call
 from nissa.promql.parse import read_expression
 from nissa.promql.plan import is_constant, select_of, selectors_of
+from nissa.promql.recent import read_looking_back
 from nissa.promql.rungs import Look, Rungs, Stretch, demand_of
 from nissa.promql.same import merged
 from nissa.promql.sample_counts import SampleCounts
@@ -330,7 +331,10 @@ class Evaluation:
         plan = self._rungs.plan(selected, (first, last), look)
         older = tuple(self._older(selected, (first, last), stretch, look) for stretch in plan.stretches)
         at_ms = look.at_ms[plan.samples_from :]
-        columns = selected.read(first, last, *_span_ms(at_ms, look.reach_ms))
+        if look.is_range:
+            columns = selected.read(slice(first, last), *_span_ms(at_ms, look.reach_ms))
+        else:
+            columns = read_looking_back(selected, first, last, at_ms, look.reach_ms)
         self._count(len(columns.ts_ms), columns.ts_ms, columns.value)
         return selected.labels.take(slice(first, last)), columns, plan.samples_from, older
 

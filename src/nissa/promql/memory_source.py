@@ -98,12 +98,13 @@ class _Selection:
         """There are no tiers. Raises: LookupError."""
         raise LookupError(f"{len(rows)} series of the tier {tier}")
 
-    def read(self, first: int, last: int, start_ms: int, end_ms: int) -> Columns:
+    def read(self, rows: slice | RowColumn, start_ms: int, end_ms: int) -> Columns:
         """Samples of some series."""
         ts_ms: list[int] = []
         value: list[float] = []
         offsets = [0]
-        for samples in self._samples[first:last]:
+        wanted = range(len(self._samples))[rows] if isinstance(rows, slice) else rows.tolist()
+        for samples in map(self._samples.__getitem__, wanted):
             times = sorted(time for time in samples if start_ms <= time < end_ms)
             ts_ms += times
             value += [samples[time] for time in times]

@@ -1,7 +1,7 @@
 """Interface between the evaluator and the store: selects series, then reads samples and windows of them.
 
     select(matchers)                          ──▶  Selected: labels of n series     labels first, for all of them
-    Selected.read(first, last, start, end)    ──▶  Columns of [first, last)         then samples, slice by slice
+    Selected.read(rows, start, end)           ──▶  Columns of these rows            then samples, slice by slice
     Selected.kept(first, last)                ──▶  Kept: rows, and their rungs      what is retained of them
     Selected.read_tier(rows, rung, …)         ──▶  TierColumns of these rows        where samples are not
 
@@ -83,8 +83,8 @@ class Selected(Protocol):
     def expected(self, start_ms: int, end_ms: int) -> npt.NDArray[np.float64]:
         """About how many samples in [start_ms, end_ms) the series before each have: float64 (n + 1,), ascending."""
 
-    def read(self, first: int, last: int, start_ms: int, end_ms: int) -> Columns:
-        """Samples in [start_ms, end_ms) of series [first, last)."""
+    def read(self, rows: slice | RowColumn, start_ms: int, end_ms: int) -> Columns:
+        """Samples in [start_ms, end_ms) of some series. rows: without a step, or ascending."""
 
     def kept(self, first: int, last: int) -> Sequence[Kept]:
         """The rows [first, last), each once, by what is retained of them."""

@@ -11,7 +11,7 @@ their symbols, so that one text has one symbol from the first selector to the an
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -22,26 +22,18 @@ from nissa.model.allowance import Check, no_check
 from nissa.model.columns import SeriesColumn
 from nissa.model.ladder import Aggregate, Policy, WindowBatch, interval_name
 from nissa.model.matcher import Selector
-from nissa.promql.labels import Labels, LabelTexts, SymbolColumn
-from nissa.promql.limits import ExecutionFailed
+from nissa.promql.labels import Labels, LabelTexts
+from nissa.promql.slices import SAMPLES_PER_SLICE
 from nissa.promql.source import ALWAYS_MS, Columns, Kept, RowColumn, Rung, Selected, TierColumns
 from nissa.rollup.read import WindowRequest, read_windows, window_runs
-from nissa.series.select import SeriesView, select
+from nissa.series.selections import Index, Selection, SelectionCache, labelled
 from nissa.store.block_run import OnDamage
 from nissa.store.expected import expected_rows
 from nissa.store.read import Snapshot, read_samples
 from nissa.store.tier_blocks import KEYS, NEEDED
 
 OWN_SYMBOLS = 2**31
-LABEL_CELLS_MAX = 200_000_000  # series × label names of one selector
 SLOTS_PER_ROW = 4  # where windows are denser than this among all there may be, they are put in place, else sorted
-
-
-class Index(SeriesView, Protocol):
-    """The series index as a source sees it."""
-
-    def pairs_of_each(self, series: SeriesColumn, /) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
-        """Labels of some series: starts (series + 1,), and name and value symbols (n, 2)."""
 
 
 class StoredSource:
@@ -59,8 +51,9 @@ class StoredSource:
         self._index = index
         self._series_total = index.series_count
         self._texts = _StoredTexts(index)
-        self._selected: dict[Selector, SeriesColumn] = {}
+        self._selected: dict[Selector, Selection] = {}
         self._snapshot = snapshot
+        self._selections = snapshot.selections or SelectionCache(0)
         self._check = check
         self._on_damage = on_damage
 
@@ -76,18 +69,21 @@ class StoredSource:
 
     def select(self, matchers: Selector) -> Selected:
         """Series that meet all matchers."""
-        ids = self._ids(matchers)
-        return _StoredSelection(self, ids, _labels(self._index, self._texts, ids))
+        found = self._selection(matchers)
+        labels = Labels(self._texts, found.names, found.columns, np.zeros(len(found.ids), np.bool_))
+        return _StoredSelection(self, found.ids, labels)
 
     def series_of(self, selectors: Sequence[Selector]) -> SeriesColumn:
         """Ids of the series of several selectors, ascending."""
-        return np.unique(np.concatenate([np.empty(0, np.uint32), *map(self._ids, selectors)]))
+        return np.unique(np.concatenate([np.empty(0, np.uint32), *(self._selection(one).ids for one in selectors)]))
 
-    def _ids(self, matchers: Selector) -> SeriesColumn:
+    def _selection(self, matchers: Selector) -> Selection:
         found = self._selected.get(matchers)
         if found is None:
-            ids = select(self._index, matchers, self._check)
-            found = self._selected[matchers] = ids[ids < self._series_total]
+            found = self._selections.find(self._index, matchers, self._check)
+            if len(found.ids) and found.ids[-1] >= self._series_total:  # series that came after the query began
+                found = labelled(self._index, found.ids[found.ids < self._series_total])
+            self._selected[matchers] = found
         return found
 
     @property
@@ -136,7 +132,7 @@ class StoredSource:
 
         ids: series, ascending. start_ms, end_ms: half-open interval, Unix milliseconds.
         """
-        counts = expected_rows(self._snapshot, ids, start_ms, end_ms)
+        counts = expected_rows(self._snapshot, ids, start_ms, end_ms, SAMPLES_PER_SLICE)
         return np.concatenate([np.zeros(1), np.cumsum(counts)])
 
 
@@ -150,9 +146,9 @@ class _StoredSelection:
         """Rows by the footers of blocks; rows in memory are few, and not counted."""
         return self._source.expected(self._ids, start_ms, end_ms)
 
-    def read(self, first: int, last: int, start_ms: int, end_ms: int) -> Columns:
+    def read(self, rows: slice | RowColumn, start_ms: int, end_ms: int) -> Columns:
         """Samples of some series."""
-        return self._source.read(self._ids[first:last], start_ms, end_ms)
+        return self._source.read(self._ids[rows], start_ms, end_ms)
 
     def kept(self, first: int, last: int) -> list[Kept]:
         """Some series by what is retained of them."""
@@ -287,26 +283,3 @@ def _sorted(
         empty = np.empty(0, np.uint32 if name in KEYS else np.float64)
         columns.append(np.concatenate([empty, *(getattr(batch, name) for batch in batches)])[order])
     return at[order], columns
-
-
-def _labels(index: Index, texts: _StoredTexts, ids: SeriesColumn) -> Labels:
-    """Labels of series as columns, one per name that some of them has."""
-    rows, pairs = _pairs(index, ids)
-    is_name = np.zeros(texts.symbol_total, np.bool_)
-    is_name[pairs[:, 0]] = True
-    symbols = np.flatnonzero(is_name)
-    if len(symbols) * len(ids) > LABEL_CELLS_MAX:
-        raise ExecutionFailed(f"{len(ids)} series with {len(symbols)} label names are too many for one selector")
-    names = [index.symbol_text(symbol) for symbol in symbols.tolist()]
-    by_text = sorted(range(len(names)), key=names.__getitem__)
-    place = np.zeros(texts.symbol_total, np.int64)
-    place[symbols[by_text]] = np.arange(len(symbols))
-    columns: SymbolColumn = np.zeros((len(symbols), len(ids)), np.uint32)
-    columns[place[pairs[:, 0]], rows] = pairs[:, 1] + np.uint32(1)
-    return Labels(texts, tuple(names[at] for at in by_text), columns, np.zeros(len(ids), np.bool_))
-
-
-def _pairs(index: Index, ids: SeriesColumn) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
-    """The label pairs of series, and for each the row of its series."""
-    starts, pairs = index.pairs_of_each(ids)
-    return np.repeat(np.arange(len(ids)), np.diff(starts).astype(np.int64)), pairs

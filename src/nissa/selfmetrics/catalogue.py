@@ -230,6 +230,19 @@ ENGINE: Final = (
         "bytes",
     ),
     _status(
+        "nissa_selection_cache_hits_total",
+        "counter",
+        "Selectors of queries whose series were in the selection cache.",
+        "selections.hits",
+    ),
+    _status(
+        "nissa_selection_cache_misses_total",
+        "counter",
+        "Selectors of queries whose series were searched for in the whole series index.",
+        "selections.misses",
+    ),
+    _status("nissa_selection_cache_bytes", "gauge", "Memory of the selection cache.", "selections.bytes", "bytes"),
+    _status(
         "nissa_retention_blocks_total",
         "counter",
         "Expired blocks deleted by retention since the engine opened.",

@@ -48,6 +48,10 @@ class SeriesView(Protocol):
         """Number of series."""
 
     @property
+    def dropped_total(self) -> int:
+        """Number of series that were dropped and are still in memory."""
+
+    @property
     def symbol_count(self) -> int: ...
     def symbol(self, text: str) -> int:
         """Number of ``text``, or -1 where no label name or value is spelled so."""

@@ -22,7 +22,7 @@ FOOTERS_MAX = 1024  # parsed footers kept: about 10 KB each
 
 
 class BlockFooter(NamedTuple):
-    """A parsed footer, its columns, and per row group the range of series and of times, both ends inclusive."""
+    """A parsed footer, its columns, and per row group its series and times, first and last, and its rows."""
 
     metadata: "pq.FileMetaData"
     names: tuple[str, ...]
@@ -30,6 +30,7 @@ class BlockFooter(NamedTuple):
     series_max: SeriesColumn
     time_min: TimeColumn
     time_max: TimeColumn
+    rows: npt.NDArray[np.int64]
 
     def groups(self, series: SeriesColumn | None, start_ms: int, end_ms: int) -> npt.NDArray[np.int64]:
         """Numbers of the row groups that may hold rows of these series in [start_ms, end_ms).
@@ -64,6 +65,7 @@ def read_footer(path: str, seal: FileSeal) -> BlockFooter:
             np.array([column.max for column in series], np.uint32),
             np.array([column.min for column in times], np.int64),
             np.array([column.max for column in times], np.int64),
+            np.array([group.num_rows for group in groups], np.int64),
         )
     except BaseException as error:  # any error that Arrow raises; reported as damage, or raised as it is
         raise as_damaged(file, error) from error

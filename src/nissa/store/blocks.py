@@ -223,9 +223,13 @@ class OpenBlock:
         borders = np.flatnonzero(np.diff(self.order.band[groups])) + 1
         return [part.tolist() for part in np.split(groups, borders) if len(part)]
 
+    def rows_in(self, choice: SeriesChoice | None, start_ms: int, end_ms: int) -> int:
+        """Number of rows in the row groups that may hold rows of the chosen series in [start_ms, end_ms)."""
+        return int(self._footer.rows[self.groups(choice, start_ms, end_ms)].sum())
+
     def group_rows(self, group: int) -> int:
         """Number of rows in a row group."""
-        return int(self._footer.metadata.row_group(group).num_rows)
+        return int(self._footer.rows[group])
 
     def read_group(self, group: int, choice: SeriesChoice | None, start_ms: int, end_ms: int) -> SampleBatch:
         """Read the selected rows of one row group.

@@ -6,6 +6,7 @@ A row group's rows count as spread evenly over its series and times. Blocks whos
 empty; reading their rows reports the damage.
 """
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -15,17 +16,43 @@ from nissa.files.names import RAW_KIND, locate
 from nissa.model.columns import SeriesColumn
 from nissa.model.errors import Damaged
 from nissa.store.bands import RowOrder, order_of
-from nissa.store.block_footer import read_footer
+from nissa.store.block_footer import BlockFooter, read_footer
 from nissa.store.blocks import groups_of
 from nissa.store.read import Snapshot
 
 
-def expected_rows(snapshot: Snapshot, ids: SeriesColumn, start_ms: int, end_ms: int) -> npt.NDArray[np.float64]:
-    """Rows in [start_ms, end_ms) of each series, float64. ids: ascending. Rows in memory are not counted."""
-    changes = np.zeros(len(ids) + 1)  # from one series to the next
+def expected_rows(
+    snapshot: Snapshot, ids: SeriesColumn, start_ms: int, end_ms: int, few: float = 0.0
+) -> npt.NDArray[np.float64]:
+    """Rows in [start_ms, end_ms) of each series, float64. Rows in memory are not counted.
+
+    ids: ascending. few: where the row groups have at most so many rows together, these are spread evenly over all
+    series, which takes less time and is never too few.
+    """
     listed = np.zeros(len(ids))
     if not len(ids):
         return listed
+    found = list(_row_groups(snapshot, ids, start_ms, end_ms))
+    most = sum(float(rows.sum()) for _, _, _, rows in found)
+    if most <= few:
+        return listed + most / len(ids)
+    changes = np.zeros(len(ids) + 1)  # from one series to the next
+    for footer, order, groups, rows in found:
+        if order is not None:
+            listed += _of_series(
+                order, groups, rows / (order.last[groups].astype(np.int64) - order.first[groups] + 1), ids
+            )
+            continue
+        each = rows / (footer.series_max[groups].astype(np.int64) - footer.series_min[groups] + 1)
+        np.add.at(changes, ids.searchsorted(footer.series_min[groups], "left"), each)
+        np.subtract.at(changes, ids.searchsorted(footer.series_max[groups], "right"), each)
+    return np.maximum(np.cumsum(changes[:-1]), 0.0) + listed
+
+
+def _row_groups(
+    snapshot: Snapshot, ids: SeriesColumn, start_ms: int, end_ms: int
+) -> Iterator[tuple[BlockFooter, RowOrder | None, npt.NDArray[np.int64], npt.NDArray[np.float64]]]:
+    """The row groups of each block that may hold rows of these series, and the rows of each in the interval."""
     for block in snapshot.blocks:
         if block.kind != RAW_KIND or block.max_ms < start_ms or block.min_ms >= end_ms:
             continue
@@ -38,16 +65,7 @@ def expected_rows(snapshot: Snapshot, ids: SeriesColumn, start_ms: int, end_ms: 
         groups = groups_of(footer, order, ids, start_ms, end_ms)
         low, high = footer.time_min[groups], footer.time_max[groups] + 1
         inside = np.minimum(high, end_ms) - np.maximum(low, start_ms)
-        rows = np.array([footer.metadata.row_group(group).num_rows for group in groups.tolist()], np.float64)
-        if order is not None:
-            each = rows * inside / (high - low) / (order.last[groups].astype(np.int64) - order.first[groups] + 1)
-            listed += _of_series(order, groups, each, ids)
-            continue
-        series = footer.series_max[groups].astype(np.int64) - footer.series_min[groups] + 1
-        each = rows * inside / (high - low) / series
-        np.add.at(changes, ids.searchsorted(footer.series_min[groups], "left"), each)
-        np.subtract.at(changes, ids.searchsorted(footer.series_max[groups], "right"), each)
-    return np.maximum(np.cumsum(changes[:-1]), 0.0) + listed
+        yield footer, order, groups, footer.rows[groups] * inside / (high - low)
 
 
 def _of_series(
@@ -70,7 +88,6 @@ def _up_to(
     places: npt.NDArray[np.uint32],
     side: Literal["left", "right"],
 ) -> npt.NDArray[np.float64]:
-    """The sum of ``each`` over the borders before each place; side: as of ``searchsorted``."""
-    by_border = np.argsort(borders)
-    sums = np.concatenate([np.zeros(1), np.cumsum(each[by_border])])
-    return sums[borders[by_border].searchsorted(places, side)]
+    """The sum of ``each`` over the borders before each place. borders: ascending. side: as of ``searchsorted``."""
+    sums = np.concatenate([np.zeros(1), np.cumsum(each)])
+    return sums[borders.searchsorted(places, side)]

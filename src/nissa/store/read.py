@@ -36,6 +36,7 @@ from nissa.model.columns import SampleBatch, SeriesColumn, empty_batch
 from nissa.model.errors import Damaged
 from nissa.model.ladder import RetentionPolicy
 from nissa.model.units import HOUR_MS
+from nissa.series.selections import SelectionCache
 from nissa.store.block_run import ROW_BYTES, OnDamage, Run, block_run
 from nissa.store.block_set import HeldBlocks
 from nissa.store.blocks import GROUP_ROWS, OpenBlock, SeriesChoice, choose_series
@@ -59,10 +60,10 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     head_indexes: beside heads, where there are any. head_ms: no row of heads is earlier or later; None: not known.
     missing: blocks in quarantine, reported as damage before anything is read. keeping: policies, where there are.
-    row_groups: the cache of the directory. idle_ttl_ms: after such a silence an increase starts anew. tombstones:
-    deletions from the blocks; listed before them. deletions: grows with each deletion, also when its tombstone is gone.
-    expired: by kind, the latest time of a row in a block that retention has dropped. held: keeps the files of the
-    blocks, for all copies of this snapshot.
+    row_groups, selections: caches of the directory. idle_ttl_ms: after such a silence an increase starts anew.
+    tombstones: deletions from the blocks; listed before them. deletions: grows with each deletion, also when its
+    tombstone is gone. expired: by kind, the latest time of a row in a block that retention has dropped. held: keeps the
+    files of the blocks, for all copies of this snapshot.
     """
 
     directory: Path
@@ -79,6 +80,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     expired: Mapping[str, int] = {}
     head_indexes: tuple[HeadIndex, ...] = ()
     head_ms: tuple[int, int] | None = None
+    selections: SelectionCache | None = None
     held: HeldBlocks | None = None
 
     def close(self) -> None:
@@ -289,7 +291,7 @@ def _cache_for(
         return None
     rows_left = cache.bytes_max // CACHED_ROW_BYTES
     for one in opened:
-        rows_left -= sum(map(one.group_rows, one.groups(choice, *interval_ms).tolist()))
+        rows_left -= one.rows_in(choice, *interval_ms)
         if rows_left < 0:
             return None
     return cache

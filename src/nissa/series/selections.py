@@ -1,0 +1,175 @@
+"""Selections: the series of a selector with their labels, cached for the next queries with that selector.
+
+    cpu{job="api"}    made at series 0 … 499,999     ids 12 40 77 …    names and columns as of ``Labels``
+    since then new           500,000 … 500,003       their labels are matched: 500,002 is added
+
+Rules and dashboards ask with the same selectors again and again, and a series never changes its labels. A selection is
+therefore brought up to date by matching the series that are new. It is made anew where many are, where series were
+dropped, and where the index was replaced by a smaller one.
+"""
+
+import threading
+from typing import Protocol
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from nissa.model.allowance import Check, no_check
+from nissa.model.columns import SeriesColumn
+from nissa.model.errors import BadQuery
+from nissa.model.matcher import Matcher, Selector
+from nissa.model.predicate import is_selective, takes
+from nissa.model.units import KIB
+from nissa.series.select import SeriesView, SymbolColumn, select
+
+ENTRY_BYTES = KIB  # of an entry beside its columns
+LABEL_CELLS_MAX = 200_000_000  # series × label names of one selector
+MATCHED_MAX = 10_000  # new series that are matched one by one; of more, the selection is made anew
+
+Pairs = npt.NDArray[np.uint32]
+Rows = npt.NDArray[np.int64]
+
+
+class Index(SeriesView, Protocol):
+    """The series index as a source sees it."""
+
+    def pairs_of_each(self, series: SeriesColumn, /) -> tuple[npt.NDArray[np.uint64], Pairs]:
+        """Labels of some series: starts (series + 1,), and name and value symbols (n, 2)."""
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """Series and their labels. ids: ascending. names: sorted. columns: uint32 (names, ids), index symbols + 1, 0: none.
+
+    Arrays are shared by queries and never changed.
+    """
+
+    ids: SeriesColumn
+    names: tuple[str, ...]
+    columns: SymbolColumn
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    """A selection. series_total, dropped_total: of the index, read before it was made."""
+
+    selection: Selection
+    series_total: int
+    dropped_total: int
+
+    @property
+    def weight(self) -> int:
+        return ENTRY_BYTES + self.selection.ids.nbytes + self.selection.columns.nbytes
+
+
+class SelectionCache:
+    """Selections by selector, those asked for last, up to so many bytes. Safe from any thread."""
+
+    def __init__(self, bytes_max: int) -> None:
+        """bytes_max: 0 for a cache that keeps nothing."""
+        self._bytes_max = bytes_max
+        self._lock = threading.Lock()
+        self._index: Index | None = None
+        self._entries: dict[Selector, _Entry] = {}  # the one asked for longest ago first
+        self._bytes = self._hits = self._misses = 0
+
+    def find(self, index: Index, selector: Selector, check: Check = no_check) -> Selection:
+        """The series of ``selector`` at this moment, with their labels.
+
+        index: that of the directory. check: as of ``series.select``. Raises: BadQuery for a pattern RE2 does not take,
+        and for over ``LABEL_CELLS_MAX`` labels.
+        """
+        series_total, dropped_total = index.series_count, index.dropped_total
+        known = self._known(index, selector)
+        if known is None or known.dropped_total != dropped_total or series_total - known.series_total > MATCHED_MAX:
+            selection = select_labelled(index, selector, check)
+        elif known.series_total >= series_total:
+            return known.selection
+        else:
+            selection = _extended(index, selector, known, series_total, check)
+        self._keep(index, selector, _Entry(selection, series_total, dropped_total))
+        return selection
+
+    def facts(self) -> dict[str, int]:
+        """Facts for ``/api/status`` and the metrics."""
+        with self._lock:
+            return {"hits": self._hits, "misses": self._misses, "bytes": self._bytes, "entries": len(self._entries)}
+
+    def _known(self, index: Index, selector: Selector) -> _Entry | None:
+        with self._lock:
+            entry = self._entries.pop(selector, None) if self._index is index else None
+            if entry is None:
+                self._misses += 1
+                return None
+            self._hits += 1
+            self._entries[selector] = entry
+            return entry
+
+    def _keep(self, index: Index, selector: Selector, entry: _Entry) -> None:
+        if entry.weight > self._bytes_max or not is_selective(selector):
+            return
+        with self._lock:
+            if self._index is not index:
+                self._entries.clear()
+                self._index, self._bytes = index, 0
+            before = self._entries.pop(selector, None)
+            self._bytes += entry.weight - (before.weight if before is not None else 0)
+            self._entries[selector] = entry
+            while self._bytes > self._bytes_max:
+                self._bytes -= self._entries.pop(next(iter(self._entries))).weight
+
+
+def select_labelled(index: Index, selector: Selector, check: Check = no_check) -> Selection:
+    """The series of ``selector`` with their labels. Arguments and errors: as of ``SelectionCache.find``."""
+    return labelled(index, select(index, selector, check))
+
+
+def labelled(index: Index, ids: SeriesColumn) -> Selection:
+    """Some series, ascending, with their labels: a column per name that one of them has. Raises: BadQuery."""
+    starts, pairs = index.pairs_of_each(ids)
+    found = np.zeros(int(pairs[:, 0].max(initial=0)) + 1, np.bool_)
+    found[pairs[:, 0]] = True
+    symbols = np.flatnonzero(found)
+    if len(symbols) * len(ids) > LABEL_CELLS_MAX:
+        raise BadQuery(f"{len(ids)} series with {len(symbols)} label names are too many for one selector")
+    names = [index.symbol_text(symbol) for symbol in symbols.tolist()]
+    by_text = sorted(range(len(names)), key=names.__getitem__)
+    place_of = np.zeros(len(found), np.int64)
+    place_of[symbols[by_text]] = np.arange(len(names))
+    columns: SymbolColumn = np.zeros((len(names), len(ids)), np.uint32)
+    columns[place_of[pairs[:, 0]], _rows(starts)] = pairs[:, 1] + np.uint32(1)
+    return Selection(ids, tuple(names[at] for at in by_text), columns)
+
+
+def _extended(index: Index, selector: Selector, known: _Entry, series_total: int, check: Check) -> Selection:
+    """The selection of ``known``, and the series before ``series_total`` that are new since."""
+    check()
+    added = np.arange(known.series_total, series_total, dtype=np.uint32)  # a dropped one has no labels and fits none
+    starts, pairs = index.pairs_of_each(added)
+    rows = _rows(starts)
+    for matcher in selector:
+        added_here = _taken(index, matcher, rows, pairs, len(added))
+        if not added_here.any():
+            return known.selection
+        kept = added_here[rows]
+        rows, pairs = (np.cumsum(added_here) - 1)[rows[kept]], pairs[kept]
+        added = added[added_here]
+    return labelled(index, np.concatenate([known.selection.ids, added]))
+
+
+def _taken(index: Index, matcher: Matcher, rows: Rows, pairs: Pairs, count: int) -> npt.NDArray[np.bool_]:
+    """True for each of ``count`` series that the matcher takes. rows: the series of each of their pairs."""
+    values = np.zeros(count, np.int64)  # symbol + 1
+    for name in np.unique(pairs[:, 0]).tolist():
+        if index.symbol_text(name) == matcher.name:
+            own = pairs[:, 0] == name
+            values[rows[own]] = pairs[own, 1].astype(np.int64) + 1
+    distinct, places = np.unique(values, return_inverse=True)
+    texts = (index.symbol_text(value - 1) if value else "" for value in distinct.tolist())
+    fits = np.fromiter((takes(matcher, text) for text in texts), np.bool_, len(distinct))
+    taken: npt.NDArray[np.bool_] = fits[places]
+    return taken
+
+
+def _rows(starts: npt.NDArray[np.uint64]) -> Rows:
+    """For each pair the row of its series."""
+    return np.repeat(np.arange(len(starts) - 1), np.diff(starts).astype(np.int64))
