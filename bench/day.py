@@ -13,8 +13,8 @@
 ``--system prometheus`` gives the same to Prometheus with Alertmanager and Pushgateway, but for OTLP, Oona, the folder
 and the tiers, which are Nissa's alone.
 
-Printed: CPU by thread (of the others by process), resident memory by sixteenths of the run, ack and query latencies,
-what was sent late, and the accounting of Nissa. Senders run on the same cores: --rate is what is offered, not what a
+Printed: CPU by thread (of the others by process), resident memory and the pace of the machine by sixteenths of the run,
+ack and query latencies, what was sent late, and the accounting of Nissa. Senders run on the same cores: --rate is what is offered, not what a
 system could take.
 """
 
@@ -226,12 +226,21 @@ def send_pushes(url: str, seconds: float, failed: list[str]) -> None:
         time.sleep(1 / PUSHES_PER_S)
 
 
-def watch(system: System, seconds: float, resident: list[float]) -> None:
-    """Resident memory, PARTS times."""
+def watch(system: System, seconds: float, found: "Found") -> None:
+    """Resident memory and the pace of the machine, PARTS times."""
     for _ in range(PARTS):
         time.sleep(seconds / PARTS)
+        found.pace_ms.append(pace_ms())
         with suppress(OSError):
-            resident.append(system.resident_mib())
+            found.resident.append(system.resident_mib())
+
+
+def pace_ms() -> float:
+    """CPU time of a million additions: virtual processors are faster at one time than at another."""
+    begun, total = time.thread_time(), 0
+    for number in range(1_000_000):
+        total += number
+    return (time.thread_time() - begun) * 1e3
 
 
 def get(url: str, path: str) -> Any:
@@ -249,12 +258,16 @@ def share(values: list[float], part: float) -> float:
 
 @dataclass
 class Found:
-    """What a run found. late_s: from when a body was due to its ack. resident: MiB. failed: texts of errors."""
+    """What a run found. late_s: from when a body was due to its ack. resident: MiB. failed: texts of errors.
+
+    pace_ms: of the machine, over time.
+    """
 
     late_s: list[float] = field(default_factory=list)
     refused: int = 0
     acknowledged: int = 0
     resident: list[float] = field(default_factory=list)
+    pace_ms: list[float] = field(default_factory=list)
     took_s: list[float] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     spent_s: dict[str, float] = field(default_factory=dict)
@@ -291,7 +304,7 @@ def run(system: System, options: argparse.Namespace, redis: RedisServer) -> Foun
         results.send("go")
     before = system.cpu_s()
     works: list[Callable[[], object]] = [
-        lambda: watch(system, seconds, found.resident),
+        lambda: watch(system, seconds, found),
         lambda: send_pushes(system.push_url, seconds, found.failed),
         *(
             lambda number=number: refresh(system.api_url, number, seconds, found.took_s, found.failed)  # type: ignore[misc]
@@ -323,7 +336,8 @@ def report(system: System, options: argparse.Namespace, found: Found) -> None:
     for name, used in sorted(found.spent_s.items(), key=lambda pair: -pair[1]):
         if used >= 0.01 * spent_s:
             print(f"  {name:<24} {used:8.1f} s  {used / seconds:5.2f} cores")
-    print("\nresident MiB: " + " ".join(f"{one:.0f}" for one in found.resident))
+    print("\na million additions in ms: " + " ".join(f"{one:.0f}" for one in found.pace_ms))
+    print("resident MiB: " + " ".join(f"{one:.0f}" for one in found.resident))
     rate = found.acknowledged / seconds
     print(f"remote write: {found.acknowledged:,} samples acknowledged, {rate:,.0f}/s; {found.refused} bodies refused")
     late_s, took_s = found.late_s, found.took_s

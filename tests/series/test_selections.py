@@ -2,6 +2,7 @@
 
 import random
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def test_cached_selections_are_those_made_anew(monkeypatch, matched_max):
         if chance.random() < 0.05:
             index = index_of([dict(index.labels(one)) for one in index.filter(()).tolist()[::2]])
         for selector in chance.sample(asked, 15):
-            found, anew = cache.find(index, selector), select_labelled(index, selector)
+            found, anew = cache.find(index, selector), select_labelled(index, selector, index.series_count)
             assert plain(index, found) == plain(index, anew), selector
             assert [dict(index.labels(one)) for one in found.ids.tolist()] == [
                 labels for _, labels in plain(index, found)
@@ -122,6 +123,34 @@ def test_a_pattern_that_cannot_be_read_is_refused():
     with pytest.raises(BadQuery, match="cannot be read"):
         cache.find(index_of([{"__name__": "m", "a": "x"}]), (Matcher("a", FITS, "("),))
     assert cache.facts()["entries"] == 0
+
+
+class Growing(SeriesIndex):
+    """An index that gets two series whenever it has told how many there are."""
+
+    @property
+    def series_count(self) -> int:
+        count = super().series_count
+        add_series(self, [{"__name__": "m0", "a": str(count)}, {"__name__": "m1", "a": str(count)}])
+        return count
+
+
+def test_series_that_come_during_a_search_are_found_once():
+    """What a search finds beyond the series there were at its start comes with the next question."""
+    index, cache = Growing(b"s" * 32), SelectionCache(1 << 20)
+    for _ in range(5):
+        ids = cache.find(index, M0).ids.tolist()
+        assert ids == list(range(0, 2 * len(ids), 2))
+
+
+def test_an_index_is_not_kept_for_its_selections():
+    """An index that another one has replaced is freed, with its selections in the cache."""
+    index, cache = index_of([{"__name__": "m0"}]), SelectionCache(1 << 20)
+    cache.find(index, M0)
+    freed = weakref.ref(index)
+    del index
+    assert freed() is None
+    assert cache.find(index_of([{"__name__": "m1"}, {"__name__": "m0"}]), M0).ids.tolist() == [1]
 
 
 def test_threads_share_the_cache_while_series_arrive():

@@ -15,6 +15,7 @@ cdef struct Pair:           # one label of one series
     uint32_t value          # symbol
 
 cdef class SeriesIndex:
+    cdef object __weakref__
     cdef Secret secret
     # limits
     cdef readonly size_t active_max

@@ -9,6 +9,7 @@ dropped, and where the index was replaced by a smaller one.
 """
 
 import threading
+import weakref
 from typing import Protocol
 
 import msgspec
@@ -56,8 +57,13 @@ class _Entry(msgspec.Struct, frozen=True):
     series_total: int
     dropped_total: int
 
+    def is_near(self, series_total: int, dropped_total: int) -> bool:
+        """True if it can be brought up to date: no series was dropped since, and few are new."""
+        return self.dropped_total == dropped_total and series_total - self.series_total <= MATCHED_MAX
+
     @property
     def weight(self) -> int:
+        """Bytes that it counts with."""
         return ENTRY_BYTES + self.selection.ids.nbytes + self.selection.columns.nbytes
 
 
@@ -68,7 +74,7 @@ class SelectionCache:
         """bytes_max: 0 for a cache that keeps nothing."""
         self._bytes_max = bytes_max
         self._lock = threading.Lock()
-        self._index: Index | None = None
+        self._index: weakref.ref[Index] | None = None  # a smaller one may take its place: it is not kept for this
         self._entries: dict[Selector, _Entry] = {}  # the one asked for longest ago first
         self._bytes = self._hits = self._misses = 0
 
@@ -79,9 +85,9 @@ class SelectionCache:
         and for over ``LABEL_CELLS_MAX`` labels.
         """
         series_total, dropped_total = index.series_count, index.dropped_total
-        known = self._known(index, selector)
-        if known is None or known.dropped_total != dropped_total or series_total - known.series_total > MATCHED_MAX:
-            selection = select_labelled(index, selector, check)
+        known = self._known(index, selector, series_total, dropped_total)
+        if known is None:
+            selection = select_labelled(index, selector, series_total, check)
         elif known.series_total >= series_total:
             return known.selection
         else:
@@ -94,23 +100,30 @@ class SelectionCache:
         with self._lock:
             return {"hits": self._hits, "misses": self._misses, "bytes": self._bytes, "entries": len(self._entries)}
 
-    def _known(self, index: Index, selector: Selector) -> _Entry | None:
+    def _known(self, index: Index, selector: Selector, series_total: int, dropped_total: int) -> _Entry | None:
+        """The entry of a selector; None where there is none, or where the selection is made anew."""
         with self._lock:
-            entry = self._entries.pop(selector, None) if self._index is index else None
-            if entry is None:
-                self._misses += 1
-                return None
-            self._hits += 1
-            self._entries[selector] = entry
-            return entry
+            self._turn_to(index)
+            entry = self._entries.pop(selector, None)
+            if entry is not None and entry.is_near(series_total, dropped_total):
+                self._entries[selector] = entry
+                self._hits += 1
+                return entry
+            self._bytes -= 0 if entry is None else entry.weight
+            self._misses += 1
+            return None
+
+    def _turn_to(self, index: Index) -> None:
+        """Drop the entries of another index."""
+        if self._index is None or self._index() is not index:
+            self._entries.clear()
+            self._index, self._bytes = weakref.ref(index), 0
 
     def _keep(self, index: Index, selector: Selector, entry: _Entry) -> None:
         if entry.weight > self._bytes_max or not is_selective(selector):
             return
         with self._lock:
-            if self._index is not index:
-                self._entries.clear()
-                self._index, self._bytes = index, 0
+            self._turn_to(index)
             before = self._entries.pop(selector, None)
             self._bytes += entry.weight - (before.weight if before is not None else 0)
             self._entries[selector] = entry
@@ -118,9 +131,13 @@ class SelectionCache:
                 self._bytes -= self._entries.pop(next(iter(self._entries))).weight
 
 
-def select_labelled(index: Index, selector: Selector, check: Check = no_check) -> Selection:
-    """The series of ``selector`` with their labels. Arguments and errors: as of ``SelectionCache.find``."""
-    return labelled(index, select(index, selector, check))
+def select_labelled(index: Index, selector: Selector, series_total: int, check: Check = no_check) -> Selection:
+    """The series of ``selector`` with their labels, of the series before ``series_total``.
+
+    A search may find later ones, which came while it ran. Errors: as of ``SelectionCache.find``.
+    """
+    ids = select(index, selector, check)
+    return labelled(index, ids[: ids.searchsorted(np.uint32(series_total))])
 
 
 def labelled(index: Index, ids: SeriesColumn) -> Selection:
@@ -143,7 +160,7 @@ def labelled(index: Index, ids: SeriesColumn) -> Selection:
 def _extended(index: Index, selector: Selector, known: _Entry, series_total: int, check: Check) -> Selection:
     """The selection of ``known``, and the series before ``series_total`` that are new since."""
     check()
-    added = np.arange(known.series_total, series_total, dtype=np.uint32)  # a dropped one has no labels and fits none
+    added = np.arange(known.series_total, series_total, dtype=np.uint32)
     starts, pairs = index.pairs_of_each(added)
     rows = _rows(starts)
     for matcher in selector:

@@ -231,6 +231,8 @@ class _Reader:
                 self._streams.clear()  # looked for again: made anew where they are there
                 await self._reopen()
                 continue
+            for stream, entries in reply:  # of all streams before the first waits for room
+                self._mark(stream, entries)
             for stream, entries in reply:
                 await self._start(stream, entries)
 
@@ -287,6 +289,7 @@ class _Reader:
         gone = [entry_id for entry_id, fields in entries if not fields and entry_id not in owed]
         done = [entry_id for entry_id, _ in entries if entry_id in owed]
         left = [entry for entry in entries if entry[1] and entry[0] not in owed]
+        self._mark(stream, left)
         if gone or done:
             await self._acknowledge(stream, gone + done)
             self._tallies.lose_pending(stream, len(gone))
@@ -302,13 +305,16 @@ class _Reader:
 
     # ---- delivering ----
 
+    def _mark(self, stream: str, entries: list[Entry]) -> None:
+        """Note that entries are under way, those that wait for room too: they are not claimed as abandoned."""
+        self._under_way.setdefault(stream, set()).update(entry[0] for entry in entries)
+
     async def _start(self, stream: str, entries: list[Entry], *, trial: bool = False) -> None:
         """Begin to deliver entries, in frames of at most ``frame_size_max``, as there is room for them.
 
         trial: the one entry may be what ends the process.
         """
         deliver_some = self._try if trial else self._deliver
-        self._under_way.setdefault(stream, set()).update(entry[0] for entry in entries)  # those that wait for room too
         for some in self._frames(entries):
             await self._room.acquire()
             number = self._memory.progress[stream].begin(some[0][0], some[-1][0])
@@ -405,8 +411,12 @@ class _Reader:
         if not memory.held or not (changed or memory.matched):
             return
         held, memory.held = memory.held, {}
-        for stream in dict(held.keys()):
-            entries = [(entry_id, fields) for (at, entry_id), fields in held.items() if at == stream]
+        by_stream: dict[str, list[Entry]] = {}
+        for (stream, entry_id), fields in held.items():
+            by_stream.setdefault(stream, []).append((entry_id, fields))
+        for stream, entries in by_stream.items():
+            self._mark(stream, entries)
+        for stream, entries in by_stream.items():
             await self._start(stream, entries)
 
 
