@@ -14,8 +14,8 @@
 and the tiers, which are Nissa's alone.
 
 Printed: CPU by thread (of the others by process), resident memory and the pace of the machine by sixteenths of the run,
-ack and query latencies, what was sent late, and the accounting of Nissa. Senders run on the same cores: --rate is what is offered, not what a
-system could take.
+ack and query latencies, what was sent late, and the accounting of Nissa. Senders run on the same cores: --rate is what
+is offered, not what a system could take.
 """
 
 import argparse
