@@ -9,7 +9,7 @@ import pytest
 
 from nissa._fast.series import SeriesIndex
 from nissa._fast.series_drop import drop_series, idle_series
-from nissa.model.errors import BadQuery
+from nissa.model.errors import BadQuery, TooLarge
 from nissa.model.matcher import Matcher, MatchOp, Selector
 from nissa.series import selections
 from nissa.series.selections import ENTRY_BYTES, Selection, SelectionCache, select_labelled
@@ -117,6 +117,37 @@ def test_the_cache_stays_within_its_bytes():
     SelectionCache(0).find(index, M0)
 
 
+def test_a_selection_that_outgrows_the_cache_leaves_it():
+    """It is made anew for each question then, and pushes out no others."""
+    index, few = index_of([{"__name__": "m0"}, {"__name__": "m1"}]), (Matcher("__name__", EQUAL, "m1"),)
+    cache = SelectionCache(4 * ENTRY_BYTES)
+    cache.find(index, few)
+    cache.find(index, M0)
+    assert cache.facts()["entries"] == 2
+    add_series(index, [{"__name__": "m0", "a": str(at)} for at in range(1_000)])
+    assert len(cache.find(index, M0).ids) == 1_001
+    assert (cache.facts()["entries"], cache.facts()["bytes"] < 2 * ENTRY_BYTES) == (1, True)
+    hits = cache.facts()["hits"]
+    assert cache.find(index, few).ids.tolist() == [1]
+    assert cache.facts()["hits"] == hits + 1
+
+
+def test_texts_of_selectors_count():
+    """Long selectors that match nothing do not fill the memory."""
+    index, cache = index_of([{"__name__": "m0"}]), SelectionCache(100 * ENTRY_BYTES)
+    for number in range(100):
+        cache.find(index, (Matcher("__name__", FITS, f"{number}|" + "x" * 20 * ENTRY_BYTES),))
+    assert cache.facts()["entries"] == 4
+
+
+def test_a_selection_with_too_many_labels_is_refused(monkeypatch):
+    """The limit is named."""
+    monkeypatch.setattr(selections, "LABEL_CELLS_MAX", 3)
+    index = index_of([{"__name__": "m0", "a": "x"}, {"__name__": "m0", "b": "x"}])
+    with pytest.raises(TooLarge, match="2 series with 3 label names: 6 is over the limit of 3"):
+        SelectionCache(1 << 20).find(index, M0)
+
+
 def test_a_pattern_that_cannot_be_read_is_refused():
     """RE2's complaint reaches the author of the query, and nothing is kept."""
     cache = SelectionCache(1 << 20)
@@ -155,7 +186,7 @@ def test_an_index_is_not_kept_for_its_selections():
 
 def test_threads_share_the_cache_while_series_arrive():
     """Every answer of eight threads holds the series that were there before the question, in order, and once each."""
-    index = index_of([])
+    index = index_of([{"__name__": "m0"}, {"__name__": "m1"}])
     cache, wrong, stop = SelectionCache(4 * ENTRY_BYTES), [], threading.Event()
 
     def ask() -> None:
@@ -174,4 +205,4 @@ def test_threads_share_the_cache_while_series_arrive():
     for thread in threads:
         thread.join()
     assert not wrong
-    assert len(cache.find(index, M0).ids) == 300
+    assert len(cache.find(index, M0).ids) == 301

@@ -42,3 +42,16 @@ def test_blocks_that_cannot_be_read_count_nothing(tmp_path: Path) -> None:
     gone = msgspec.structs.replace(snapshot.blocks[0], path="blocks/gone.parquet")
     some = expected_rows(Snapshot(tmp_path, (gone, snapshot.blocks[1])), np.array([100], np.uint32), 0, 7_200_000)
     assert np.allclose(some, [360.0], rtol=0.02)
+
+
+def test_few_rows_are_spread_evenly(tmp_path: Path) -> None:
+    """Where all row groups have no more than ``few`` rows, their sum is no less than what is read; else each counts."""
+    snapshot = filled(tmp_path)
+    ids = np.array([100, 120, 500], np.uint32)
+    found = read_samples(snapshot, ids, 0, 7_200_000)
+    some = expected_rows(snapshot, ids, 0, 7_200_000, 10**9)
+    assert np.allclose(some, some[0])
+    assert len(found) <= some.sum() <= sum(block.rows for block in snapshot.blocks)
+    each = expected_rows(snapshot, ids, 0, 7_200_000, some.sum() - 1)
+    assert np.allclose(each, expected_rows(snapshot, ids, 0, 7_200_000))
+    assert each[2] > 10 * each[0]

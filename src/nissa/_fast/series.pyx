@@ -186,7 +186,7 @@ cdef class SeriesIndex:
         return found
 
     def pairs_of(self, size_t first, size_t count):
-        """Labels of series [first, first + count), but of dropped ones: starts uint64 (count + 1,), uint32 (n, 2)."""
+        """Labels of series [first, first + count) that have a place: starts uint64 (count + 1,), uint32 (n, 2)."""
         check_range(first, count, nissa_observe(&self.series_total))
         return self.pairs_of_each(np.arange(first, first + count, dtype=np.uint32))
 

@@ -135,7 +135,7 @@ class Ladder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     tiers: tuple[Tier, ...] = DEFAULT_TIERS
     raw_retention_ms: Annotated[int, duration(SECOND_MS, 100 * YEAR_MS)] = 6 * HOUR_MS
-    grace_ms: Annotated[int, duration(0, DAY_MS)] = 10 * SECOND_MS
+    grace_ms: Annotated[int, duration(0, DAY_MS)] = 10 * MINUTE_MS
     policies: tuple[Policy, ...] = ()
 
 

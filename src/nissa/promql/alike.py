@@ -204,8 +204,8 @@ class _MarkedSelection:
         self.labels = labels
         self._selected = selected
 
-    def expected(self, start_ms: int, end_ms: int) -> npt.NDArray[np.float64]:
-        return self._selected.expected(start_ms, end_ms)
+    def expected(self, start_ms: int, end_ms: int, few: float) -> npt.NDArray[np.float64]:
+        return self._selected.expected(start_ms, end_ms, few)
 
     def read(self, rows: slice | RowColumn, start_ms: int, end_ms: int) -> Columns:
         return self._selected.read(rows, start_ms, end_ms)

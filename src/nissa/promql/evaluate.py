@@ -50,7 +50,7 @@ from nissa.promql.recent import read_looking_back
 from nissa.promql.rungs import Look, Rungs, Stretch, demand_of
 from nissa.promql.same import merged
 from nissa.promql.sample_counts import SampleCounts
-from nissa.promql.slices import slices_of
+from nissa.promql.slices import samples_per_slice, slices_of
 from nissa.promql.source import Columns, RowColumn, SampleSource, Selected
 from nissa.promql.subquery import subquery_windows
 from nissa.promql.tiers import Older, numbers_for, span_of
@@ -319,7 +319,9 @@ class Evaluation:
             return [context.rows or (0, len(selected.labels))]
         reach_ms = part.range_ms if isinstance(part, Range) else self.edges.lookback_ms
         start_ms, end_ms = _span_ms(self.edges.times(select.shift, context.steps), reach_ms)
-        return slices_of(context.steps.count, selected.expected(start_ms, end_ms), self._limits.samples_max)
+        samples_max = self._limits.samples_max
+        expected = selected.expected(start_ms, end_ms, samples_per_slice(samples_max))
+        return slices_of(context.steps.count, expected, samples_max)
 
     def _read(
         self, select: Select, context: EvaluationContext, look: Look

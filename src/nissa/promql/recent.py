@@ -31,9 +31,9 @@ def read_looking_back(selected: Selected, first: int, last: int, at_ms: TimeColu
     if near_ms - far_ms <= end_ms - near_ms:  # little would be saved
         return selected.read(slice(first, last), far_ms, end_ms)
     near = selected.read(slice(first, last), near_ms, end_ms)
-    starts, filled = near.offsets[:-1], near.offsets[1:] > near.offsets[:-1]
-    filled[filled] = near.ts_ms[starts[filled]] <= begun_ms
-    rows = np.flatnonzero(~filled)
+    starts, is_found = near.offsets[:-1], near.offsets[1:] > near.offsets[:-1]
+    is_found[is_found] = near.ts_ms[starts[is_found]] <= begun_ms
+    rows = np.flatnonzero(~is_found)
     if not len(rows):
         return near
     far = selected.read(rows + first, far_ms, near_ms)

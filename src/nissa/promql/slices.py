@@ -15,11 +15,16 @@ SAMPLES_PER_SLICE = 4_000_000
 SAMPLES_SHARE = 4  # of the samples that may be read at a time: what is expected may be wrong by so much
 
 
+def samples_per_slice(samples_max: int) -> int:
+    """Samples that the series evaluated at a time are expected to have, at most. samples_max: of one read."""
+    return min(SAMPLES_PER_SLICE, samples_max // SAMPLES_SHARE)
+
+
 def slices_of(steps: int, expected: npt.NDArray[np.float64], samples_max: int) -> list[tuple[int, int]]:
     """Ranges of rows. expected: samples of the rows before each row, float64 (rows + 1,). samples_max: of one read."""
     rows = len(expected) - 1
     size = min(max(CELLS_PER_SLICE // max(steps, 1), 1), ROWS_PER_SLICE_MAX)
-    samples = min(SAMPLES_PER_SLICE, samples_max // SAMPLES_SHARE)
+    samples = samples_per_slice(samples_max)
     if rows <= size and expected[-1] <= samples:
         return [(0, rows)]
     found, first = [], 0

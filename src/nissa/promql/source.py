@@ -80,11 +80,14 @@ class Selected(Protocol):
     def labels(self) -> Labels:
         """Their labels, in the order of the source."""
 
-    def expected(self, start_ms: int, end_ms: int) -> npt.NDArray[np.float64]:
-        """About how many samples in [start_ms, end_ms) the series before each have: float64 (n + 1,), ascending."""
+    def expected(self, start_ms: int, end_ms: int, few: float) -> npt.NDArray[np.float64]:
+        """About how many samples in [start_ms, end_ms) the series before each have: float64 (n + 1,), ascending.
+
+        few: of at most so many altogether it matters not which series have them.
+        """
 
     def read(self, rows: slice | RowColumn, start_ms: int, end_ms: int) -> Columns:
-        """Samples in [start_ms, end_ms) of some series. rows: without a step, or ascending."""
+        """Samples in [start_ms, end_ms) of some series. rows: a slice without a step, or ascending numbers."""
 
     def kept(self, first: int, last: int) -> Sequence[Kept]:
         """The rows [first, last), each once, by what is retained of them."""

@@ -23,7 +23,6 @@ from nissa.model.columns import SeriesColumn
 from nissa.model.ladder import Aggregate, Policy, WindowBatch, interval_name
 from nissa.model.matcher import Selector
 from nissa.promql.labels import Labels, LabelTexts
-from nissa.promql.slices import SAMPLES_PER_SLICE
 from nissa.promql.source import ALWAYS_MS, Columns, Kept, RowColumn, Rung, Selected, TierColumns
 from nissa.rollup.read import WindowRequest, read_windows, window_runs
 from nissa.series.selections import Index, Selection, SelectionCache, labelled
@@ -127,12 +126,12 @@ class StoredSource:
         groups = snapshot.keeping.groups(ids)
         return [Kept(np.searchsorted(ids, own), _rungs(snapshot, policy)) for policy, own in groups]
 
-    def expected(self, ids: SeriesColumn, start_ms: int, end_ms: int) -> npt.NDArray[np.float64]:
+    def expected(self, ids: SeriesColumn, start_ms: int, end_ms: int, few: float) -> npt.NDArray[np.float64]:
         """Estimate the number of samples in blocks, cumulative: entry i is that of the series before ``ids[i]``.
 
-        ids: series, ascending. start_ms, end_ms: half-open interval, Unix milliseconds.
+        ids: series, ascending. start_ms, end_ms: half-open interval, Unix milliseconds. few: as of ``expected_rows``.
         """
-        counts = expected_rows(self._snapshot, ids, start_ms, end_ms, SAMPLES_PER_SLICE)
+        counts = expected_rows(self._snapshot, ids, start_ms, end_ms, few)
         return np.concatenate([np.zeros(1), np.cumsum(counts)])
 
 
@@ -142,9 +141,9 @@ class _StoredSelection:
         self._source = source
         self._ids = ids
 
-    def expected(self, start_ms: int, end_ms: int) -> npt.NDArray[np.float64]:
+    def expected(self, start_ms: int, end_ms: int, few: float) -> npt.NDArray[np.float64]:
         """Rows by the footers of blocks; rows in memory are few, and not counted."""
-        return self._source.expected(self._ids, start_ms, end_ms)
+        return self._source.expected(self._ids, start_ms, end_ms, few)
 
     def read(self, rows: slice | RowColumn, start_ms: int, end_ms: int) -> Columns:
         """Samples of some series."""

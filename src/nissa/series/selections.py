@@ -10,6 +10,7 @@ dropped, and where the index was replaced by a smaller one.
 
 import threading
 import weakref
+from sys import getsizeof
 from typing import Protocol
 
 import msgspec
@@ -18,9 +19,9 @@ import numpy.typing as npt
 
 from nissa.model.allowance import Check, no_check
 from nissa.model.columns import SeriesColumn
-from nissa.model.errors import BadQuery
+from nissa.model.errors import TooLarge
 from nissa.model.matcher import Matcher, Selector
-from nissa.model.predicate import is_selective, takes
+from nissa.model.predicate import is_selective, predicate
 from nissa.model.units import KIB
 from nissa.series.select import SeriesView, SymbolColumn, select
 
@@ -51,20 +52,16 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 class _Entry(msgspec.Struct, frozen=True):
-    """A selection. series_total, dropped_total: of the index, read before it was made."""
+    """A selection. series_total, dropped_total: of the index, read before it was made. weight: bytes."""
 
     selection: Selection
     series_total: int
     dropped_total: int
+    weight: int
 
     def is_near(self, series_total: int, dropped_total: int) -> bool:
         """True if it can be brought up to date: no series was dropped since, and few are new."""
         return self.dropped_total == dropped_total and series_total - self.series_total <= MATCHED_MAX
-
-    @property
-    def weight(self) -> int:
-        """Bytes that it counts with."""
-        return ENTRY_BYTES + self.selection.ids.nbytes + self.selection.columns.nbytes
 
 
 class SelectionCache:
@@ -82,7 +79,7 @@ class SelectionCache:
         """The series of ``selector`` at this moment, with their labels.
 
         index: that of the directory. check: as of ``series.select``. Raises: BadQuery for a pattern RE2 does not take,
-        and for over ``LABEL_CELLS_MAX`` labels.
+        TooLarge for over ``LABEL_CELLS_MAX`` labels.
         """
         series_total, dropped_total = index.series_count, index.dropped_total
         known = self._known(index, selector, series_total, dropped_total)
@@ -92,7 +89,8 @@ class SelectionCache:
             return known.selection
         else:
             selection = _extended(index, selector, known, series_total, check)
-        self._keep(index, selector, _Entry(selection, series_total, dropped_total))
+        weight = _weight(selector, selection)
+        self._keep(index, selector, _Entry(selection, series_total, dropped_total, weight))
         return selection
 
     def facts(self) -> dict[str, int]:
@@ -120,15 +118,23 @@ class SelectionCache:
             self._index, self._bytes = weakref.ref(index), 0
 
     def _keep(self, index: Index, selector: Selector, entry: _Entry) -> None:
-        if entry.weight > self._bytes_max or not is_selective(selector):
-            return
+        is_kept = entry.weight <= self._bytes_max and is_selective(selector)
         with self._lock:
             self._turn_to(index)
             before = self._entries.pop(selector, None)
-            self._bytes += entry.weight - (before.weight if before is not None else 0)
+            self._bytes -= 0 if before is None else before.weight
+            if not is_kept:
+                return
             self._entries[selector] = entry
+            self._bytes += entry.weight
             while self._bytes > self._bytes_max:
                 self._bytes -= self._entries.pop(next(iter(self._entries))).weight
+
+
+def _weight(selector: Selector, selection: Selection) -> int:
+    """Bytes of an entry with its texts."""
+    texts = [text for matcher in selector for text in (matcher.name, matcher.value)]
+    return ENTRY_BYTES + selection.ids.nbytes + selection.columns.nbytes + sum(map(getsizeof, (*texts, *selection.names)))
 
 
 def select_labelled(index: Index, selector: Selector, series_total: int, check: Check = no_check) -> Selection:
@@ -141,13 +147,14 @@ def select_labelled(index: Index, selector: Selector, series_total: int, check: 
 
 
 def labelled(index: Index, ids: SeriesColumn) -> Selection:
-    """Some series, ascending, with their labels: a column per name that one of them has. Raises: BadQuery."""
+    """Some series, ascending, with their labels: a column per name that one of them has. Raises: TooLarge."""
     starts, pairs = index.pairs_of_each(ids)
     found = np.zeros(int(pairs[:, 0].max(initial=0)) + 1, np.bool_)
     found[pairs[:, 0]] = True
     symbols = np.flatnonzero(found)
     if len(symbols) * len(ids) > LABEL_CELLS_MAX:
-        raise BadQuery(f"{len(ids)} series with {len(symbols)} label names are too many for one selector")
+        what = f"labels of one selector, {len(ids)} series with {len(symbols)} label names"
+        raise TooLarge(what, got=len(symbols) * len(ids), limit=LABEL_CELLS_MAX, setting="LABEL_CELLS_MAX")
     names = [index.symbol_text(symbol) for symbol in symbols.tolist()]
     by_text = sorted(range(len(names)), key=names.__getitem__)
     place_of = np.zeros(len(found), np.int64)
@@ -159,21 +166,21 @@ def labelled(index: Index, ids: SeriesColumn) -> Selection:
 
 def _extended(index: Index, selector: Selector, known: _Entry, series_total: int, check: Check) -> Selection:
     """The selection of ``known``, and the series before ``series_total`` that are new since."""
-    check()
     added = np.arange(known.series_total, series_total, dtype=np.uint32)
     starts, pairs = index.pairs_of_each(added)
     rows = _rows(starts)
     for matcher in selector:
-        added_here = _taken(index, matcher, rows, pairs, len(added))
-        if not added_here.any():
+        check()
+        fitting = _fitting(index, matcher, rows, pairs, len(added))
+        if not fitting.any():
             return known.selection
-        kept = added_here[rows]
-        rows, pairs = (np.cumsum(added_here) - 1)[rows[kept]], pairs[kept]
-        added = added[added_here]
+        kept = fitting[rows]
+        rows, pairs = (np.cumsum(fitting) - 1)[rows[kept]], pairs[kept]
+        added = added[fitting]
     return labelled(index, np.concatenate([known.selection.ids, added]))
 
 
-def _taken(index: Index, matcher: Matcher, rows: Rows, pairs: Pairs, count: int) -> npt.NDArray[np.bool_]:
+def _fitting(index: Index, matcher: Matcher, rows: Rows, pairs: Pairs, count: int) -> npt.NDArray[np.bool_]:
     """True for each of ``count`` series that the matcher takes. rows: the series of each of their pairs."""
     values = np.zeros(count, np.int64)  # symbol + 1
     for name in np.unique(pairs[:, 0]).tolist():
@@ -182,9 +189,10 @@ def _taken(index: Index, matcher: Matcher, rows: Rows, pairs: Pairs, count: int)
             values[rows[own]] = pairs[own, 1].astype(np.int64) + 1
     distinct, places = np.unique(values, return_inverse=True)
     texts = (index.symbol_text(value - 1) if value else "" for value in distinct.tolist())
-    fits = np.fromiter((takes(matcher, text) for text in texts), np.bool_, len(distinct))
-    taken: npt.NDArray[np.bool_] = fits[places]
-    return taken
+    fits = predicate(matcher.value) if matcher.op.by_pattern else matcher.value.__eq__
+    taken = np.fromiter(map(fits, texts), np.bool_, len(distinct)) ^ matcher.op.negated
+    fitting: npt.NDArray[np.bool_] = taken[places]
+    return fitting
 
 
 def _rows(starts: npt.NDArray[np.uint64]) -> Rows:

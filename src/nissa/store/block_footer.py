@@ -22,7 +22,7 @@ FOOTERS_MAX = 1024  # parsed footers kept: about 10 KB each
 
 
 class BlockFooter(NamedTuple):
-    """A parsed footer, its columns, and per row group its series and times, first and last, and its rows."""
+    """A parsed footer: names of the columns; by row group its lowest and highest series and time, and its rows."""
 
     metadata: "pq.FileMetaData"
     names: tuple[str, ...]

@@ -26,8 +26,8 @@ def expected_rows(
 ) -> npt.NDArray[np.float64]:
     """Rows in [start_ms, end_ms) of each series, float64. Rows in memory are not counted.
 
-    ids: ascending. few: where the row groups have at most so many rows together, these are spread evenly over all
-    series, which takes less time and is never too few.
+    ids: ascending. few: where the row groups have at most so many rows together, all are counted, and spread evenly
+    over the series, which takes less time; their sum is then no less than what is read.
     """
     listed = np.zeros(len(ids))
     if not len(ids):
