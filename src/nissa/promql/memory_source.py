@@ -81,7 +81,7 @@ class _Selection:
         self.labels = labels
         self._samples = samples
 
-    def expected(self, start_ms: int, end_ms: int, few: float) -> npt.NDArray[np.float64]:
+    def expected(self, start_ms: int, end_ms: int, _: float) -> npt.NDArray[np.float64]:
         """Samples of the series before each."""
         counts = [sum(start_ms <= at_ms < end_ms for at_ms in samples) for samples in self._samples]
         return np.cumsum([0, *counts], dtype=np.float64)

@@ -133,8 +133,8 @@ class SelectionCache:
 
 def _weight(selector: Selector, selection: Selection) -> int:
     """Bytes of an entry with its texts."""
-    texts = [text for matcher in selector for text in (matcher.name, matcher.value)]
-    return ENTRY_BYTES + selection.ids.nbytes + selection.columns.nbytes + sum(map(getsizeof, (*texts, *selection.names)))
+    texts = *(text for matcher in selector for text in (matcher.name, matcher.value)), *selection.names
+    return ENTRY_BYTES + selection.ids.nbytes + selection.columns.nbytes + sum(map(getsizeof, texts))
 
 
 def select_labelled(index: Index, selector: Selector, series_total: int, check: Check = no_check) -> Selection:
