@@ -277,6 +277,20 @@ def test_segments_grow_to_twice_what_the_last_one_held(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_what_was_trimmed_while_it_was_written_goes_when_it_is_full(tmp_path: Path) -> None:
+    """A segment that is trimmed before a frame that does not fit closes it is deleted then, not with the next trim."""
+    journal = opened(tmp_path)
+    journal.append(frame(0, bytes(SEGMENT_BYTES // 4)), 0)
+    journal.commit()
+    assert journal.trim(1) == 0
+    journal.append(frame(1, bytes(SEGMENT_BYTES - SEGMENT_BYTES // 8)), 0)
+    journal.commit()
+    assert [summary.first_lsn for summary in journal.segments()] == [2]
+    assert [int(path.stem) for path in tmp_path.glob("*.journal")] == [2]
+    abandon(journal)
+    assert [entry.lsn for entry in read_journal(tmp_path, 1, RecoveryReport())] == [2]
+
+
 def test_lsns_go_on_behind_a_checkpoint_when_the_whole_journal_was_trimmed(tmp_path: Path) -> None:
     """An empty directory and a checkpoint at 500 make 501 the next LSN."""
     assert opened(tmp_path, after_lsn=500).append(frame(1), 0) == 501

@@ -351,6 +351,7 @@ class Journal:
             if self._unsynced:
                 self._sync(active)
             self._retire(active)
+            self._trim_again()
         self._prepare()
         fd, prepared_bytes = self._prepared, self._prepared_bytes
         if fd is None:
@@ -370,6 +371,10 @@ class Journal:
         if active is None or self._unsynced or not self._ends_at_cut(active):
             return
         self._retire(active)
+        self._trim_again()
+
+    def _trim_again(self) -> None:
+        """Let go of the segment that was just closed, if ``trim`` was asked for it while it was written."""
         with contextlib.suppress(JournalFailed):  # costs space only; the next seal trims again
             self.trim(self._trimmed_lsn)
 
