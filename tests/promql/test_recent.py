@@ -76,7 +76,7 @@ def test_live_series_are_read_once_and_no_further(monkeypatch) -> None:
 
 
 def test_a_short_lookback_or_a_long_range_is_read_at_once(monkeypatch) -> None:
-    """Where little would be saved, there is one reading of everything."""
+    """The whole span is read at once if little would be saved."""
     source = source_of([(1_000, 1.0)], [(200_000, 2.0)])
     selected = source.select((equals("__name__", "m"),))
     asked = []

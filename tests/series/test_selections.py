@@ -167,7 +167,7 @@ class Growing(SeriesIndex):
 
 
 def test_series_that_come_during_a_search_are_found_once():
-    """What a search finds beyond the series there were at its start comes with the next question."""
+    """Series that are registered while a search runs are left to the next question."""
     index, cache = Growing(b"s" * 32), SelectionCache(1 << 20)
     for _ in range(5):
         ids = cache.find(index, M0).ids.tolist()

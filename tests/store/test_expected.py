@@ -45,7 +45,7 @@ def test_blocks_that_cannot_be_read_count_nothing(tmp_path: Path) -> None:
 
 
 def test_few_rows_are_spread_evenly(tmp_path: Path) -> None:
-    """Where all row groups have no more than ``few`` rows, their sum is no less than what is read; else each counts."""
+    """Up to ``few`` rows are spread evenly, and are no fewer than are read; more are estimated for each series."""
     snapshot = filled(tmp_path)
     ids = np.array([100, 120, 500], np.uint32)
     found = read_samples(snapshot, ids, 0, 7_200_000)
