@@ -83,7 +83,7 @@ class Selected(Protocol):
     def expected(self, start_ms: int, end_ms: int, few: float) -> npt.NDArray[np.float64]:
         """About how many samples in [start_ms, end_ms) the series before each have: float64 (n + 1,), ascending.
 
-        few: of at most so many altogether it matters not which series have them.
+        few: a total of at most so many samples may be spread evenly over the series.
         """
 
     def read(self, rows: slice | RowColumn, start_ms: int, end_ms: int) -> Columns:

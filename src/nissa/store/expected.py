@@ -39,9 +39,8 @@ def expected_rows(
     changes = np.zeros(len(ids) + 1)  # from one series to the next
     for footer, order, groups, rows in found:
         if order is not None:
-            listed += _of_series(
-                order, groups, rows / (order.last[groups].astype(np.int64) - order.first[groups] + 1), ids
-            )
+            each = rows / (order.last[groups].astype(np.int64) - order.first[groups] + 1)
+            listed += _of_series(order, groups, each, ids)
             continue
         each = rows / (footer.series_max[groups].astype(np.int64) - footer.series_min[groups] + 1)
         np.add.at(changes, ids.searchsorted(footer.series_min[groups], "left"), each)
